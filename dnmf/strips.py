@@ -25,8 +25,8 @@ SPLIT_EVERY = 8
 # zarr-python decodes this many chunks of one read at the same time (its setting async.concurrency).
 CHUNKS_IN_FLIGHT = 10
 
-# Where a residual is taken in a strip, it is taken in float64, in pieces of this size; two are alive at a time.
-RESIDUAL_PIECE = MIB
+# Products of a strip are added up in float64, and residuals taken in float64, this many rows at a time.
+PIECE_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Worker
     chunk = prod(grid.chunk) * grid.stored
     chunks = ceil(height / grid.chunk[axis]) * ceil(width / grid.chunk[1 - axis])
     decoded = workers.threads * min(CHUNKS_IN_FLIGHT, chunks) * 2 * chunk
-    pieces = workers.threads * 2 * max(RESIDUAL_PIECE, 8 * width)
+    pieces = workers.threads * 2 * 8 * min(PIECE_ROWS, height) * width
     block = rank * height * grid.itemsize
     share = ceil(ceil(length / height) / workers.count) * block
     factor = 2 * (workers.threads * block if in_run else max(share, block))
@@ -222,8 +222,8 @@ def _refusal(grid: Grid, rank: int, workers: Workers) -> str:
     )
     return (
         f"X does not fit: with chunks of {grid.chunk[0]} × {grid.chunk[1]} the smallest strip needs "
-        f"{needed / MIB:.0f} MiB in a worker that may use {workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit of "
-        f"{workers.memory / MIB:.0f} MiB); {advice}"
+        f"{needed / MIB:.0f} MiB in a worker that may use {workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit "
+        f"of {workers.memory / MIB:.0f} MiB); {advice}"
     )
 
 

@@ -1,0 +1,21 @@
+"""Rules: how a factor is updated from a numerator and a Gram matrix. Pure NumPy; one rule per module.
+
+A rule updates the factor F (k × r, component-major) of a least-squares problem ‖Y − Fᵀ B‖² whose other factor B (k × c)
+enters only through the numerator N = B Yᵀ (k × r) and the Gram matrix G = B Bᵀ (k × k). The same rule therefore updates
+W (F = Wᵀ, N = V Xᵀ, G = V Vᵀ) and V (F = V, N = Wᵀ X, G = Wᵀ W), and none of them ever sees X.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.rules.coordinate_descent import coordinate_descent
+from dnmf.rules.multiplicative import multiplicative
+
+Array = NDArray[np.floating]
+Rule = Callable[[Array, Array, Array, int], Array]
+
+RULES: dict[str, Rule] = {"cd": coordinate_descent, "mu": multiplicative}
+
+__all__ = ["RULES", "Rule", "coordinate_descent", "multiplicative"]

@@ -1,0 +1,46 @@
+"""Lee and Seung's multiplicative update (mu) for the Euclidean loss."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def multiplicative(
+    F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.floating], inner: int = 1
+) -> NDArray[np.floating]:
+    """Multiply each entry of a factor by the ratio that leaves it alone exactly where the gradient is zero.
+
+    F ← F ⊙ N / (G F), `inner` times with the same N and G. The loss never rises and a zero stays zero.
+
+    Parameters
+    ----------
+    F : (k, r) factor, component-major, non-negative. Not changed.
+    N : (k, r) numerator.
+    G : (k, k) Gram matrix of the other factor.
+    inner : number of updates.
+
+    Returns
+    -------
+    (k, r) array of F's dtype.
+
+    Notes
+    -----
+    Where the denominator is 0, the published rule is 0/0: nothing of X can be explained by that component there, and
+    the entry becomes 0. A ratio that overflows is replaced by the largest number, so that 0 · ∞ cannot make a NaN.
+
+    References
+    ----------
+    D. D. Lee and H. S. Seung, Algorithms for non-negative matrix factorization, NIPS 13, 2000, equation 4. More than
+    one update per read: N. Gillis and F. Glineur, Neural Computation 24, 2012, doi:10.1162/NECO_a_00256.
+
+    Examples
+    --------
+    >>> multiplicative(np.ones((1, 2)), np.array([[2.0, 0.0]]), np.array([[1.0]]))
+    array([[2., 0.]])
+    """
+    largest = np.finfo(F.dtype).max
+    for _ in range(inner):
+        denominator = G @ F
+        with np.errstate(over="ignore"):
+            ratio = np.divide(N, denominator, out=np.zeros_like(F), where=denominator > 0)
+        F = F * np.minimum(ratio, largest, out=ratio)
+    return F
