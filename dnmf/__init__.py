@@ -1,1 +1,18 @@
 """Non-negative matrix factorization, X ≈ W V, of Zarr matrices larger than memory: one read of X per iteration."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dnmf.factorization import Factorization, factorize, open_run
+
+__all__ = ["Factorization", "factorize", "open_run"]
+
+_HOMES = dict.fromkeys(__all__, "dnmf.factorization")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `import dnmf.rules` must load neither Dask nor Zarr."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dnmf' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,10 +1,14 @@
 """First factors. Random numbers are drawn by row index, so they do not depend on how X is cut. Pure NumPy."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.rules import Rule
 
-def random_rows(seed: int, stream: int, first: int, rows: int, rank: int, dtype: np.dtype) -> NDArray[np.floating]:
+
+def random_rows(seed: int, stream: int, first: int, rows: int, rank: int, dtype: np.dtype[Any]) -> NDArray[np.floating]:
     """Rows `first` … `first + rows − 1` of a random factor: uniform in [0, 1), the same in whatever pieces it is drawn.
 
     Parameters
@@ -29,6 +33,17 @@ def random_rows(seed: int, stream: int, first: int, rows: int, rank: int, dtype:
     bits.advance(first * rank)
     drawn = np.random.Generator(bits).random((rows, rank))
     return np.ascontiguousarray(drawn.T, dtype=dtype)
+
+
+def scaled(rule: Rule) -> Rule:
+    """A rule that first gives a random factor the right scale, row by row."""
+
+    def scale_and_update(
+        F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.floating], inner: int
+    ) -> NDArray[np.floating]:
+        return rule(scale_rows(F, N, G), N, G, inner)
+
+    return scale_and_update
 
 
 def scale_rows(F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.floating]) -> NDArray[np.floating]:

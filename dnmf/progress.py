@@ -6,6 +6,7 @@ that drives the loop.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class PassDone:
     relative_error: float
     seconds: float
     bytes_read: int
-    short: object
+    short: Any
 
 
 @dataclass(frozen=True, slots=True)

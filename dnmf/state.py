@@ -16,18 +16,26 @@ as large as ‖Y‖², and loses its digits where the fit is good. With B = the 
 subtracts only numbers of the size of the loss, at the price of forming the residual in the strip, still in one read.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.strips import PIECE_ROWS
+from dnmf.rules import Rule
+from dnmf.strips import piece_rows
 
 # Below this loss relative to ‖X‖² sums are taken about the short factor: the free loss of float32 products, summed up
-# in float64 every PIECE_ROWS rows, was off by up to 1e-9 ‖X‖² (ten times that when only whole strips were summed in
+# in float64 every few hundred rows, was off by up to 1e-9 ‖X‖² (ten times that when only whole strips were summed in
 # float64), and that must stay below the sixth digit.
 GOOD_FIT = 1e-3
+
+# Sums of squares of squares must neither vanish nor overflow.
+SAFE_SIZES = {"f": (1e-15, 1e15), "d": (1e-120, 1e120)}
+
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,9 @@ def strip_sums(y: NDArray[np.floating], L: NDArray[np.floating], base: NDArray[n
     L8 = L.astype("f8")
     cross, square, norm = np.zeros((len(L), y.shape[1])), 0.0, 0.0
     base8 = None if base is None else base.astype("f8")
-    for start in range(0, len(y), PIECE_ROWS):
-        piece = slice(start, start + PIECE_ROWS)
+    rows = piece_rows(y.shape[1], residual=base is not None)
+    for start in range(0, len(y), rows):
+        piece = slice(start, start + rows)
         if base8 is None:
             cross += L[:, piece] @ y[piece]
         else:
@@ -82,9 +91,16 @@ def add(parts: Sequence[Sums]) -> Sums:
     return Sums(cross, gram, square=sum(p.square for p in parts), norm=sum(p.norm for p in parts))
 
 
-def numerator(sums: Sums, base: NDArray[np.floating] | None) -> NDArray[np.float64]:
-    """L Y (k × N), the numerator of the short factor, whatever base the sums were taken about."""
-    return sums.cross if base is None else sums.cross + sums.gram @ base.astype("f8")
+def gram(S: NDArray[np.floating]) -> NDArray[np.floating]:
+    """S Sᵀ (k × k), multiplied in float64, in S's dtype."""
+    S8 = S.astype("f8")
+    return np.asarray(S8 @ S8.T, S.dtype)
+
+
+def moved(rule: Rule, inner: int, sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating]) -> Array:
+    """The short factor (k × N, S's dtype) after a pass: its rule in float64, on the sums, whatever their base."""
+    numerator = sums.cross if base is None else sums.cross + sums.gram @ base.astype("f8")
+    return rule(S.astype("f8"), numerator, sums.gram, inner).astype(S.dtype)
 
 
 def loss(sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating], norm: float) -> float:
@@ -93,10 +109,26 @@ def loss(sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating],
     `norm` is ‖Y‖². The result is not below 0.
     """
     square = norm if base is None else sums.square
-    moved = S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
-    return max(0.0, square - 2 * float(np.vdot(moved, sums.cross)) + float(np.vdot(sums.gram, moved @ moved.T)))
+    step = S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
+    return max(0.0, square - 2 * float(np.vdot(step, sums.cross)) + float(np.vdot(sums.gram, step @ step.T)))
 
 
 def wants_base(known: float | None, norm: float) -> bool:
-    """Whether the next pass should take its sums about the short factor, given the last known loss."""
+    """Whether a pass should take its sums about the short factor, given the last known loss and ‖Y‖²."""
     return known is None or known < GOOD_FIT * norm
+
+
+def relative_error(loss: float, norm: float) -> float:
+    """‖Y − Lᵀ S‖ / ‖Y‖ from the two squares; 0 where Y is 0."""
+    return math.sqrt(loss / norm) if norm > 0 else 0.0
+
+
+def check_range(norm: float, entries: int, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where products of X's entries would leave the range of its dtype; `norm` is ‖X‖²."""
+    size = math.sqrt(norm / entries)
+    low, high = SAFE_SIZES[dtype.char]
+    if norm != 0 and not low < size < high:
+        raise ValueError(
+            f"the root mean square of X is {size:.1e}, and products of {dtype} entries of that size leave its range: "
+            f"multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as float64"
+        )

@@ -25,9 +25,6 @@ SPLIT_EVERY = 8
 # zarr-python decodes this many chunks of one read at the same time (its setting async.concurrency).
 CHUNKS_IN_FLIGHT = 10
 
-# Products of a strip are added up in float64, and residuals taken in float64, this many rows at a time.
-PIECE_ROWS = 128
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -122,6 +119,15 @@ def well_chunked(
     return height, max(1, min(n, target // (height * itemsize)))
 
 
+def piece_rows(width: int, *, residual: bool) -> int:
+    """How many rows of a strip are multiplied at a time before they are added up in float64.
+
+    More would lose digits, fewer would spend the time on additions; a residual needs float64 copies of the piece, so
+    there the least is lower.
+    """
+    return max(16 if residual else 128, min(512, 2**18 // width))
+
+
 def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Workers, in_run: bool, cached: bool) -> int:
     """Projected peak memory of one worker, bytes, for strips `height` high along `axis`.
 
@@ -134,7 +140,7 @@ def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Worker
     chunk = prod(grid.chunk) * grid.stored
     chunks = ceil(height / grid.chunk[axis]) * ceil(width / grid.chunk[1 - axis])
     decoded = workers.threads * min(CHUNKS_IN_FLIGHT, chunks) * 2 * chunk
-    pieces = workers.threads * 2 * 8 * min(PIECE_ROWS, height) * width
+    pieces = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), height) * width
     block = rank * height * grid.itemsize
     share = ceil(ceil(length / height) / workers.count) * block
     factor = 2 * (workers.threads * block if in_run else max(share, block))

@@ -1,0 +1,229 @@
+"""Clusters: what workers there are, what they may hold, whether they see what they must; and cluster.yaml.
+
+Everything that talks to Dask's distributed scheduler about workers is here; what they compute is not.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import yaml
+import zarr
+from dask.system import CPU_COUNT
+from dask.utils import parse_bytes
+from distributed import Client, LocalCluster, WorkerPlugin, get_client
+from distributed.system import MEMORY_LIMIT
+from threadpoolctl import threadpool_limits
+
+from dnmf.matrices import Matrix, same_matrix
+from dnmf.strips import Workers
+
+KINDS = {"local": {"workers", "threads", "memory"}, "scheduler": {"address"}}
+
+
+def current_client() -> Client | None:
+    """The client that this process has made current, or None."""
+    try:
+        return get_client()
+    except ValueError:
+        return None
+
+
+def threads_here(memory_limit: int | None) -> Workers:
+    """This process's threads as one worker; `memory_limit` in bytes, all of the machine's (or container's) if None."""
+    return Workers(count=1, threads=CPU_COUNT, memory=min(memory_limit or MEMORY_LIMIT, MEMORY_LIMIT))
+
+
+def survey(client: Client, memory_limit: int | None) -> Workers:
+    """What the workers of a cluster have: the smallest limit and the most threads count for all of them.
+
+    Raises
+    ------
+    RuntimeError
+        If the cluster has no workers.
+    """
+    info = client.scheduler_info(n_workers=-1)
+    workers = info["workers"]
+    if not workers:
+        raise RuntimeError(
+            f"the cluster at {info['address']} has no workers: start some, or wait until they have joined"
+        )
+    limits = client.run(_memory_limit)
+    saturation = client.run_on_scheduler(_saturation)
+    threads = max(worker["nthreads"] for worker in workers.values())
+    smallest = min(memory_limit or math.inf, *limits.values())
+    # An infinite saturation sends all strips at once: no plan can hold then, so it is made for two per thread.
+    return Workers(len(workers), threads, int(smallest), min(float(saturation), 2.0))
+
+
+def _memory_limit(dask_worker: Any) -> int:
+    return int(dask_worker.memory_manager.memory_limit or MEMORY_LIMIT)
+
+
+def _saturation(dask_scheduler: Any) -> float:
+    return float(dask_scheduler.WORKER_SATURATION)
+
+
+def check_workers(client: Client, matrix: Matrix, group: zarr.Group) -> None:
+    """Ask every worker whether it finds X and can write to the run, and look here for what they wrote.
+
+    Raises
+    ------
+    RuntimeError
+        Names the first worker that does not, and what to do.
+    """
+    if matrix.kind == "zarr":
+        sees = client.run(same_matrix, matrix)
+        if blind := sorted(worker for worker, found in sees.items() if not found):
+            raise RuntimeError(
+                f"worker {blind[0]} does not find X at {matrix.location} ({len(blind)} of {len(sees)} workers do not): "
+                f"X must be on a path or store that every worker reaches"
+            )
+    names = {worker: f"probe-{i}" for i, worker in enumerate(client.scheduler_info(n_workers=-1)["workers"])}
+    group.create_group("probe")
+    try:
+        wrote = client.run(_write_probe, group, names)
+        for worker, error in sorted(wrote.items()):
+            if error or f"probe/{names[worker]}" not in group:
+                raise RuntimeError(
+                    f"worker {worker} cannot write to the run at {group.store_path} "
+                    f"({error or 'what it wrote is not seen here'}): the output must be on a path or store that every "
+                    f"worker and this process share"
+                )
+    finally:
+        del group["probe"]
+
+
+def _write_probe(group: zarr.Group, names: dict[str, str], dask_worker: Any) -> str | None:
+    try:
+        group.create_group(f"probe/{names[dask_worker.address]}")
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+class OneBlasThread(WorkerPlugin):
+    """Keeps BLAS at one thread per Dask thread in every worker, those that join later too, while it is registered."""
+
+    name = "dnmf-one-blas-thread"
+
+    def setup(self, worker: Any) -> None:
+        """Called in the worker when it is registered or joins."""
+        self.limits = threadpool_limits(limits=1, user_api="blas")
+
+    def teardown(self, worker: Any) -> None:
+        """Called in the worker when the plugin is unregistered."""
+        self.limits.restore_original_limits()
+
+
+@contextmanager
+def one_blas_thread(client: Client | None) -> Iterator[None]:
+    """Keep BLAS at one thread here and in every worker: results differ with their number, and more are slower."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        if client is None:
+            yield
+            return
+        client.register_plugin(OneBlasThread())
+        try:
+            yield
+        finally:
+            client.unregister_worker_plugin(OneBlasThread.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named cluster of cluster.yaml: its kind and the options of that kind."""
+
+    kind: str
+    options: dict[str, Any]
+
+
+def read_profile(where: str) -> Profile:
+    """Read one profile: "cluster.yaml" (its only profile, or the one named `default`) or "cluster.yaml:NAME".
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file or profile, or a kind or key is unknown.
+    """
+    path, _, name = where.partition(":") if not Path(where).exists() else (where, "", "")
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"there is no file {path}: give a cluster.yaml, or cluster.yaml:NAME for one profile of it"
+        )
+    try:
+        profiles = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not plain YAML: {error}") from None
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise ValueError(
+            f"{path} must map names of profiles to their keys, as in `laptop: {{kind: local, workers: 2}}`"
+        )
+    name = name or (next(iter(profiles)) if len(profiles) == 1 else "default")
+    if name not in profiles:
+        raise ValueError(f"{path} has no profile {name!r}: it has {', '.join(map(str, profiles)) or 'none'}")
+    return _profile(path, name, dict(profiles[name]))
+
+
+def _profile(path: str, name: str, keys: dict[str, Any]) -> Profile:
+    kind = keys.pop("kind", None)
+    if kind not in KINDS:
+        raise ValueError(f"{path}: profile {name} has kind {kind!r}: known kinds are {', '.join(KINDS)}")
+    if unknown := sorted(map(str, set(keys) - KINDS[kind])):
+        raise ValueError(
+            f"{path}: profile {name} has an unknown key {unknown[0]!r}: kind {kind} has {sorted(KINDS[kind])}"
+        )
+    if kind == "scheduler" and "address" not in keys:
+        raise ValueError(f"{path}: profile {name} has no address: kind scheduler needs one, as in tcp://host:8786")
+    return Profile(kind, keys)
+
+
+@contextmanager
+def connect(profile: Profile) -> Iterator[Client]:
+    """A client of the cluster that a profile describes; a local cluster is started here and ended with the block.
+
+    Raises
+    ------
+    ConnectionError
+        If no scheduler answers at the address.
+    """
+    if profile.kind == "local":
+        with local_cluster(**profile.options) as client:
+            yield client
+        return
+    address = profile.options["address"]
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"no scheduler answers at {address} ({error}): is it running, and reached from here?"
+        ) from None
+    with client:
+        yield client
+
+
+@contextmanager
+def local_cluster(workers: int | None = None, threads: int = 1, memory: str | int | None = None) -> Iterator[Client]:
+    """A client of worker processes on this machine: one of one thread per core, unless said otherwise.
+
+    Parameters
+    ----------
+    workers : number of processes.
+    threads : threads of each.
+    memory : limit of each, bytes or a text such as "2GiB"; an equal share of the machine's if None.
+    """
+    count = workers or max(1, CPU_COUNT // threads)
+    limit = parse_bytes(memory) if memory is not None else MEMORY_LIMIT // count
+    # One strip per thread at a time: half the memory of Dask's default, and no slower where strips are large.
+    settings = {"distributed.scheduler.worker-saturation": 1.0}
+    quiet = {"silence_logs": 40, "dashboard_address": None}
+    with (
+        dask.config.set(settings),
+        LocalCluster(n_workers=count, threads_per_worker=threads, memory_limit=limit, **quiet) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,212 @@
+"""`factorize` and what it gives back: X, a cluster and an output are opened, checked and handed to the loop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf import cluster, passes, runs
+from dnmf.loop import Factors, Job, Parameters, run
+from dnmf.matrices import Matrix, open_matrix
+from dnmf.progress import Listener, Planned
+from dnmf.strips import Plan, Workers, plan
+
+
+@dataclass(frozen=True, slots=True)
+class Factorization:
+    """X ≈ W V.
+
+    Attributes
+    ----------
+    W : Dask array (m, k) over the run, in chunks that line up with strips; nothing of it is in memory.
+    V : NumPy array (k, n).
+    loss : ‖X − W V‖² of this very W and V.
+    relative_error : ‖X − W V‖ / ‖X‖.
+    stopped : a sentence that says why the factorization ended; None while it is going on.
+    history : one value per pass: `loss`, `seconds`, `bytes_read`.
+    snapshots : the short factor by pass, where snapshots were asked for: (k, n) for V, (m, k) for W.
+    record : what the run says of itself: see `dnmf.runs`.
+    """
+
+    W: Any
+    V: NDArray[np.floating]
+    loss: float
+    relative_error: float
+    stopped: str | None
+    history: Mapping[str, NDArray[Any]]
+    snapshots: Mapping[int, NDArray[np.floating]]
+    record: Mapping[str, Any]
+
+
+def open_run(path: Any) -> Factorization:
+    """Open a run: its last whole state, whether it has ended or not.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no run, or one of a newer format, or one that holds no finished pass yet.
+    """
+    group, record = runs.open_group(path)
+    at: Any = group[record["at"]] if record["at"] else group
+    history = {name: at[name][...] for name in ("loss", "seconds", "bytes_read")}
+    token = uuid4().hex[:12]
+    return Factorization(
+        W=passes.as_stored(at["W"], name=f"W-{token}"),
+        V=np.asarray(at["V"][...]),
+        loss=float(history["loss"][-1]),
+        relative_error=record["relative_error"],
+        stopped=record["stopped"],
+        history=history,
+        snapshots=_snapshots(at),
+        record=record,
+    )
+
+
+def _snapshots(at: Any) -> dict[int, NDArray[np.floating]]:
+    if "snapshots" not in at:
+        return {}
+    return dict(zip(at["snapshot_pass"][...].tolist(), at["snapshots"][...], strict=True))
+
+
+def factorize(
+    X: object,
+    rank: int,
+    *,
+    out: str | Path | None = None,
+    solver: str = "cd",
+    init: str | Factors = "random",
+    max_iter: int = 200,
+    tol: float = 1e-4,
+    seed: int = 0,
+    inner_iter: int = 10,
+    snapshot_every: int | None = None,
+    cache: bool = True,
+    memory_limit: int | None = None,
+    overwrite: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Factorization:
+    """Factorize a non-negative matrix, X ≈ W V, reading X once per iteration.
+
+    Computes on the current `dask.distributed.Client`, if there is one, otherwise on Dask's threads in this process.
+    An X that is a NumPy array is in this process already and is always computed with here.
+
+    Parameters
+    ----------
+    X : (m, n), entries finite and not negative: the path of a Zarr array, a `zarr.Array`, a Dask or a NumPy array.
+    rank : number of components k.
+    out : path of the run to write, which every worker must reach. None keeps the run in this process's memory.
+    solver : "cd" (coordinate descent, also called HALS) or "mu" (Lee and Seung's multiplicative updates).
+    init : "random", or your own first factors (W, V) of shapes (m, k) and (k, n).
+    max_iter : passes over X at most.
+    tol : stop when the loss decreases by less than this share of itself in one pass; 0 never stops early.
+    seed : of the random first factors. The result depends on it, X and the parameters, not on the cluster.
+    inner_iter : updates of a factor per pass; more cost no further read. 1 is the published rule.
+    snapshot_every : keep the short factor (V, or W where strips are whole columns) every so many passes.
+    cache : keep X in memory after the first pass where it fits in half of it.
+    memory_limit : bytes that a worker (or this process) may use; its own limit if that is lower or this is None.
+    overwrite : replace a run at `out`.
+    listeners : called with every event of `dnmf.progress`.
+
+    Returns
+    -------
+    Factorization
+        W and V belong together: their loss is the one reported, to six digits.
+
+    Raises
+    ------
+    ValueError, TypeError, FileNotFoundError, FileExistsError
+        If X, a parameter or the output is not as required; if an entry of X is negative, NaN or infinite.
+    MemoryError
+        If no strip of X fits in a worker.
+    RuntimeError
+        If the cluster has no workers, or a worker does not reach X or the run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((60, 2)) @ rng.random((2, 40))
+    >>> result = factorize(X, rank=2, tol=0)
+    >>> bool(result.relative_error < 1e-3), result.W.shape, result.V.shape
+    (True, (60, 2), (2, 40))
+    """
+    parameters = Parameters(
+        rank, solver, init if isinstance(init, str) else "given", max_iter, tol, seed, inner_iter, snapshot_every,
+        cache, memory_limit,
+    )  # fmt: skip
+    matrix = open_matrix(X)
+    factors = _given_factors(init, matrix, rank)
+    client = None if matrix.kind == "numpy" else cluster.current_client()
+    workers = cluster.survey(client, memory_limit) if client else cluster.threads_here(memory_limit)
+    cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and matrix.kind != "numpy")
+    engine = passes.Cluster(client) if client else passes.Threads(workers.threads)
+    if client and out is None:
+        raise ValueError("out is None on a cluster: its workers write W there, so give a path that all of them reach")
+    group = runs.create_run(out, overwrite=overwrite)
+    job = _job(matrix, parameters, cut, engine, group, listeners, random_start=factors is None)
+    job.tell(_planned(job, workers))
+    with cluster.one_blas_thread(client):
+        if client:
+            cluster.check_workers(client, matrix, group)
+        run(job, factors)
+    return open_run(group if out is None else out)
+
+
+def _given_factors(init: str | Factors, matrix: Matrix, rank: int) -> Factors | None:
+    """The user's first factors, checked; None where they are drawn."""
+    if isinstance(init, str):
+        if init != "random":
+            raise ValueError(f"init is {init!r}: 'random', or first factors (W, V), are required")
+        return None
+    W, V = init
+    m, n = matrix.grid.shape
+    for name, factor, shape in (("W", W, (m, rank)), ("V", V, (rank, n))):
+        if tuple(factor.shape) != shape:
+            raise ValueError(
+                f"the first {name} has shape {tuple(factor.shape)}: {shape} is required for this X and rank"
+            )
+        if not bool(np.asarray(factor.min() >= 0) & np.asarray(factor.max() < np.inf)):
+            raise ValueError(f"the first {name} has a negative, NaN or infinite entry: finite entries ≥ 0 are required")
+    return W, V
+
+
+def _job(
+    matrix: Matrix,
+    parameters: Parameters,
+    cut: Plan,
+    engine: passes.Engine,
+    group: Any,
+    listeners: Sequence[Listener],
+    *,
+    random_start: bool,
+) -> Job:
+    (m, n), k = matrix.grid.shape, parameters.rank
+    height = cut.height
+    if cut.axis == 0:
+        long = runs.Factor("W", (m, k), (height, k), matrix.dtype)
+        short = runs.Factor("V", (k, n), (k, n), matrix.dtype)
+    else:
+        long = runs.Factor("V", (k, n), (k, height), matrix.dtype)
+        short = runs.Factor("W", (m, k), (m, k), matrix.dtype)
+    token = uuid4().hex[:12]
+    return Job(matrix, parameters, cut, engine, group, long, short, token, random_start, tuple(listeners))
+
+
+def _planned(job: Job, workers: Workers) -> Planned:
+    cut = job.plan
+    return Planned(
+        shape=job.matrix.grid.shape,
+        nbytes=job.matrix.grid.nbytes,
+        strips=len(cut.heights),
+        strip_bytes=cut.height * cut.width * job.matrix.grid.itemsize,
+        axis=cut.axis,
+        workers=workers.count,
+        threads=workers.threads,
+        peak=cut.peak,
+        limit=workers.memory,
+        max_iter=job.parameters.max_iter,
+    )

@@ -1,0 +1,183 @@
+"""Where results live: a run is a Zarr v3 group that xarray opens, with the factors, the history and a record.
+
+While a run is going on, a generation (W, V and the history so far) is written to a sub-group of its own, then one write
+of the record names it, then generations older than the previous one are deleted. A finished run holds its factors at
+the top, and no generations. An array's metadata is written after its chunks, so that what is listed is whole.
+
+The record is the JSON attribute `dnmf` of the group:
+
+    format          1
+    status          "running", "finished" or "stopped"
+    stopped         a sentence that says why the run ended, or null
+    at              path of the sub-group that holds the last whole generation, "" for the top, null for none yet
+    iteration       passes of that generation
+    relative_error  ‖X − W V‖ / ‖X‖ of that generation
+    x               path, shape, dtype, chunks, fingerprint and squared norm of X
+    parameters      everything that was asked for, the seed too
+    state           strips and dtype: what a resumed run needs beside W, V and the history
+    versions        of dnmf, dask, numpy and zarr
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import MemoryStore
+
+FORMAT = 1
+GENERATIONS = "generations"
+DIMENSIONS = {
+    "W": ("row", "component"),
+    "V": ("component", "column"),
+    "loss": ("pass",),
+    "seconds": ("pass",),
+    "bytes_read": ("pass",),
+}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """The stored form of a factor: its name ("W" or "V"), shape, chunk shape and dtype."""
+
+    name: str
+    shape: tuple[int, int]
+    chunks: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def array(self, group: zarr.Group, at: str) -> Any:
+        """A Zarr array for its chunks at `at`, a path below `group`, that is not listed yet: it has no metadata."""
+        template = self._create(zarr.create_group(MemoryStore()), self.name)
+        path = group.store_path / at / self.name if at else group.store_path / self.name
+        return zarr.Array(zarr.AsyncArray(metadata=template.metadata, store_path=path))
+
+    def publish(self, group: zarr.Group, at: str) -> None:
+        """List the array whose chunks are all written."""
+        self._create(group, f"{at}/{self.name}" if at else self.name)
+
+    def _create(self, group: zarr.Group, path: str) -> Any:
+        # Chunks equal to the fill value are not stored: NaN is the one value that no whole chunk has.
+        return group.create_array(
+            path,
+            shape=self.shape,
+            chunks=self.chunks,
+            dtype=self.dtype,
+            fill_value=np.nan,
+            dimension_names=DIMENSIONS[self.name],
+        )
+
+
+def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
+    """Start a run at a path, or in this process's memory where `out` is None.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there already and it is not a run that may be overwritten.
+    """
+    if out is None:
+        return zarr.create_group(MemoryStore())
+    exists = _exists(str(out))
+    if exists and not overwrite:
+        raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
+    if exists and not _is_run(str(out)):
+        raise FileExistsError(f"{out} exists and is not a run of dnmf, so it is not overwritten: choose another output")
+    group = zarr.create_group(str(out), overwrite=exists)
+    group.create_group(GENERATIONS)
+    return group
+
+
+def _exists(path: str) -> bool:
+    if "://" not in path:
+        return Path(path).exists()
+    return _is_run(path)
+
+
+def _is_run(path: str) -> bool:
+    try:
+        return "dnmf" in zarr.open_group(path, mode="r").attrs
+    except (FileNotFoundError, ValueError, NotADirectoryError):
+        return False
+
+
+def write_record(group: zarr.Group, record: Mapping[str, Any]) -> None:
+    """Replace the record: one write of one key."""
+    group.update_attributes({"dnmf": dict(record)})
+
+
+def new_generation(iteration: int) -> str:
+    """A path, never used before, for the generation after pass `iteration`."""
+    return f"{GENERATIONS}/{iteration:06d}-{uuid4().hex[:8]}"
+
+
+def write_rows(factor: Factor, group: zarr.Group, at: str, values: Any) -> None:
+    """Write a whole factor, chunk by chunk, from anything that is sliced like an array; then list it."""
+    target = factor.array(group, at)
+    for i in range(0, factor.shape[0], factor.chunks[0]):
+        for j in range(0, factor.shape[1], factor.chunks[1]):
+            where = (slice(i, i + factor.chunks[0]), slice(j, j + factor.chunks[1]))
+            target[where] = np.asarray(values[where], factor.dtype)
+    factor.publish(group, at)
+
+
+def write_history(group: zarr.Group, at: str, history: Mapping[str, Sequence[float]]) -> None:
+    """Write the history, one value per pass: `loss`, `seconds` (float64) and `bytes_read` (int64)."""
+    for name, values in history.items():
+        data = np.asarray(values, "i8" if name == "bytes_read" else "f8")
+        _write(group, f"{at}/{name}" if at else name, data, DIMENSIONS[name])
+
+
+def write_snapshots(group: zarr.Group, at: str, factor: str, taken: Mapping[int, NDArray[np.floating]]) -> None:
+    """Write snapshots of a factor, by pass (0 is the first factor): `snapshots` and `snapshot_pass`."""
+    prefix = f"{at}/" if at else ""
+    _write(group, f"{prefix}snapshots", np.stack(list(taken.values())), ("snapshot", *DIMENSIONS[factor]))
+    _write(group, f"{prefix}snapshot_pass", np.asarray(list(taken), "i8"), ("snapshot",))
+
+
+def _write(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:
+    fill = np.nan if data.dtype.kind == "f" else -1
+    array = group.create_array(
+        path, shape=data.shape, chunks=data.shape, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
+    )
+    array[...] = data
+
+
+def drop_generations(group: zarr.Group, keep: Sequence[str]) -> None:
+    """Delete all generations but those named."""
+    members = group[GENERATIONS]
+    assert isinstance(members, zarr.Group)
+    for name in list(members.group_keys()):
+        if f"{GENERATIONS}/{name}" not in keep:
+            del members[name]
+
+
+def open_group(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
+    """The group and the record of a run.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no run, or one of a newer format, or one that holds no whole generation yet.
+    """
+    if isinstance(path, zarr.Group):
+        group = path
+    else:
+        if not _exists(str(path)):
+            raise FileNotFoundError(f"there is no run at {path}: give the --out of a factorization")
+        if not _is_run(str(path)):
+            raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
+        group = zarr.open_group(str(path), mode="r")
+    record: Record = dict(group.attrs["dnmf"])  # type: ignore[arg-type]
+    if record["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has format {record['format']}, this dnmf reads up to {FORMAT}: install a newer dnmf to open it"
+        )
+    if record["at"] is None:
+        raise ValueError(f"{path} has no finished pass yet (status: {record['status']}): wait, or start it again")
+    return group, record
