@@ -65,21 +65,54 @@ def strip_sums(y: NDArray[np.floating], L: NDArray[np.floating], base: NDArray[n
     L : (k, h) its block of the long factor.
     base : (k, N), or None for B = 0: then L Y is made in y's dtype, otherwise all is in float64.
     """
-    L8 = L.astype("f8")
-    cross, square, norm = np.zeros((len(L), y.shape[1])), 0.0, 0.0
-    base8 = None if base is None else base.astype("f8")
-    rows = piece_rows(y.shape[1], residual=base is not None)
+    gram = L.astype("f8") @ L.T.astype("f8")
+    if base is None:
+        return Sums(_cross(y, L), gram, square=0.0, norm=0.0)
+    cross, square, norm = _residual(y, L, base)
+    return Sums(cross, gram, square, norm)
+
+
+# Buffers are made once per strip: a Dask worker's allocator gives every large temporary back to the system at once, and
+# getting its pages again costs more than the arithmetic.
+
+
+def _cross(y: Array, L: Array) -> NDArray[np.float64]:
+    """L y (k × N): products in y's dtype, pieces added up in float64."""
+    rows = piece_rows(y.shape[1], residual=False)
+    cross, product = np.zeros((len(L), y.shape[1])), np.empty((len(L), y.shape[1]), y.dtype)
     for start in range(0, len(y), rows):
-        piece = slice(start, start + rows)
-        if base8 is None:
-            cross += L[:, piece] @ y[piece]
+        cross += np.matmul(L[:, start : start + rows], y[start : start + rows], out=product)
+    return cross
+
+
+def _residual(y: Array, L: Array, base: Array) -> tuple[NDArray[np.float64], float, float]:
+    """L R (k × N), ‖R‖² and ‖y‖², with the residual R = y − Lᵀ B formed piece by piece in float64."""
+    rows = min(len(y), piece_rows(y.shape[1], residual=True))
+    L8, base8 = L.astype("f8"), base.astype("f8")
+    # Strips of columns are turned: their pieces are kept in that layout, mixing the two is slow.
+    turned = not y.flags.c_contiguous
+    model, residual = (np.empty((y.shape[1], rows)).T if turned else np.empty((rows, y.shape[1])) for _ in range(2))
+    cross, product = np.zeros_like(base8), np.empty_like(base8)
+    square = norm = 0.0
+    for start in range(0, len(y), rows):
+        piece = y[start : start + rows]
+        R, M, l8 = residual[: len(piece)], model[: len(piece)], L8[:, start : start + rows]
+        if turned:
+            np.matmul(base8.T, l8, out=M.T)
         else:
-            residual = y[piece].astype("f8", order="C")
-            norm += float(np.vdot(residual, residual))
-            residual -= L8[:, piece].T @ base8
-            square += float(np.vdot(residual, residual))
-            cross += L8[:, piece] @ residual
-    return Sums(cross=cross, gram=L8 @ L8.T, square=square, norm=norm)
+            np.matmul(l8.T, base8, out=M)
+        R[...] = piece
+        norm += _square(R)
+        R -= M
+        square += _square(R)
+        cross += np.matmul(l8, R, out=product)
+    return cross, square, norm
+
+
+def _square(a: Array) -> float:
+    """Sum of squares of an array that is contiguous row by row or column by column."""
+    rows = a if a.flags.c_contiguous else a.T
+    return float(np.einsum("ij,ij->", rows, rows))
 
 
 def add(parts: Sequence[Sums]) -> Sums:

@@ -38,9 +38,11 @@ def multiplicative(
     array([[2., 0.]])
     """
     largest = np.finfo(F.dtype).max
+    F, denominator, ratio = F.copy(order="C"), np.empty_like(F, order="C"), np.empty_like(F, order="C")
     for _ in range(inner):
-        denominator = G @ F
+        np.matmul(G, F, out=denominator)
+        ratio[...] = 0
         with np.errstate(over="ignore"):
-            ratio = np.divide(N, denominator, out=np.zeros_like(F), where=denominator > 0)
-        F = F * np.minimum(ratio, largest, out=ratio)
+            np.divide(N, denominator, out=ratio, where=denominator > 0)
+        F *= np.minimum(ratio, largest, out=ratio)
     return F
