@@ -1,0 +1,6 @@
+"""`python -m dnmf` and the console script."""
+
+from dnmf.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,419 @@
+"""Every format comes out as NumPy and SciPy read it, however it is cut; errors name the remedy and leave nothing."""
+
+import gzip
+import subprocess
+import sys
+import textwrap
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from numpy.typing import NDArray
+
+import dnmf.convert
+from dnmf.convert import convert
+from dnmf.strips import well_chunked
+
+Array = NDArray[Any]
+
+tiny_chunks = partial(well_chunked, target=64, buffer=256)
+shapes = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=30)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+light = settings(max_examples=25, deadline=None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny_strips() -> Iterator[None]:
+    """Pieces of some bytes, so that small matrices have many strips, and strips many pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dnmf.convert, "well_chunked", tiny_chunks)
+        for name, size in {"STRIP": 128, "MIB": 50, "TEXT": 40, "ENTRIES": 7}.items():
+            patch.setattr(dnmf.convert, name, size)
+        yield
+
+
+def matrices(*dtypes: str) -> st.SearchStrategy[Array]:
+    """Small matrices without NaN, of one of the dtypes."""
+    return st.sampled_from(dtypes).flatmap(
+        lambda dtype: arrays(dtype, shapes, elements={"allow_nan": False} if "f" in dtype else None)
+    )
+
+
+def converted(write: Callable[[Path], object], name: str, **options: Any) -> zarr.Array[Any]:
+    """What a file that `write` makes becomes, in memory; nothing but file and target is left in the folder."""
+    with TemporaryDirectory() as folder:
+        source, target = Path(folder) / name, Path(folder) / "x.zarr"
+        write(source)
+        array = convert(source, target, **options)
+        assert sorted(path.name for path in Path(folder).iterdir()) == sorted([name, "x.zarr"])
+        assert array.chunks == tiny_chunks(array.shape, array.dtype.itemsize)
+        copy = zarr.create_array({}, shape=array.shape, dtype=array.dtype, chunks=array.chunks)
+        copy[:] = array[:]
+    return copy
+
+
+def assert_holds(array: zarr.Array[Any], expected: Array) -> None:
+    """The same entries in the same dtype, in native byte order."""
+    assert array.dtype == expected.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(array[:], expected)
+
+
+@light
+@given(x=matrices("?", "i1", "u2", ">i4", "i8", "f2", ">f4", "f8"), order=st.sampled_from("CF"))
+def test_npy(x: Array, order: Any) -> None:
+    assert_holds(converted(lambda path: np.save(path, np.asarray(x, order=order)), "x.npy"), x)
+
+
+@light
+@given(
+    x=matrices("?", "u1", ">i8", "f4"),
+    order=st.sampled_from("CF"),
+    save=st.sampled_from([np.savez, np.savez_compressed]),
+)
+def test_npz(x: Array, order: Any, save: Callable[..., None]) -> None:
+    x = np.asarray(x, order=order)
+    assert_holds(converted(lambda path: save(path, x=x, labels=np.arange(3)), "x.npz"), x)
+    both = converted(lambda path: save(path, x=x, y=x + x.dtype.type(1)), "x.npz", dataset="y")
+    assert_holds(both, x + x.dtype.type(1))
+
+
+@light
+@given(x=matrices("?", "i2", "f4", ">f8"), kind=st.sampled_from(["csr", "csc"]), compressed=st.booleans())
+def test_sparse_npz(x: Array, kind: Any, compressed: bool) -> None:
+    sparse = scipy.sparse.coo_array(x.astype(x.dtype.newbyteorder("="))).asformat(kind)
+    array = converted(lambda path: scipy.sparse.save_npz(path, sparse, compressed=compressed), "x.npz")
+    assert_holds(array, sparse.toarray())
+
+
+def test_sparse_npz_adds_entries_that_meet_in_any_order() -> None:
+    sparse = scipy.sparse.csr_array(([1, 2, 4, 8], [3, 0, 3, 1], [0, 3, 3, 4]), shape=(3, 4))
+    assert_holds(converted(lambda path: scipy.sparse.save_npz(path, sparse), "x.npz"), sparse.toarray())
+
+
+@light
+@given(
+    x=arrays("f8", shapes, elements=finite),
+    delimiter=st.sampled_from(",;\t"),
+    names=st.sampled_from(["", '"a"', "Größe"]),
+    newline=st.sampled_from(["\n", "\r\n", "\n\n"]),
+    name=st.sampled_from(["x.csv", "X.CSV", "x.csv.gz"]),
+)
+def test_csv(x: Array, delimiter: str, names: str, newline: str, name: str) -> None:
+    rows = [delimiter.join([names] * x.shape[1])] if names else []
+    rows += [delimiter.join(repr(float(value)) for value in row) for row in x]
+    content = ("\ufeff" + newline.join(rows)).encode()
+    assert_holds(converted(lambda path: path.write_bytes(packed(path, content)), name), x)
+
+
+def packed(path: Path, content: bytes) -> bytes:
+    """Content as a file of this name holds it."""
+    return gzip.compress(content) if path.suffix == ".gz" else content
+
+
+@light
+@given(x=matrices("i8", "u8", "f8"), seed=st.integers(0, 9), name=st.sampled_from(["x.mtx", "x.mtx.gz"]))
+def test_mtx_coordinates_in_any_order_add_up(x: Array, seed: int, name: str) -> None:
+    field = {"i": "integer", "u": "unsigned-integer", "f": "real"}[x.dtype.kind]
+    cells = [(i, j) for i, j in np.ndindex(x.shape) if x[i, j]]
+    entries = [f"{i + 1} {j + 1} {x[i, j]!s}" for i, j in cells] + [f"{i + 1} {j + 1} 1" for i, j in cells[:5]]
+    np.random.default_rng(seed).shuffle(entries)
+    size = f"{x.shape[0]} {x.shape[1]} {len(entries)}"
+    lines = [f"%%MatrixMarket matrix coordinate {field} general", "% made up", "", size, *entries]
+    expected = x.copy()
+    with np.errstate(over="ignore"):
+        for cell in cells[:5]:
+            expected[cell] += x.dtype.type(1)
+    array = converted(lambda path: path.write_bytes(packed(path, "\n".join(lines).encode())), name)
+    assert_holds(array, expected)
+
+
+@light
+@given(x=matrices("i8", "f8"), symmetry=st.sampled_from(["general", "symmetric"]), sparse=st.booleans())
+def test_mtx_as_scipy_writes_it(x: Array, symmetry: Any, sparse: bool) -> None:
+    if symmetry == "symmetric":
+        side = min(x.shape)
+        x = np.tril(x[:side, :side]) + np.tril(x[:side, :side], -1).T
+    held = scipy.sparse.coo_array(x) if sparse else x
+    assert_holds(converted(lambda path: scipy.io.mmwrite(path, held, precision=17, symmetry=symmetry), "x.mtx"), x)
+
+
+@pytest.mark.parametrize("symmetry", ["general", "symmetric"])
+def test_mtx_pattern_is_read_as_scipy_reads_it(tmp_path: Path, symmetry: str) -> None:
+    source = tmp_path / "x.mtx"
+    source.write_text(f"%%MatrixMarket matrix coordinate pattern {symmetry}\n3 3 3\n1 1\n3 1\n3 2\n")
+    assert_holds(convert(source, tmp_path / "x"), scipy.io.mmread(source).toarray())
+
+
+@light
+@given(x=matrices("?", "u2", ">f4", "f8"))
+def test_hdf5(x: Array) -> None:
+    def write(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            file["group/x"] = x
+            file["labels"] = ["a", "b"]
+
+    assert_holds(converted(write, "x.h5"), x)
+    assert_holds(converted(write, "x.hdf5", dataset="/group/x"), x)
+
+
+@given(m=st.integers(1, 300), n=st.integers(1, 100), dtype=st.sampled_from(["?", "f4", "f8"]))
+def test_strips_are_whole_chunks_high_and_cover_the_rows(m: int, n: int, dtype: str) -> None:
+    itemsize = np.dtype(dtype).itemsize
+    height, _ = tiny_chunks((m, n), itemsize)
+    cuts = dnmf.convert._cuts((m, n), np.dtype(dtype))
+    assert [row for start, stop in cuts for row in range(start, stop)] == list(range(m))
+    assert all(start % height == 0 for start, _ in cuts)
+    assert max(stop - start for start, stop in cuts) <= max(height, 128 // (n * itemsize))
+
+
+def save_h5(path: Path, **held: Any) -> None:
+    """An HDF5 file of these datasets."""
+    with h5py.File(path, "w") as file:
+        file.update(held)
+
+
+def save_truncated(path: Path) -> None:
+    """A .npy file whose last 10 bytes are missing."""
+    np.save(path, np.ones((5, 4)))
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def save_astray(path: Path) -> None:
+    """A sparse archive with a column that is not there."""
+    sparse = scipy.sparse.csr_array(np.eye(3))
+    sparse.indices[1] = 7
+    scipy.sparse.save_npz(path, sparse)
+
+
+def text(content: str) -> Callable[[Path], object]:
+    """Writes a text file."""
+    return lambda path: path.write_text(content)
+
+
+MARKET = "%%MatrixMarket matrix "
+CASES: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "suffix": ("x.txt", text("1"), r"x\.txt has no known suffix: \.npy, \.npz, .*\.hdf5 are read; save X as one"),
+    "complex": (
+        "x.npy",
+        lambda path: np.save(path, np.ones((2, 2), "c16")),
+        "holds entries of dtype complex128: booleans, integers or floats of at most 64 bits are required; cast them",
+    ),
+    "strings": ("x.npy", lambda path: np.save(path, np.array([["a"]])), "holds entries of dtype <U1: booleans"),
+    "objects": ("x.npy", lambda path: np.save(path, np.array([[None]])), "holds entries of dtype object: booleans"),
+    "vector": (
+        "x.npy",
+        lambda path: np.save(path, np.ones(3)),
+        r"holds an array of shape \(3,\): two axes are required; reshape it first",
+    ),
+    "empty": (
+        "x.npy",
+        lambda path: np.save(path, np.ones((0, 3))),
+        r"holds an empty matrix of shape \(0, 3\): entries are required; check its origin",
+    ),
+    "no npy": ("x.npy", text("1,2,3,4,5"), r"x\.npy holds no NumPy array \(.*\); write it with numpy\.save"),
+    "truncated": (
+        "x.npy",
+        save_truncated,
+        r"x\.npy ends 10 bytes early: a complete file is required; copy or write it again",
+    ),
+    "no zip": ("x.npz", text("1"), "is no zip archive: a .npz file is one; write it with numpy.savez or"),
+    "two": (
+        "x.npz",
+        lambda path: np.savez(path, a=np.ones((2, 3)), b=np.ones((4, 5))),
+        r"holds 2 arrays with two axes: one is required; name it with dataset=, out of: 'a' \(2, 3\), 'b' \(4, 5\)",
+    ),
+    "none": ("x.npz", lambda path: np.savez(path), "holds 0 arrays with two axes: .* out of: none"),
+    "coo": (
+        "x.npz",
+        lambda path: scipy.sparse.save_npz(path, scipy.sparse.coo_array(np.eye(2))),
+        r"is sparse in format coo: csr or csc is required; save X\.tocsr\(\) instead",
+    ),
+    "astray": (
+        "x.npz",
+        save_astray,
+        r"has an entry in row 2, column 8 \(counted from 1\): X is 3 × 3; correct the file",
+    ),
+    "value": (
+        "x.csv",
+        text("a,b\n1,2\n\n3,4\n5,x7\n6,7\n"),
+        r"x\.csv, line 5: could not convert string 'x7' to float64; correct the line",
+    ),
+    "gap": ("x.csv", text("1,2\n1,\n"), "x.csv, line 2: could not convert string '' to float64; correct the line"),
+    "ragged": (
+        "x.csv",
+        text("1,2\n3,4,5\n"),
+        "x.csv, line 2: the dtype passed requires 2 columns but 3 were found; cor",
+    ),
+    "labels": ("x.csv", text(",a\n0,1\n"), "x.csv, line 1: the name of the first column is '': a column of row labels"),
+    "half header": ("x.csv", text("id,2001\n0,1\n"), "x.csv, line 1: could not convert string 'id' to float64"),
+    "only header": ("x.csv", text("a;b\n"), r"holds an empty matrix of shape \(0, 2\)"),
+    "nothing": ("x.csv", text(""), r"holds an empty matrix of shape \(0, 1\)"),
+    "banner": (
+        "x.mtx",
+        text(MARKET + "coordinate complex general\n1 1 1\n1 1 1 0\n"),
+        "starts with '%%matrixmarket matrix coordinate complex general': '%%MatrixMarket matrix coordinate|array real",
+    ),
+    "no size": (
+        "x.mtx",
+        text(MARKET + "coordinate real general\n%\n1 1\n"),
+        "x.mtx, line 3: '1 1' is no size of X; 3 sizes are required, rows and columns equal where X is symmetric",
+    ),
+    "not square": (
+        "x.mtx",
+        text(MARKET + "array real symmetric\n1 2\n1\n2\n"),
+        "line 2: '1 2' is no size of X; 2 sizes",
+    ),
+    "too few": (
+        "x.mtx",
+        text(MARKET + "array real general\n2 2\n1\n2\n3\n"),
+        "announces 4 entries and holds 3: a complete file is required; write it again",
+    ),
+    "too many": (
+        "x.mtx",
+        text(MARKET + "array integer general\n1 1\n1\n2\n"),
+        "announces 1 entries and holds 2: a com",
+    ),
+    "outside": (
+        "x.mtx",
+        text(MARKET + "coordinate pattern general\n2 2 1\n0 1\n"),
+        r"has an entry in row 0, column 1 \(counted from 1\): X is 2 × 2; correct the file",
+    ),
+    "not whole": (
+        "x.mtx",
+        text(MARKET + "coordinate integer general\n2 2 2\n1 1 1\n2 2 1.5\n"),
+        "x.mtx, line 4: could not convert string '1.5' to int64; correct the line",
+    ),
+    "no hdf5": ("x.h5", text("1"), "is no HDF5 file: its suffix says that it is; rename it or write it with h5py"),
+    "two datasets": (
+        "x.h5",
+        lambda path: save_h5(path, a=np.ones((2, 3)), b=np.ones((4, 5))),
+        r"holds 2 arrays with two axes: one is required; name it with dataset=, out of: 'a' \(2, 3\), 'b' \(4, 5\)",
+    ),
+    "text dataset": ("x.h5", lambda path: save_h5(path, a=[["a"]]), "holds entries of dtype object: booleans"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_errors_say_what_to_do_and_leave_nothing(tmp_path: Path, case: str) -> None:
+    name, write, message = CASES[case]
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=message):
+        convert(tmp_path / name, tmp_path / "x.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_dataset_must_exist_and_make_sense(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    np.savez(tmp_path / "x.npz", a=np.ones((2, 3)))
+    save_h5(tmp_path / "x.h5", a=np.ones((2, 3)))
+    for name in ("x.npz", "x.h5"):
+        with pytest.raises(ValueError, match=r"holds no array 'b': .* out of: 'a' \(2, 3\)"):
+            convert(tmp_path / name, tmp_path / "x.zarr", dataset="b")
+    with pytest.raises(
+        ValueError, match=r"dataset='b' is for \.npz and \.h5 files: .*x\.npy holds one matrix; leave it"
+    ):
+        convert(tmp_path / "x.npy", tmp_path / "x.zarr", dataset="b")
+
+
+def test_hdf5_needs_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_h5(tmp_path / "x.h5", a=np.ones((2, 3)))
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match=r'x\.h5 is an HDF5 file and h5py is missing: pip install "dnmf\[hdf5\]"'):
+        convert(tmp_path / "x.h5", tmp_path / "x.zarr")
+
+
+def test_paths_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"x\.npy is not a file: a matrix file is required; check the path"):
+        convert(tmp_path / "x.npy", tmp_path / "x.zarr")
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    with pytest.raises(FileNotFoundError, match=r"a is not a folder: x\.zarr is written into one; create it first"):
+        convert(tmp_path / "x.npy", tmp_path / "a" / "x.zarr")
+
+
+def test_only_zarr_is_overwritten_and_only_when_asked(tmp_path: Path) -> None:
+    source, target, folder = tmp_path / "x.npy", tmp_path / "x.zarr", tmp_path / "folder"
+    np.save(source, np.ones((2, 3)))
+    convert(str(source), str(target))
+    np.save(source, np.zeros((4, 5)))
+    with pytest.raises(FileExistsError, match="exists: a new path is required; choose another or pass overwrite=True"):
+        convert(source, target)
+    assert zarr.open_array(target).shape == (2, 3)
+    assert convert(source, target, overwrite=True).shape == (4, 5)
+    folder.mkdir()
+    (folder / "thesis.tex").touch()
+    for precious in (folder, source):
+        with pytest.raises(FileExistsError, match="is not a Zarr array or group: only these are overwritten; choose"):
+            convert(source, precious, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "x.npy", "x.zarr"]
+    assert folder.stat().st_mode == target.stat().st_mode
+
+
+def test_a_failure_halfway_leaves_the_old_array(tmp_path: Path) -> None:
+    source, target = tmp_path / "x.npy", tmp_path / "x.zarr"
+    np.save(source, np.ones((50, 3)))
+    convert(source, target)
+    source.write_bytes(source.read_bytes()[:-8])
+    with pytest.raises(ValueError, match="ends 8 bytes early"):
+        convert(source, target, overwrite=True)
+    assert_holds(zarr.open_array(target), np.ones((50, 3)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npy", "x.zarr"]
+
+
+def test_an_old_array_comes_back_when_the_new_one_cannot_be_renamed(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    convert(tmp_path / "x.npy", tmp_path / "x.zarr")
+    with pytest.raises(FileNotFoundError):
+        dnmf.convert._publish(tmp_path / "missing", tmp_path / "x.zarr", tmp_path / "old")
+    assert_holds(zarr.open_array(tmp_path / "x.zarr"), np.ones((2, 3)))
+
+
+def test_the_result_is_read_only(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    array = convert(tmp_path / "x.npy", tmp_path / "x.zarr")
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 2
+
+
+PEAK = """
+    import sys
+    from pathlib import Path
+    from dnmf.convert import convert
+
+    def peak():
+        return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+    idle = peak()
+    array = convert(sys.argv[1], sys.argv[2])
+    print(peak() - idle, array.shape, array.chunks, array[-1].sum(), sep=";")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("name", "fortran"), [("x.npy", False), ("x.npy", True), ("x.npz", False)])
+def test_memory_is_a_few_strips(tmp_path: Path, name: str, fortran: bool) -> None:
+    shape, source = (50_000, 1000), tmp_path / name
+    array = tmp_path / "x.npy"
+    with array.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": fortran, "descr": "<f8"})
+        for _ in range(50):
+            file.write(np.repeat(np.arange(1000.0), 1000).data)
+    if source != array:
+        with zipfile.ZipFile(source, "w") as archive:
+            archive.write(array, "x.npy")
+    command = [sys.executable, "-c", textwrap.dedent(PEAK), str(source), str(tmp_path / "x.zarr")]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().split(";")
+    assert source.stat().st_size > 400_000_000
+    assert output[1:3] == [str(shape), str(well_chunked(shape, 8))]
+    assert float(output[0]) < 250  # MiB
