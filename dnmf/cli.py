@@ -144,10 +144,11 @@ def info(run: str) -> None:
 def facts(record: Mapping[str, Any], history: Mapping[str, Any]) -> dict[str, str]:
     """What there is to tell of a run, by name, in the order in which it is shown."""
     x, asked, seconds = record["x"], record["parameters"], [float(s) for s in history["seconds"]]
+    shape, chunks = (" × ".join(map(str, x[name])) for name in ("shape", "chunks"))
     rows_or_columns = ("rows", "columns")[record["state"]["axis"]]
     return {
         "status": record["status"],
-        "X": f"{x['path']}, {' × '.join(map(str, x['shape']))} {x['dtype']}, chunks of {' × '.join(map(str, x['chunks']))}",
+        "X": f"{x['path']}, {shape} {x['dtype']}, chunks of {chunks}",
         "strips": f"{record['state']['height']} {rows_or_columns} each",
         "parameters": ", ".join(
             f"{name} {value}" for name, value in asked.items() if name != "rank" and value is not None

@@ -53,19 +53,19 @@ def survey(client: Client, memory_limit: int | None) -> Workers:
             f"the cluster at {info['address']} has no workers: start some, or wait until they have joined"
         )
     limits = client.run(_memory_limit)
-    saturation = client.run_on_scheduler(_saturation)
+    saturation, stealing = client.run_on_scheduler(_scheduling)
     threads = max(worker["nthreads"] for worker in workers.values())
     smallest = min(memory_limit or math.inf, *limits.values())
     # An infinite saturation sends all strips at once: no plan can hold then, so it is made for two per thread.
-    return Workers(len(workers), threads, int(smallest), min(float(saturation), 2.0))
+    return Workers(len(workers), threads, int(smallest), min(saturation, 2.0), stolen=int(stealing))
 
 
 def _memory_limit(dask_worker: Any) -> int:
     return int(dask_worker.memory_manager.memory_limit or MEMORY_LIMIT)
 
 
-def _saturation(dask_scheduler: Any) -> float:
-    return float(dask_scheduler.WORKER_SATURATION)
+def _scheduling(dask_scheduler: Any) -> tuple[float, bool]:
+    return float(dask_scheduler.WORKER_SATURATION), "stealing" in dask_scheduler.extensions
 
 
 def check_workers(client: Client, matrix: Matrix, group: zarr.Group) -> None:
@@ -218,8 +218,9 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
     """
     count = workers or max(1, CPU_COUNT // threads)
     limit = parse_bytes(memory) if memory is not None else MEMORY_LIMIT // count
-    # One strip per thread at a time: half the memory of Dask's default, and no slower where strips are large.
-    settings = {"distributed.scheduler.worker-saturation": 1.0}
+    # One strip per thread at a time, computed with where it was loaded: half the memory of Dask's defaults, and no
+    # slower where strips are large.
+    settings = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.work-stealing": False}
     quiet = {"silence_logs": 40, "dashboard_address": None}
     with (
         dask.config.set(settings),

@@ -55,14 +55,15 @@ class Grid:
 class Workers:
     """What computes: `count` workers of `threads` threads, none with less than `memory` bytes.
 
-    `saturation` is Dask's worker-saturation: how many strips per thread are loaded ahead. `idle` is what a worker
-    holds before it is given work, bytes.
+    `saturation` is Dask's worker-saturation: how many strips per thread are loaded ahead. `stolen` is how many more
+    strips a worker may hold because it took a task from another one. `idle` is what it holds before it is given work.
     """
 
     count: int
     threads: int
     memory: int
     saturation: float = 1.0
+    stolen: int = 0
     idle: int = IDLE_WORKER
 
     @property
@@ -136,7 +137,7 @@ def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Worker
     """
     length, width = grid.shape[axis], grid.shape[1 - axis]
     strip = height * width * grid.itemsize
-    loaded = ceil(workers.saturation * workers.threads) * strip
+    loaded = (ceil(workers.saturation * workers.threads) + workers.stolen) * strip
     chunk = prod(grid.chunk) * grid.stored
     chunks = ceil(height / grid.chunk[axis]) * ceil(width / grid.chunk[1 - axis])
     decoded = workers.threads * min(CHUNKS_IN_FLIGHT, chunks) * 2 * chunk

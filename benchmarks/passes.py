@@ -1,0 +1,184 @@
+"""What a pass costs: seconds against its floor, reads of X, tasks, memory; for 1, 2 and 4 times the size.
+
+    python benchmarks/passes.py                        2.1 GB, 20 components, about ten minutes and 8 GB of disk
+    python benchmarks/passes.py --rows 16384 --sizes 1
+
+The floor is one plain Python loop per core, without Dask: read every strip, form X Vᵀ and Wᵀ X, nothing else. Floor and
+passes alternate in one run, so that the ratio holds when the machine's speed drifts. Everything is read through the
+operating system's page cache, which is warm for both.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import zarr
+from distributed import Client, SchedulerPlugin
+from zarr.storage import LocalStore, WrapperStore
+
+import dnmf
+from dnmf import datasets
+from dnmf.cluster import local_cluster
+from dnmf.progress import PassDone, Planned
+
+MIB = 2**20
+
+
+class CountingStore(WrapperStore[LocalStore]):
+    """Writes a line for every chunk that is read to a file of the process that reads it."""
+
+    def __init__(self, store: LocalStore, log: str = "") -> None:
+        super().__init__(store)
+        self.log = log or f"{store.root}.reads"
+
+    def _with_store(self, store: LocalStore) -> "CountingStore":
+        return type(self)(store, self.log)
+
+    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        """Read, and note the key."""
+        if key.startswith("c/"):
+            Path(self.log).mkdir(exist_ok=True)
+            with Path(self.log, str(os.getpid())).open("a") as log:
+                log.write(key + "\n")
+        return await super().get(key, *args, **kwargs)
+
+
+class CountTasks(SchedulerPlugin):
+    """Counts the tasks that workers have executed."""
+
+    name = "count-tasks"
+
+    def __init__(self) -> None:
+        self.executed = 0
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        """Called by the scheduler for every change of a task's state."""
+        self.executed += start == "processing" and finish == "memory"
+
+
+def executed(dask_scheduler: Any) -> int:
+    """Tasks executed since the plugin was added."""
+    return int(dask_scheduler.plugins["count-tasks"].executed)
+
+
+def peak_memory() -> int:
+    """The largest memory of this process so far, bytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def sweep(path: str, height: int, rank: int, first: int, step: int) -> None:
+    """The floor's work in one process: every `step`-th strip from `first` on."""
+    array = zarr.open_array(path, mode="r")
+    rng = np.random.default_rng(0)
+    V = rng.random((rank, array.shape[1]), dtype="f4")
+    W = rng.random((rank, height), dtype="f4")
+    for start in range(first * height, array.shape[0], step * height):
+        x = np.asarray(array[start : start + height])
+        V @ x.T
+        W[:, : len(x)] @ x
+
+
+def floor(pool: Any, path: str, height: int, rank: int) -> float:
+    """Seconds of one sweep over X by all processes of a pool."""
+    count = pool._processes
+    began = time.perf_counter()
+    pool.starmap(sweep, [(path, height, rank, i, count) for i in range(count)], chunksize=1)
+    return time.perf_counter() - began
+
+
+def measure(client: Client, pool: Any, path: str, rank: int, passes: int) -> dict[str, float]:
+    """One factorization without a cache, floors between its passes; medians over its passes after the first."""
+    plans: list[Planned] = []
+    seconds: list[float] = []
+    floors: list[float] = []
+    tasks: list[int] = []
+    height = 0
+
+    def listen(event: Any) -> None:
+        nonlocal height
+        if isinstance(event, Planned):
+            plans.append(event)
+            height = -(-event.shape[0] // event.strips)
+        if isinstance(event, PassDone):
+            seconds.append(event.seconds)
+            tasks.append(client.run_on_scheduler(executed))
+            floors.append(floor(pool, path, height, rank))
+
+    client.restart()
+    before = client.run_on_scheduler(executed)
+    dnmf.factorize(
+        path, rank, out=f"{path}.run", max_iter=passes, tol=0, cache=False, overwrite=True, listeners=[listen]
+    )
+    plan, X = plans[0], zarr.open_array(path, mode="r")
+    per_pass = np.diff([before, *tasks])
+    return {
+        "GB": X.nbytes / 1e9,
+        "strips": plan.strips,
+        "strip MiB": plan.strip_bytes / MIB,
+        "pass s": median(seconds[1:-1]),
+        "floor s": median(floors[1:-1]),
+        "pass / floor": median(p / f for p, f in zip(seconds[1:-1], floors[1:-1], strict=True)),
+        "first / floor": seconds[0] / floors[0],
+        "tasks / strip": max(per_pass) / plan.strips,
+        "peak MiB": max(client.run(peak_memory).values()) / MIB,
+        "projected": plan.peak / MIB,
+    }
+
+
+def count_reads(path: str, rank: int) -> float:
+    """Reads of every chunk per pass, on the cluster, over three passes, by a store that counts."""
+    store = CountingStore(LocalStore(path))
+    shutil.rmtree(store.log, ignore_errors=True)
+    array = zarr.open_array(store, mode="r")
+    dnmf.factorize(array, rank, out=f"{path}.run", max_iter=3, tol=0, cache=False, overwrite=True)
+    reads = sum(len(log.read_text().splitlines()) for log in Path(store.log).iterdir())
+    return reads / array.nchunks / 3
+
+
+def show(rows: list[dict[str, float]]) -> None:
+    """Print a Markdown table, one column a size."""
+    for name in rows[0]:
+        print(f"| {name:14s} | " + " | ".join(f"{row[name]:8.2f}" for row in rows) + " |", flush=True)
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=131_072)
+    parser.add_argument("--columns", type=int, default=4096)
+    parser.add_argument("--rank", type=int, default=20)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--passes", type=int, default=7)
+    parser.add_argument("--codec", choices=["raw", "zstd"], default="zstd")
+    parser.add_argument("--memory", help="limit of a worker, such as 1GiB")
+    parser.add_argument("--folder", help="where X is written; a temporary folder if not given")
+    asked = parser.parse_args()
+    storage = {"compressors": None} if asked.codec == "raw" else {}
+    rows = []
+    with (
+        tempfile.TemporaryDirectory(dir=asked.folder) as folder,
+        multiprocessing.get_context("spawn").Pool() as pool,
+        local_cluster(memory=asked.memory) as client,
+    ):
+        client.register_plugin(CountTasks())
+        for size in asked.sizes:
+            path = f"{folder}/{size}.zarr"
+            datasets.low_rank(path, (size * asked.rows, asked.columns), asked.rank, **storage)
+            reads = count_reads(path, asked.rank)
+            rows.append({**measure(client, pool, path, asked.rank, asked.passes), "reads / pass": reads})
+            shutil.rmtree(path)
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()
