@@ -3,6 +3,7 @@
 Everything that talks to Dask's distributed scheduler about workers is here; what they compute is not.
 """
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -221,7 +222,8 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
     # One strip per thread at a time, computed with where it was loaded: half the memory of Dask's defaults, and no
     # slower where strips are large.
     settings = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.work-stealing": False}
-    quiet = {"silence_logs": 40, "dashboard_address": None}
+    # Errors of tasks come back to the caller: workers need not print them too.
+    quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": None}
     with (
         dask.config.set(settings),
         LocalCluster(n_workers=count, threads_per_worker=threads, memory_limit=limit, **quiet) as cluster,

@@ -146,6 +146,8 @@ def factorize(
     engine = passes.Cluster(client) if client else passes.Threads(workers.threads)
     if client and out is None:
         raise ValueError("out is None on a cluster: its workers write W there, so give a path that all of them reach")
+    if out is not None and Path(out).resolve() in Path(matrix.location).parents:
+        raise ValueError(f"X is inside the output {out}, which would be replaced: choose another output")
     group = runs.create_run(out, overwrite=overwrite)
     job = _job(matrix, parameters, cut, engine, group, listeners, random_start=factors is None)
     job.tell(_planned(job, workers))

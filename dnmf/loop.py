@@ -19,7 +19,7 @@ from dnmf.initialise import random_rows, scaled
 from dnmf.matrices import Matrix
 from dnmf.progress import Event, Listener, PassDone, Stopped, StripDone
 from dnmf.rules import RULES
-from dnmf.strips import Plan
+from dnmf.strips import SPLIT_EVERY, Plan
 
 # Every so many passes the factors are written to the run and read back under a new name: it is a checkpoint, and it
 # cuts the provenance that a scheduler keeps, which otherwise grows by a task per strip and pass.
@@ -288,6 +288,7 @@ def _record(job: Job, point: Point, status: str, stopped: str | None) -> runs.Re
             "height": job.plan.height,
             "dtype": str(matrix.dtype),
             "loss": point.loss,
+            "split_every": SPLIT_EVERY,
             "token": job.token,
         },
         "versions": {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")},

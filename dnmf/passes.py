@@ -244,11 +244,16 @@ class Cluster:
         return list(self.client.persist(list(arrays)))
 
     def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
-        """Wait for all arrays, then fetch the block of the last one."""
-        if len(arrays) > 1:
-            for done, future in enumerate(as_completed(futures_of(arrays[0])), start=1):
-                if future.status == "error":
-                    break
-                tick(done)
-        (total,) = futures_of(arrays[-1])
-        return total.result()
+        """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
+        try:
+            if len(arrays) > 1:
+                for done, future in enumerate(as_completed(futures_of(arrays[0])), start=1):
+                    if future.status == "error":
+                        break
+                    tick(done)
+            (total,) = futures_of(arrays[-1])
+            return total.result()
+        except BaseException:
+            for future in futures_of(list(arrays)):
+                future.release()
+            raise

@@ -81,14 +81,17 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     FileExistsError
         If something is there already and it is not a run that may be overwritten.
     """
+    begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}}
     if out is None:
-        return zarr.create_group(MemoryStore())
+        group = zarr.create_group(MemoryStore(), attributes=begun)
+        group.create_group(GENERATIONS)
+        return group
     exists = _exists(str(out))
     if exists and not overwrite:
         raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
     if exists and not _is_run(str(out)):
         raise FileExistsError(f"{out} exists and is not a run of dnmf, so it is not overwritten: choose another output")
-    group = zarr.create_group(str(out), overwrite=exists)
+    group = zarr.create_group(str(out), overwrite=exists, attributes=begun)
     group.create_group(GENERATIONS)
     return group
 
