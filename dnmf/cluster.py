@@ -223,7 +223,7 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
     # slower where strips are large.
     settings = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.work-stealing": False}
     # Errors of tasks come back to the caller: workers need not print them too.
-    quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": None}
+    quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
     with (
         dask.config.set(settings),
         LocalCluster(n_workers=count, threads_per_worker=threads, memory_limit=limit, **quiet) as cluster,

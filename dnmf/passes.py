@@ -74,7 +74,16 @@ def update(Y: da.Array, L: da.Array, S: Delayed, gram: Delayed, *, rule: Rule, i
 
 
 def _update(y: Array, L: Array, S: Array, gram: Array, rule: Rule, inner: int) -> Array:
-    return rule(L.T, S @ y.T, gram, inner).T
+    numerator = _settled(S) @ _settled(y).T
+    return rule(_settled(L).T, numerator, _settled(gram), inner).T
+
+
+def _settled(a: Array) -> Array:
+    """An array as it was made: one that came from another worker may lie across its own alignment in memory.
+
+    NumPy multiplies such an array another way, and the last digits would depend on which worker did what.
+    """
+    return np.require(a, requirements="A")
 
 
 def totals(Y: da.Array, L: da.Array, base: Delayed | None, *, name: str) -> da.Array:
@@ -88,7 +97,7 @@ def totals(Y: da.Array, L: da.Array, base: Delayed | None, *, name: str) -> da.A
 
 
 def _sums(y: Array, L: Array, base: Array | None) -> Sums:
-    return strip_sums(y, L.T, base)
+    return strip_sums(_settled(y), _settled(L).T, None if base is None else _settled(base))
 
 
 def _same(part: Sums, axis: object, keepdims: object) -> Sums:

@@ -5,6 +5,7 @@ Nothing here reads X or knows Dask or Zarr. Sizes are in bytes, lengths in entri
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from math import ceil, prod
 
 MIB = 2**20
@@ -83,7 +84,8 @@ class Plan:
     length : rows (or columns) of X along the cut axis.
     width : entries of X along the other axis.
     peak : projected peak memory of one worker, bytes.
-    in_run : whether the long factor lives in the run instead of the workers' memory.
+    in_run : whether the long factor lives in the run instead of the workers' memory: where its share is over a fifth of
+        that, or nothing fits otherwise.
     cached : whether X stays in the workers' memory after the first pass.
     """
 
@@ -174,16 +176,14 @@ def _cut(grid: Grid, axis: int, *, rank: int, workers: Workers, cached: bool) ->
     """The best plan along one axis, or None where not even one chunk's height fits."""
     length, width = grid.shape[axis], grid.shape[1 - axis]
     share = ceil(length / workers.count) * rank * grid.itemsize
-    in_run = 5 * share > workers.memory
-
-    def peak(height: int) -> int:
-        return peak_bytes(grid, axis, height, rank=rank, workers=workers, in_run=in_run, cached=cached)
-
-    for unit in dict.fromkeys((grid.shard[axis], grid.chunk[axis])):
-        wanted = _wanted_bytes(grid, rank * width * 8, workers.count * workers.threads)
+    wanted = _wanted_bytes(grid, rank * width * 8, workers.count * workers.threads)
+    for in_run, unit in product(
+        dict.fromkeys((5 * share > workers.memory, True)), (grid.shard[axis], grid.chunk[axis])
+    ):
         for height in _heights(length, unit, ceil(wanted / (unit * width * grid.itemsize)), workers):
-            if peak(height) <= workers.usable:
-                return Plan(axis, height, length, width, peak(height), in_run, cached)
+            peak = peak_bytes(grid, axis, height, rank=rank, workers=workers, in_run=in_run, cached=cached)
+            if peak <= workers.usable:
+                return Plan(axis, height, length, width, peak, in_run, cached)
     return None
 
 

@@ -21,8 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
 
 import dnmf.convert
+import dnmf.formats
 from dnmf.convert import convert
 from dnmf.strips import well_chunked
 
@@ -39,8 +41,11 @@ def _tiny_strips() -> Iterator[None]:
     """Pieces of some bytes, so that small matrices have many strips, and strips many pieces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dnmf.convert, "well_chunked", tiny_chunks)
-        for name, size in {"STRIP": 128, "MIB": 50, "TEXT": 40, "ENTRIES": 7}.items():
-            patch.setattr(dnmf.convert, name, size)
+        patch.setattr(dnmf.formats.contents, "well_chunked", tiny_chunks)
+        patch.setattr(dnmf.formats.contents, "STRIP", 128)
+        patch.setattr(dnmf.formats.numpy_files, "MIB", 50)
+        patch.setattr(dnmf.formats.numpy_files, "ENTRIES", 7)
+        patch.setattr(dnmf.formats.text, "LINES", 7)
         yield
 
 
@@ -172,7 +177,7 @@ def test_hdf5(x: Array) -> None:
 def test_strips_are_whole_chunks_high_and_cover_the_rows(m: int, n: int, dtype: str) -> None:
     itemsize = np.dtype(dtype).itemsize
     height, _ = tiny_chunks((m, n), itemsize)
-    cuts = dnmf.convert._cuts((m, n), np.dtype(dtype))
+    cuts = dnmf.formats.contents.cuts((m, n), np.dtype(dtype))
     assert [row for start, stop in cuts for row in range(start, stop)] == list(range(m))
     assert all(start % height == 0 for start, _ in cuts)
     assert max(stop - start for start, stop in cuts) <= max(height, 128 // (n * itemsize))
@@ -384,6 +389,14 @@ def test_the_result_is_read_only(tmp_path: Path) -> None:
     array = convert(tmp_path / "x.npy", tmp_path / "x.zarr")
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 2
+
+
+@pytest.mark.parametrize("dtype", ["?", "f4", "i8"])
+def test_the_codec_is_the_one_that_reads_fast(tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "x.npy", np.ones((2, 3), dtype))
+    convert(tmp_path / "x.npy", tmp_path / "x.zarr")
+    codec = BloscCodec(cname="lz4", shuffle="shuffle", typesize=np.dtype(dtype).itemsize)
+    assert zarr.open_array(tmp_path / "x.zarr").compressors == (codec,)
 
 
 PEAK = """

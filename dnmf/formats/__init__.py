@@ -1,0 +1,31 @@
+"""Formats: what shape and dtype a matrix file has, and its rows, strip by strip. One family of formats per module.
+
+A reader gets the path, the name of the array that is wanted (of no meaning where a file holds one matrix), and a folder
+for scratch files that outlives the strips. It never holds the matrix in memory, and does not look at what entries mean.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dnmf.formats.contents import Contents
+from dnmf.formats.hdf5 import read_hdf5
+from dnmf.formats.numpy_files import read_npy, read_npz
+from dnmf.formats.text import read_csv, read_mtx
+
+Reader = Callable[[Path, str | None, Path], Contents]
+
+READERS: dict[str, Reader] = {
+    ".npy": read_npy,
+    ".npz": read_npz,
+    ".csv": read_csv,
+    ".csv.gz": read_csv,
+    ".mtx": read_mtx,
+    ".mtx.gz": read_mtx,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+}
+
+# Files with these suffixes can hold several arrays, each with a name.
+NAMED = (".npz", ".h5", ".hdf5")
+
+__all__ = ["NAMED", "READERS", "Contents", "Reader"]

@@ -1,0 +1,59 @@
+"""What every reader returns, how it cuts strips, and which of several arrays it takes. No file is opened here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.strips import MIB, well_chunked
+
+Array = NDArray[Any]
+Dtype = np.dtype[Any]
+Shape = tuple[int, ...]
+
+# A strip is as many whole chunks high as fit in here, one at least. Zarr's copies included, twice that is in memory.
+STRIP = 64 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds, before its entries are read.
+
+    Attributes
+    ----------
+    shape : (m, n), or what else the file says: nothing is checked yet.
+    dtype : of an entry, in the file's byte order.
+    strips : the rows, in order, `strip_height` of them at a time; each (rows, n). Reading starts with the first one.
+    """
+
+    shape: Shape
+    dtype: Dtype
+    strips: Iterator[Array]
+
+
+def strip_height(shape: Shape, dtype: Dtype) -> int:
+    """Rows of a strip of a matrix (m, n): whole chunks, so that each chunk is written once."""
+    m, n = shape
+    chunk, _ = well_chunked((m, n), dtype.itemsize)
+    return chunk * max(1, STRIP // (chunk * n * dtype.itemsize))
+
+
+def cuts(shape: Shape, dtype: Dtype) -> list[tuple[int, int]]:
+    """First and last + 1 row of every strip of a matrix (m, n)."""
+    m, height = shape[0], strip_height(shape, dtype)
+    return [(start, min(start + height, m)) for start in range(0, m, height)]
+
+
+def chosen(path: Path, dataset: str | None, shapes: dict[str, Shape]) -> str:
+    """The array asked for by name, or the only one with two axes."""
+    matrices = [name for name, shape in shapes.items() if len(shape) == 2]
+    if dataset is None and len(matrices) == 1:
+        return matrices[0]
+    if dataset in shapes:
+        return dataset
+    wrong = f"{len(matrices)} arrays with two axes" if dataset is None else f"no array {dataset!r}"
+    held = ", ".join(f"{name!r} {shape}" for name, shape in shapes.items())
+    raise ValueError(f"{path} holds {wrong}: one is required; name it with dataset=, out of: {held or 'none'}")

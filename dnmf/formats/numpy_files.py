@@ -1,0 +1,129 @@
+"""NumPy's files: .npy, and .npz with dense arrays or one of scipy.sparse's matrices.
+
+They are read, not mapped: the pages of a map count as memory of the process.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from dnmf.formats.contents import Array, Contents, Dtype, Shape, chosen, cuts
+from dnmf.formats.sparse_entries import Entries, gathered
+from dnmf.strips import MIB
+
+# Members of sparse archives are read this many entries at a time.
+ENTRIES = 2**20
+
+# A file, or a member of a zip archive.
+Source = Path | zipfile.Path
+# Shape, whether columns come first, and dtype.
+Header = tuple[Shape, bool, Dtype]
+
+
+def read_npy(path: Path, _dataset: str | None, _scratch: Path) -> Contents:
+    """Read a .npy file."""
+    return _dense(path)
+
+
+def read_npz(path: Path, dataset: str | None, scratch: Path) -> Contents:
+    """Read a .npz archive as a stream. Unpacks a member stored by columns into `scratch`: a stream has no way back."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no zip archive: a .npz file is one; write it with numpy.savez or scipy's save_npz")
+    with zipfile.ZipFile(path) as archive:
+        headers = {member.removesuffix(".npy"): _header(zipfile.Path(path, member)) for member in archive.namelist()}
+        if dataset is None and {"format", "shape", "data"} <= headers.keys():
+            return _sparse(path, scratch)
+        name = chosen(path, dataset, {name: shape for name, (shape, _, _) in headers.items()})
+        _, by_columns, _ = headers[name]
+        if by_columns:
+            return _dense(Path(archive.extract(f"{name}.npy", scratch / "unpacked")))
+    return _dense(zipfile.Path(path, f"{name}.npy"))
+
+
+@contextmanager
+def _open(source: Source) -> Iterator[tuple[IO[bytes], Header]]:
+    """Open a .npy file or member for reading its entries: the header is read."""
+    with source.open("rb") as file:
+        try:
+            old = np.lib.format.read_magic(file) == (1, 0)
+            read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+            header = read(file)
+        except ValueError as error:
+            raise ValueError(f"{source} holds no NumPy array ({error}); write it with numpy.save or savez") from error
+        yield file, header
+
+
+def _header(source: Source) -> Header:
+    """The header of a .npy file or member."""
+    with _open(source) as (_, header):
+        return header
+
+
+def _dense(source: Source) -> Contents:
+    """A .npy file, or a member of an archive that is stored by rows."""
+    shape, _, dtype = _header(source)
+    return Contents(shape, dtype, _strips(source))
+
+
+def _strips(source: Source) -> Iterator[Array]:
+    """Strips of a .npy file or member."""
+    with _open(source) as (file, (shape, by_columns, dtype)):
+        first, n = file.tell(), shape[1]
+        for start, stop in cuts(shape, dtype):
+            if by_columns:
+                places = [first + (j * shape[0] + start) * dtype.itemsize for j in range(n)]
+                yield _across(source, file, places, np.empty((n, stop - start), dtype))
+            else:
+                yield _filled(source, file, np.empty((stop - start, n), dtype))
+
+
+def _across(source: Source, file: IO[bytes], places: list[int], columns: Array) -> Array:
+    """A strip of which each column starts at another byte of a file. Moves `file`, writes to `columns`."""
+    for place, column in zip(places, columns, strict=True):
+        file.seek(place)
+        _filled(source, file, column)
+    return columns.T
+
+
+def _filled(source: Source, file: IO[bytes], array: Array) -> Array:
+    """An array, filled with the next entries of a file. Moves `file`, writes to `array`."""
+    room = array.reshape(-1).view(np.uint8).data
+    # In pieces: a zip member copies all that is asked of it.
+    while room and (got := cast(Any, file).readinto(room[:MIB])):
+        room = room[got:]
+    if room:
+        raise ValueError(f"{source} ends {len(room)} bytes early: a complete file is required; copy or write it again")
+    return array
+
+
+def _sparse(path: Path, scratch: Path) -> Contents:
+    """Read a scipy.sparse archive as a stream of entries. Only one pointer per row (csc: column) is held in memory."""
+    with np.load(path) as archive:
+        kind, shape = archive["format"].astype(str).item(), tuple(int(length) for length in archive["shape"])
+        if kind not in ("csr", "csc"):
+            raise ValueError(f"{path} is sparse in format {kind}: csr or csc is required; save X.tocsr() instead")
+        pointers = archive["indptr"].astype("i8")
+    _, _, dtype = _header(zipfile.Path(path, "data.npy"))
+
+    def entries() -> Entries:
+        for at, minor, values in _pairs(zipfile.Path(path, "indices.npy"), zipfile.Path(path, "data.npy")):
+            major = np.searchsorted(pointers, at, side="right") - 1
+            yield (major, minor, values) if kind == "csr" else (minor, major, values)
+
+    return Contents(shape, dtype, gathered(path, entries(), shape, dtype, scratch))
+
+
+def _pairs(first: Source, second: Source) -> Entries:
+    """Numbers and entries of two vectors of one length, some at a time."""
+    with _open(first) as (file, (_, _, dtype)), _open(second) as (other, ((count,), _, other_dtype)):
+        for start in range(0, count, ENTRIES):
+            at = np.arange(start, min(start + ENTRIES, count))
+            yield (
+                at,
+                _filled(first, file, np.empty(at.shape, dtype)),
+                _filled(second, other, np.empty(at.shape, other_dtype)),
+            )

@@ -1,0 +1,121 @@
+"""The loop: when it stops and what it says, what it tells, what it saves, and what a reader sees meanwhile."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+import dnmf
+from dnmf import loop, strips
+from dnmf.progress import PassDone, Planned, Stopped
+
+RNG = np.random.default_rng(0)
+X = RNG.random((200, 5)) @ RNG.random((5, 60)) + 0.2 * RNG.random((200, 60))
+
+
+def test_it_stops_when_a_pass_no_longer_pays_and_says_so() -> None:
+    result = dnmf.factorize(X, 5, tol=1e-3)
+    losses = result.history["loss"]
+    decreases = -np.diff(losses) / losses[:-1]
+    assert decreases[-1] < 1e-3
+    assert (decreases[:-1] >= 1e-3).all()
+    assert result.stopped == (
+        f"after {len(losses)} passes the loss decreased by {decreases[-1]:.1e} of itself in one pass, "
+        f"less than tol = 0.001"
+    )
+
+
+def test_it_stops_at_max_iter_and_says_so() -> None:
+    result = dnmf.factorize(X, 5, tol=0, max_iter=3)
+    assert len(result.history["loss"]) == 3
+    assert result.stopped.startswith("reached max_iter = 3 passes; in the last one the loss decreased by ")
+    assert dnmf.factorize(X, 5, max_iter=1).stopped == "reached max_iter = 1 passes"
+
+
+def test_the_events_are_one_plan_every_pass_and_one_end() -> None:
+    events: list[Any] = []
+    result = dnmf.factorize(X, 5, max_iter=4, tol=0, listeners=[events.append])
+    assert isinstance(events[0], Planned)
+    assert events[0].shape == (200, 60)
+    assert [e.iteration for e in events if isinstance(e, PassDone)] == [1, 2, 3, 4]
+    assert [e.loss for e in events if isinstance(e, PassDone)] == result.history["loss"].tolist()
+    assert events[-1] == Stopped(result.stopped)
+    assert sum(isinstance(e, Stopped) for e in events) == 1
+
+
+def test_more_updates_per_read_need_fewer_reads() -> None:
+    one, ten = (len(dnmf.factorize(X, 5, tol=1e-4, inner_iter=inner).history["loss"]) for inner in (1, 10))
+    assert ten < one
+
+
+def test_a_reader_sees_whole_generations_that_belong_together(tmp_path: Path) -> None:
+    """While it runs, what is named by the record is complete, and its loss is that of its factors."""
+    out, seen = tmp_path / "run.zarr", {}
+
+    def look(event: Any) -> None:
+        if not isinstance(event, PassDone):
+            return
+        if event.iteration <= loop.WRITE_EVERY:
+            with pytest.raises(ValueError, match="no finished pass yet"):
+                dnmf.open_run(out)
+            return
+        run = dnmf.open_run(out)
+        W, V = np.asarray(run.W), run.V
+        seen[run.record["iteration"]] = (run.loss, ((X - W @ V) ** 2).sum(), run.record["status"], run.stopped)
+
+    dnmf.factorize(X, 5, max_iter=17, tol=0, out=out, listeners=[look])
+    assert sorted(seen) == [5, 10, 15]
+    for loss, true, status, stopped in seen.values():
+        np.testing.assert_allclose(loss, true, rtol=1e-9)
+        assert (status, stopped) == ("running", None)
+
+
+def test_only_the_last_two_generations_are_kept(tmp_path: Path) -> None:
+    out, counts = tmp_path / "run.zarr", []
+
+    def count(event: Any) -> None:
+        if isinstance(event, PassDone):
+            counts.append(len([p for p in (out / "generations").iterdir() if p.is_dir()]))
+
+    dnmf.factorize(X, 5, max_iter=31, tol=0, out=out, listeners=[count])
+    assert max(counts) <= 3  # two whole ones, and the one being written
+    assert [p for p in (out / "generations").iterdir() if p.is_dir()] == []
+
+
+@pytest.mark.parametrize("where", ["threads", "cluster"])
+def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    if where == "cluster":
+        request.getfixturevalue("client")
+    array = zarr.create_array(str(tmp_path / "x.zarr"), shape=X.shape, chunks=(20, 60), dtype="f8")
+    array[...] = X
+    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
+        monkeypatch.setattr(strips, name, 2**12)
+    held = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "held.zarr")
+    cut = strips._cut
+
+    def in_run(*args: Any, **kwargs: Any) -> Any:
+        plan = cut(*args, **kwargs)
+        return plan and strips.replace(plan, in_run=True)
+
+    monkeypatch.setattr(strips, "_cut", in_run)
+    kept = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "kept.zarr")
+    np.testing.assert_array_equal(np.asarray(kept.W), np.asarray(held.W))
+    np.testing.assert_array_equal(kept.history["loss"], held.history["loss"])
+
+
+def test_an_interrupted_run_keeps_its_last_generation_and_says_so(tmp_path: Path) -> None:
+    def interrupt(event: Any) -> None:
+        if isinstance(event, PassDone) and event.iteration == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dnmf.factorize(X, 5, max_iter=20, tol=0, out=tmp_path / "run.zarr", listeners=[interrupt])
+    run = dnmf.open_run(tmp_path / "run.zarr")
+    assert run.record["status"] == "stopped"
+    assert run.stopped == "interrupted"
+    assert run.record["iteration"] == 5
+    np.testing.assert_allclose(run.loss, ((X - np.asarray(run.W) @ run.V) ** 2).sum(), rtol=1e-9)

@@ -1,0 +1,92 @@
+"""Memory and provenance on real workers: what was projected holds, nothing is spilled, nothing piles up."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+import dnmf
+from dnmf import datasets, strips
+from dnmf.cluster import local_cluster
+from dnmf.progress import PassDone, Planned
+
+MIB = 2**20
+
+
+def peak_memory() -> int:
+    """Largest memory of the process so far, bytes."""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def memory_now() -> int:
+    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
+
+
+def worker_process(dask_worker: Any) -> tuple[str, int]:
+    return dask_worker.id, os.getpid()
+
+
+def spilled(dask_worker: Any) -> float:
+    """Everything that the worker has ever written to its spill store: seconds, writes and bytes, added up."""
+    metrics = dask_worker.data.cumulative_metrics
+    return sum(value for key, value in metrics.items() if key[0] == "disk-write")
+
+
+def test_spilling_would_show() -> None:
+    with local_cluster(workers=1, memory=256 * MIB) as client:
+        futures = client.map(lambda i: bytes(40 * MIB), range(6))
+        client.gather(client.submit(len, futures))
+        (spill,) = client.run(spilled).values()
+    assert spill > 0
+
+
+def test_x_eight_times_the_memory_runs_through_one_worker(tmp_path: Path) -> None:
+    limit, rows, columns = 256 * MIB, 262_144, 2048
+    datasets.low_rank(tmp_path / "x.zarr", (rows, columns), 8, chunks=(256, columns), compressors=None)
+    plans: list[Planned] = []
+    with local_cluster(workers=1, memory=limit) as client:
+        before = client.run(worker_process)
+        result = dnmf.factorize(
+            str(tmp_path / "x.zarr"), 8, max_iter=2, tol=0, out=tmp_path / "run.zarr",
+            listeners=[lambda event: plans.append(event) if isinstance(event, Planned) else None],
+        )  # fmt: skip
+        (peak,) = client.run(peak_memory).values()
+        (spill,) = client.run(spilled).values()
+        after = client.run(worker_process)
+    assert plans[0].nbytes >= 8 * limit
+    assert plans[0].limit == limit
+    assert peak <= plans[0].peak
+    assert spill == 0
+    assert after == before
+    assert 0 < result.relative_error < 0.5
+
+
+def test_provenance_is_cut_and_idle_memory_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Around the 60th pass the scheduler remembers as many tasks as around the 10th, and workers hold as much."""
+    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
+        monkeypatch.setattr(strips, name, 2**15)
+    rng = np.random.default_rng(0)
+    array = zarr.create_array(str(tmp_path / "x.zarr"), shape=(2048, 64), chunks=(128, 64), dtype="f4")
+    array[...] = rng.random((2048, 64))
+    tasks: dict[int, int] = {}
+    memory: dict[int, int] = {}
+    with local_cluster(workers=2) as client:
+
+        def look(event: Any) -> None:
+            if isinstance(event, PassDone):
+                tasks[event.iteration] = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+                memory[event.iteration] = max(client.run(memory_now).values())
+
+        dnmf.factorize(
+            str(tmp_path / "x.zarr"), 4, max_iter=66, tol=0, cache=False, out=tmp_path / "run.zarr", listeners=[look]
+        )
+
+    def largest(of: dict[int, int], around: int) -> int:
+        return max(of[i] for i in range(around - 5, around + 6))
+
+    assert largest(tasks, 10) > 50
+    assert largest(tasks, 60) <= 1.2 * largest(tasks, 10)
+    assert largest(memory, 60) <= 1.2 * largest(memory, 10)
