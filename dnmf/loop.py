@@ -171,8 +171,8 @@ def _begin(job: Job, point: Point) -> tuple[Point, Begun]:
     name = f"{job.token}-{iteration}"
     last = iteration == job.parameters.max_iter
     about_short = last or state.wants_base(point.loss, point.norm)
-    S = passes.value(point.S, name=f"S-{name}")
-    gram = passes.value(state.gram(point.S), name=f"SS-{name}")
+    S = job.engine.place(point.S, name=f"S-{name}")
+    gram = job.engine.place(state.gram(point.S), name=f"SS-{name}")
     rule = RULES[job.parameters.solver]
     if iteration == 1 and job.random_start:
         rule = scaled(rule)

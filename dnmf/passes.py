@@ -166,11 +166,6 @@ def as_stored(array: Any, *, name: str) -> da.Array:
     return da.from_array(array, chunks=array.chunks, name=name, inline_array=True)
 
 
-def value(array: Array, *, name: str) -> Delayed:
-    """A small array that goes to every strip, sent once, as a key of its own."""
-    return dask.delayed(array, name=name, traverse=False)
-
-
 def _meta(dtype: Any) -> Array:
     return np.empty((0, 0), dtype)
 
@@ -209,6 +204,10 @@ def _leaves(graph: dict[Any, Any], key: Any) -> set[Any]:
 class Engine(Protocol):
     """A place where Dask arrays are computed."""
 
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """A small array that every strip needs, as a value of its own."""
+        ...
+
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
         """Persist arrays as one graph; `tick` is told how many blocks of the first array are done."""
         ...
@@ -223,6 +222,10 @@ class Threads:
     """Dask's threads in this process."""
 
     threads: int
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """The array, wrapped."""
+        return dask.delayed(array, name=name, traverse=False)
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
         """Persist: here that is all the work."""
@@ -247,6 +250,14 @@ class Cluster:
     """A Dask cluster, through its client."""
 
     client: Client
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """Send the array ahead of the pass, whose loads it must precede.
+
+        As one more task among them it may be queued behind every load of a strip, and workers would then hold all of X.
+        The scheduler keeps it, so that it outlives the worker that was given it.
+        """
+        return self.client.persist(dask.delayed(array, name=name, traverse=False))
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
         """Persist: returns at once."""

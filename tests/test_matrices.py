@@ -88,8 +88,11 @@ def test_numpy_and_dask_arrays_open():
 
 @pytest.mark.parametrize(
     ("stored", "working"),
-    [("?", "f4"), ("i1", "f4"), ("u2", "f4"), ("f2", "f4"), (">f4", "f4"), ("i4", "f8"), ("u8", "f8"), (">f8", "f8"), ("f8", "f8"), ("g", "f8")],
-)  # fmt: skip
+    [
+        *(("?", "f4"), ("i1", "f4"), ("u2", "f4"), ("f2", "f4"), ("f4", "f4"), (">f4", "f4")),
+        *(("i4", "f8"), ("u8", "f8"), ("f8", "f8"), (">f8", "f8")),
+    ],
+)
 def test_entries_are_computed_with_where_they_are_exact(stored, working):
     assert working_dtype(np.dtype(stored)) == np.dtype(working)
 

@@ -158,8 +158,8 @@ def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
     Y = passes.strips_of(matrix, plan, name="X-test", check=True)
     L = passes.drawn(plan, 3, lambda first, rows: np.ones((3, rows), "f4"), name="L-test-0", dtype=np.dtype("f4"))
-    S = passes.value(np.ones((3, 60), "f4"), name="S-test")
-    G = passes.value(np.eye(3, dtype="f4"), name="G-test")
+    S = passes.Threads(2).place(np.ones((3, 60), "f4"), name="S-test")
+    G = passes.Threads(2).place(np.eye(3, dtype="f4"), name="G-test")
     L = passes.update(Y, L, S, G, rule=lambda F, N, G, inner: N, inner=1, name="L-test-1")
     sums = passes.totals(Y, L, None, name="sums-test")
     L, sums = passes.Threads(2).start([L, sums], lambda done: None)
@@ -244,8 +244,8 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
     L = passes.drawn(plan, 3, draw, name="L-still", dtype=np.dtype("f4"))
     found = []
     for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
-        small = passes.value(S if place == "still" else moved(S), name=f"S-{place}")
-        gram = passes.value((S @ S.T), name=f"G-{place}")
+        small = passes.Threads(2).place(S if place == "still" else moved(S), name=f"S-{place}")
+        gram = passes.Threads(2).place((S @ S.T), name=f"G-{place}")
         new = passes.update(y, factor, small, gram, rule=RULES["cd"], inner=3, name=f"L-{place}-1")
         sums = passes.totals(y, new, small, name=f"sums-{place}")
         free = passes.totals(y, new, None, name=f"free-{place}")

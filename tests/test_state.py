@@ -1,0 +1,182 @@
+"""Sums of strips, and the loss that follows from them, against a loss summed up entry by entry."""
+
+from itertools import pairwise
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from strategies import cuts, matrices, problems
+
+from dnmf import state
+from dnmf.rules import RULES
+from dnmf.state import GOOD_FIT, Sums, add, check_range, strip_sums, wants_base
+
+layouts = st.sampled_from(["C", "F"])
+
+
+def strips(Y, L, heights, base=None, layout="C"):
+    """The sums of each strip; strips of columns are turned, so their memory is in Fortran's order."""
+    edges = np.cumsum([0, *heights])
+    return [
+        strip_sums(np.asarray(Y[a:b], order=layout), np.ascontiguousarray(L[:, a:b]), base) for a, b in pairwise(edges)
+    ]
+
+
+def square(a):
+    return float((a.astype("f8") ** 2).sum())
+
+
+@given(st.data(), problems(), layouts, st.booleans())
+def test_sums_do_not_depend_on_the_cut(data, problem, layout, about):
+    Y, W, S = problem
+    base = data.draw(matrices(S.shape, S.dtype, scales=(-1, 1))) if about else None
+    total = add(strips(Y, W.T, data.draw(cuts(len(Y))), base, layout))
+    Y8, L8 = Y.astype("f8"), W.T.astype("f8")
+    R = Y8 - (L8.T @ base.astype("f8") if about else 0)
+    digits = 1e-12 if about or Y.dtype == "f8" else 1e-5
+    size = np.abs(L8).sum(1, keepdims=True) * (np.abs(Y8).max() + np.abs(R).max())
+    assert (np.abs(total.cross - L8 @ R) <= digits * size).all()
+    assert_allclose(total.gram, L8 @ L8.T, rtol=1e-12)
+    assert_allclose([total.square, total.norm], [square(R), square(Y)] if about else [0, 0], rtol=1e-12)
+    assert {total.cross.dtype, total.gram.dtype} == {np.dtype("f8")}
+    assert {type(total.square), type(total.norm)} <= {float, int}
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("about", [False, True])
+def test_strips_higher_than_a_piece_are_summed_whole(layout, about):
+    rng = np.random.default_rng(0)
+    Y, L, B = rng.random((1501, 6)), rng.random((3, 1501)), rng.random((3, 6))
+    total = strip_sums(np.asarray(Y, order=layout), L, B if about else None)
+    R = Y - L.T @ B if about else Y
+    assert_allclose(total.cross, L @ R, rtol=1e-10, atol=1e-9)
+    assert_allclose(total.square, square(R) if about else 0, rtol=1e-12)
+
+
+@given(st.data(), problems("f8"))
+def test_adding_changes_none_of_the_parts(data, problem):
+    Y, W, S = problem
+    parts = strips(Y, W.T, data.draw(cuts(len(Y))), S)
+    before = [(p.cross.copy(), p.gram.copy(), p.square, p.norm) for p in parts]
+    total = add(parts)
+    again = add(parts)
+    for part, (cross, gram, square_, norm) in zip(parts, before, strict=True):
+        assert_array_equal(part.cross, cross)
+        assert_array_equal(part.gram, gram)
+        assert (part.square, part.norm) == (square_, norm)
+        assert not np.shares_memory(total.cross, part.cross)
+    assert_array_equal(total.cross, again.cross)
+    assert_allclose(total.norm, sum(p.norm for p in parts), rtol=1e-14)
+
+
+@given(st.data(), problems("f8"))
+def test_the_loss_of_any_short_factor_about_any_base_is_that_of_the_textbook(data, problem):
+    Y, W, S = problem
+    heights = data.draw(cuts(len(Y)))
+    B = data.draw(matrices(S.shape, "f8", scales=(-1, 1)))
+    expected, norm = naive.loss(Y, W, S), square(Y)
+    rounding = 1e-12 * (norm + naive.loss(0 * Y, W, S) + naive.loss(0 * Y, W, B))
+    for base in (None, B, S):
+        assert abs(state.loss(add(strips(Y, W.T, heights, base)), base, S, norm) - expected) <= rounding
+    assert_allclose(state.loss(add(strips(Y, W.T, heights, S)), S, S, norm), expected, rtol=1e-12)
+
+
+def fitted(error, shape=(3000, 80), rank=5, *, turned=False):
+    """Y (float32), L, S with ‖Y − Lᵀ S‖ / ‖Y‖ about `error`, and a short factor one small step away from S."""
+    rng = np.random.default_rng(0)
+    L, S = rng.random((rank, shape[0])).astype("f4"), rng.random((rank, shape[1])).astype("f4")
+    model = L.T.astype("f8") @ S.astype("f8")
+    noise = error * np.sqrt((model**2).mean() / (1 / 3)) * rng.uniform(-1, 1, shape)
+    Y = np.asarray(np.maximum(model + noise, 0), "f4", order="F" if turned else "C")
+    step = (S * (1 + error * rng.uniform(-1, 1, S.shape))).astype("f4")
+    return Y, L, S, step
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("error", [1e-1, 1e-2, 1e-3, 1e-4])
+def test_about_a_base_float32_gives_six_digits_of_the_loss_however_small(error, turned):
+    Y, L, S, step = fitted(error, turned=turned)
+    sums = add(strips(Y, L, (1000, 1000, 1000), S, "F" if turned else "C"))
+    assert_allclose(np.sqrt(state.loss(sums, S, S, square(Y)) / square(Y)), error, rtol=0.05)
+    for factor in (S, step):
+        exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
+        assert_allclose(state.loss(sums, S, factor, square(Y)), exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("error", [0.5, 0.1, np.sqrt(1.2 * GOOD_FIT)])
+def test_about_zero_float32_gives_six_digits_down_to_where_a_base_is_wanted(error, turned):
+    Y, L, S, step = fitted(error, turned=turned)
+    norm = square(Y)
+    sums = add(strips(Y, L, (1000, 1000, 1000), None, "F" if turned else "C"))
+    for factor in (S, step):
+        exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
+        loss = state.loss(sums, None, factor, norm)
+        assert not wants_base(loss, norm)
+        assert_allclose(loss, exact, rtol=1e-6)
+
+
+def test_the_loss_is_not_below_zero():
+    sums = Sums(np.array([[2.0 + 1e-15]]), np.array([[1.0]]), 0.0, 0.0)
+    assert state.loss(sums, None, np.array([[2.0]]), 4.0 - 1e-14) == 0
+
+
+@pytest.mark.parametrize("name", list(RULES))
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_short_factor_moves_the_same_whatever_the_base(name, dtype):
+    rng = np.random.default_rng(0)
+    Y, W, S = (rng.random(shape).astype(dtype) for shape in ((40, 12), (40, 3), (3, 12)))
+    base = rng.random((3, 12)).astype(dtype)
+    expected = naive.RULES[name](Y.T, S.T, W.T, 3).T
+    for about in (None, base, S):
+        ours = state.moved(RULES[name], 3, add(strips(Y, W.T, (15, 25), about)), about, S)
+        assert ours.dtype == dtype
+        assert_allclose(ours, expected, rtol=1e-5 if dtype == "f4" else 1e-11, atol=1e-6 if dtype == "f4" else 1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "half_digit"), [("f4", 6.1e-8), ("f8", 1e-12)])
+def test_the_gram_matrix_is_multiplied_in_float64(dtype, half_digit):
+    S = np.random.default_rng(0).random((4, 20_000)).astype(dtype)
+    ours = state.gram(S)
+    assert ours.dtype == dtype
+    assert_allclose(ours.astype("f8"), S.astype("f8") @ S.astype("f8").T, rtol=half_digit)
+
+
+@pytest.mark.parametrize(
+    ("known", "norm", "wanted"),
+    [(None, 1, True), (1, 1, False), (1.01e-3, 1, False), (0.99e-3, 1, True), (0, 1, True), (5, 1e4, True)],
+)
+def test_a_base_is_wanted_where_the_loss_is_small_or_unknown(known, norm, wanted):
+    assert wants_base(known, norm) is wanted
+
+
+def test_the_relative_error_is_of_norms_not_of_squares():
+    assert state.relative_error(0.25, 1.0) == 0.5
+    assert state.relative_error(0.0, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "limits"),
+    [
+        (1e16, "f4", "1e-15 and 1e+15"),
+        (1e-16, "f4", "1e-15 and 1e+15"),
+        (1e121, "f8", "1e-120 and 1e+120"),
+        (1e-121, "f8", "1e-120 and 1e+120"),
+    ],
+)
+def test_entries_out_of_range_are_refused(size, dtype, limits):
+    with pytest.raises(ValueError, match="root mean square") as refused:
+        check_range(size**2 * 50, 50, np.dtype(dtype))
+    name = np.dtype(dtype).name
+    assert str(refused.value) == (
+        f"the root mean square of X is {size:.1e}, and products of {name} entries of that size leave its range: "
+        f"multiply X by a constant that brings it between {limits}, or store X as float64"
+    )
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(1e14, "f4"), (1e-14, "f4"), (1e16, "f8"), (1e-119, "f8"), (0, "f4")])
+def test_entries_in_range_and_zeros_are_not(size, dtype):
+    check_range(float(size) ** 2 * 50, 50, np.dtype(dtype))
