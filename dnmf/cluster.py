@@ -198,12 +198,12 @@ def connect(profile: Profile) -> Iterator[Client]:
         return
     address = profile.options["address"]
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConnectionError(
             f"no scheduler answers at {address} ({error}): is it running, and reached from here?"
         ) from None
-    with client:
+    with client, client.as_current():
         yield client
 
 

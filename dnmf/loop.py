@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dnmf import passes, runs, state
 from dnmf.initialise import random_rows, scaled
 from dnmf.matrices import Matrix
-from dnmf.progress import Event, Listener, PassDone, Stopped, StripDone
+from dnmf.progress import Event, History, Listener, PassDone, Stopped, StripDone
 from dnmf.rules import RULES
 from dnmf.strips import SPLIT_EVERY, Plan
 
@@ -57,27 +57,6 @@ class Parameters:
             raise ValueError(f"solver is {self.solver!r}: one of {', '.join(RULES)} is required")
 
 
-class History:
-    """A listener that keeps one value per pass, and snapshots of the short factor."""
-
-    def __init__(self, every: int | None, axis: int, first: NDArray[np.floating]) -> None:
-        self.passes: dict[str, list[float]] = {"loss": [], "seconds": [], "bytes_read": []}
-        self._every, self._axis = every, axis
-        self.snapshots = {0: self._oriented(first)} if every else {}
-
-    def __call__(self, event: Event) -> None:
-        """Keep a pass."""
-        if not isinstance(event, PassDone):
-            return
-        for name, values in self.passes.items():
-            values.append(getattr(event, name))
-        if self._every and event.iteration % self._every == 0:
-            self.snapshots[event.iteration] = self._oriented(event.short)
-
-    def _oriented(self, short: NDArray[np.floating]) -> NDArray[np.floating]:
-        return short if self._axis == 0 else short.T
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """All that stays the same from the first pass to the last."""
@@ -103,8 +82,8 @@ class Job:
 class Point:
     """Where the factorization stands between two passes.
 
-    `Y` is X as a Dask array of strips, `L` the long factor (M × k, Dask), `S` the short one (k × N, NumPy), `norm`
-    ‖X‖², `at` the generation that holds L and S, or None.
+    `Y` is X as a Dask array of strips, `L` the long factor (M × k, Dask), `S` the short one (k × N, NumPy), `decrease`
+    that of the loss in the last pass relative to itself, `norm` ‖X‖², `at` the generation that holds L and S, or None.
     """
 
     iteration: int
@@ -112,19 +91,20 @@ class Point:
     L: Any
     S: NDArray[np.floating]
     loss: float | None = None
+    decrease: float = math.inf
     norm: float = math.nan
     at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A pass that the engine was given: what it computes, the sums last; about the short factor or about 0; since when.
+    """A pass that the engine was given: what it computes, the sums last; the base of the sums; since when.
 
     `bytes_read` is what it reads of X, decoded.
     """
 
     arrays: list[Any]
-    about_short: bool
+    base: NDArray[np.floating] | None
     began: float
     bytes_read: int
 
@@ -169,18 +149,18 @@ def _begin(job: Job, point: Point) -> tuple[Point, Begun]:
     """Hand a pass to the engine. The point that comes back has the new long factor and still the old short one."""
     began, iteration, cut = time.perf_counter(), point.iteration + 1, job.plan
     name = f"{job.token}-{iteration}"
-    last = iteration == job.parameters.max_iter
-    about_short = last or state.wants_base(point.loss, point.norm)
+    at = runs.new_generation(iteration) if cut.in_run or iteration % WRITE_EVERY == 0 else None
+    base = state.base(point.S, point.loss, point.norm, exact=at is not None or _may_be_last(job, point))
     S = job.engine.place(point.S, name=f"S-{name}")
+    B = None if base is None else job.engine.place(base, name=f"B-{name}")
     gram = job.engine.place(state.gram(point.S), name=f"SS-{name}")
     rule = RULES[job.parameters.solver]
     if iteration == 1 and job.random_start:
         rule = scaled(rule)
     L = passes.update(point.Y, point.L, S, gram, rule=rule, inner=job.parameters.inner_iter, name=f"L-{name}")
-    at = runs.new_generation(iteration) if cut.in_run or iteration % WRITE_EVERY == 0 else None
     if at is not None:
         L = passes.written(L, job.long.array(job.group, at), cut.axis, name=f"written-{name}")
-    sums = passes.totals(point.Y, L, S if about_short else None, name=f"sums-{name}")
+    sums = passes.totals(point.Y, L, B, name=f"sums-{name}")
     wanted = {"L": L, "Y": point.Y, "sums": sums}
     if cut.in_run:
         del wanted["L"]
@@ -194,41 +174,51 @@ def _begin(job: Job, point: Point) -> tuple[Point, Begun]:
     bytes_read = job.matrix.grid.nbytes if iteration == 1 or not cut.cached else 0
     return (
         replace(point, iteration=iteration, Y=Y, L=L, at=at),
-        Begun(list(begun.values()), about_short, began, bytes_read),
+        Begun(list(begun.values()), base, began, bytes_read),
     )
 
 
 def _complete(job: Job, point: Point, begun: Begun, sums: state.Sums, history: History) -> tuple[Point, str | None]:
     """Move the short factor, tell and save what is known now; and why this pass was the last one, or None."""
-    base = point.S if begun.about_short else None
     norm = sums.norm if point.iteration == 1 else point.norm
     state.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype)
-    S = state.moved(RULES[job.parameters.solver], job.parameters.inner_iter, sums, base, point.S)
-    loss = state.loss(sums, base, S, norm)
-    known, point = point.loss, replace(point, S=S, loss=loss, norm=norm)
+    S = state.moved(RULES[job.parameters.solver], job.parameters.inner_iter, sums, begun.base, point.S)
+    loss = state.loss(sums, begun.base, S, norm)
+    decrease = (point.loss - loss) / point.loss if point.loss else math.inf
+    point = replace(point, S=S, loss=loss, decrease=decrease, norm=norm)
     seconds = time.perf_counter() - begun.began
     job.tell(PassDone(point.iteration, loss, state.relative_error(loss, norm), seconds, begun.bytes_read, S))
     if point.at is not None:
         _commit(job, point, history)
-    # A loss that may be off in its sixth digit does not end a run: the next pass takes it exactly.
-    certain = begun.about_short or not state.wants_base(loss, norm)
-    return point, _reason(job.parameters, point.iteration, known, loss) if certain else None
+    # Only a loss that is good to six digits ends a run.
+    return point, None if begun.base is None else _reason(job.parameters, point)
 
 
-def _reason(parameters: Parameters, iteration: int, known: float | None, loss: float) -> str | None:
+def _may_be_last(job: Job, point: Point) -> bool:
+    """Whether the pass after this point may end the run, so that its loss must be exact."""
+    tol, known = job.parameters.tol, point.loss
+    if point.iteration + 1 == job.parameters.max_iter:
+        return True
+    return (
+        tol > 0
+        and known is not None
+        and (point.decrease < 2 * tol or state.is_noisy(tol, known, point.norm, job.matrix.dtype))
+    )
+
+
+def _reason(parameters: Parameters, point: Point) -> str | None:
     """Why to stop after a pass, as a sentence, or None to go on."""
-    if loss == 0:
+    iteration, decrease = point.iteration, point.decrease
+    if point.loss == 0:
         return f"after {iteration} passes the loss is 0: X is factorized exactly"
-    decrease = math.inf if known is None else (known - loss) / known
     if parameters.tol > 0 and decrease < parameters.tol:
         return (
             f"after {iteration} passes the loss decreased by {max(decrease, 0):.1e} of itself in one pass, "
             f"less than tol = {parameters.tol:g}"
         )
     if iteration == parameters.max_iter:
-        return f"reached max_iter = {iteration} passes" + (
-            f"; in the last one the loss decreased by {decrease:.1e} of itself" if known else ""
-        )
+        last = f"; in the last one the loss decreased by {decrease:.1e} of itself" if iteration > 1 else ""
+        return f"reached max_iter = {iteration} passes{last}"
     return None
 
 

@@ -77,3 +77,24 @@ class Stopped:
 
 Event = Planned | StripDone | PassDone | Stopped
 Listener = Callable[[Event], None]
+
+
+class History:
+    """A listener that keeps one value per pass, and snapshots of the short factor."""
+
+    def __init__(self, every: int | None, axis: int, first: Any) -> None:
+        self.passes: dict[str, list[float]] = {"loss": [], "seconds": [], "bytes_read": []}
+        self._every, self._axis = every, axis
+        self.snapshots = {0: self._oriented(first)} if every else {}
+
+    def __call__(self, event: Event) -> None:
+        """Keep a pass."""
+        if not isinstance(event, PassDone):
+            return
+        for name, values in self.passes.items():
+            values.append(getattr(event, name))
+        if self._every and event.iteration % self._every == 0:
+            self.snapshots[event.iteration] = self._oriented(event.short)
+
+    def _oriented(self, short: Any) -> Any:
+        return short if self._axis == 0 else short.T

@@ -11,9 +11,11 @@ the loss with any short factor S is, exactly,
 
     ‖Y − Lᵀ S‖² = square − 2 ⟨S − B, cross⟩ + ⟨gram, (S − B)(S − B)ᵀ⟩.
 
-With B = 0 this is the usual free loss: cross = L Y costs nothing extra and square = ‖Y‖² is known. It subtracts numbers
-as large as ‖Y‖², and loses its digits where the fit is good. With B = the short factor at the start of the pass it
-subtracts only numbers of the size of the loss, at the price of forming the residual in the strip, still in one read.
+With B = 0 this is the usual free loss: cross = L Y costs nothing extra and square = ‖Y‖² is known. But it subtracts
+numbers as large as ‖Y‖²: from float32 products it was off by 1e-10 ‖Y‖² (exponential factors) to 5e-7 ‖Y‖² (log-normal
+ones, whose small entries vanish in large partial sums), however short the sums. With B = the short factor at the start
+of the pass it subtracts only numbers of the size of the loss, at the price of forming the residual in the strip, still
+in one read. So a loss that is stored or may end a run is taken about the short factor, the others about 0.
 """
 
 import math
@@ -27,10 +29,8 @@ from numpy.typing import NDArray
 from dnmf.rules import Rule
 from dnmf.strips import piece_rows
 
-# Below this loss relative to ‖X‖² sums are taken about the short factor: the free loss of float32 products, summed up
-# in float64 every few hundred rows, was off by up to 1e-9 ‖X‖² (ten times that when only whole strips were summed in
-# float64), and that must stay below the sixth digit.
-GOOD_FIT = 1e-3
+# Below this loss relative to ‖Y‖² a residual of float32 entries is formed in float64: it would lose its sixth digit.
+CLOSE = 1e-4
 
 # Sums of squares of squares must neither vanish nor overflow.
 SAFE_SIZES = {"f": (1e-15, 1e15), "d": (1e-120, 1e120)}
@@ -47,7 +47,7 @@ class Sums:
     cross : (k, N), L (Y − Lᵀ B).
     gram : (k, k), L Lᵀ.
     square : ‖Y − Lᵀ B‖², or 0 where B = 0.
-    norm : ‖Y‖², or 0 where B = 0.
+    norm : ‖Y‖² where the base is float64, else 0.
     """
 
     cross: NDArray[np.float64]
@@ -63,7 +63,7 @@ def strip_sums(y: NDArray[np.floating], L: NDArray[np.floating], base: NDArray[n
     ----------
     y : (h, N) strip.
     L : (k, h) its block of the long factor.
-    base : (k, N), or None for B = 0: then L Y is made in y's dtype, otherwise all is in float64.
+    base : (k, N), or None for B = 0. Its dtype is that of the residual; with float64 the sums have ‖Y‖² too.
     """
     gram = L.astype("f8") @ L.T.astype("f8")
     if base is None:
@@ -86,33 +86,35 @@ def _cross(y: Array, L: Array) -> NDArray[np.float64]:
 
 
 def _residual(y: Array, L: Array, base: Array) -> tuple[NDArray[np.float64], float, float]:
-    """L R (k × N), ‖R‖² and ‖y‖², with the residual R = y − Lᵀ B formed piece by piece in float64."""
-    rows = min(len(y), piece_rows(y.shape[1], residual=True))
-    L8, base8 = L.astype("f8"), base.astype("f8")
+    """L R (k × N), ‖R‖² and ‖y‖², with the residual R = y − Lᵀ B formed piece by piece in the base's dtype."""
+    dtype, width = base.dtype, y.shape[1]
+    rows = min(len(y), piece_rows(width, residual=True))
+    L = L.astype(dtype, copy=False)
     # Strips of columns are turned: their pieces are kept in that layout, mixing the two is slow.
     turned = not y.flags.c_contiguous
-    model, residual = (np.empty((y.shape[1], rows)).T if turned else np.empty((rows, y.shape[1])) for _ in range(2))
-    cross, product = np.zeros_like(base8), np.empty_like(base8)
+    model, residual = (np.empty((width, rows), dtype).T if turned else np.empty((rows, width), dtype) for _ in range(2))
+    cross, product = np.zeros(base.shape), np.empty_like(base)
     square = norm = 0.0
     for start in range(0, len(y), rows):
         piece = y[start : start + rows]
-        R, M, l8 = residual[: len(piece)], model[: len(piece)], L8[:, start : start + rows]
+        R, M, part = residual[: len(piece)], model[: len(piece)], L[:, start : start + rows]
         if turned:
-            np.matmul(base8.T, l8, out=M.T)
+            np.matmul(base.T, part, out=M.T)
         else:
-            np.matmul(l8.T, base8, out=M)
-        R[...] = piece
-        norm += _square(R)
-        R -= M
+            np.matmul(part.T, base, out=M)
+        if dtype == np.float64:
+            R[...] = piece
+            norm += _square(R)
+        np.subtract(piece, M, out=R)
         square += _square(R)
-        cross += np.matmul(l8, R, out=product)
+        cross += np.matmul(part, R, out=product)
     return cross, square, norm
 
 
 def _square(a: Array) -> float:
-    """Sum of squares of an array that is contiguous row by row or column by column."""
-    rows = a if a.flags.c_contiguous else a.T
-    return float(np.einsum("ij,ij->", rows, rows))
+    """Sum of squares of an array that is contiguous row by row or column by column; rows are added up in float64."""
+    lines = a if a.flags.c_contiguous else a.T
+    return float(np.einsum("ij,ij->i", lines, lines).sum(dtype="f8"))
 
 
 def add(parts: Sequence[Sums]) -> Sums:
@@ -146,9 +148,24 @@ def loss(sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating],
     return max(0.0, square - 2 * float(np.vdot(step, sums.cross)) + float(np.vdot(sums.gram, step @ step.T)))
 
 
-def wants_base(known: float | None, norm: float) -> bool:
-    """Whether a pass should take its sums about the short factor, given the last known loss and ‖Y‖²."""
-    return known is None or known < GOOD_FIT * norm
+def base(S: Array, known: float | None, norm: float, *, exact: bool) -> Array | None:
+    """The base for the sums of the next pass: None for 0, or the short factor in the dtype of the residual.
+
+    Parameters
+    ----------
+    S : (k, N) short factor at the start of the pass.
+    known : the last known loss, None before the first pass.
+    norm : ‖Y‖².
+    exact : whether the loss after the pass must be good to six digits.
+    """
+    if known is None or known < CLOSE * norm:
+        return S.astype("f8")
+    return S if exact else None
+
+
+def is_noisy(decrease: float, loss: float, norm: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a free loss could not tell a relative decrease of this size."""
+    return decrease * loss < 20 * float(np.finfo(dtype).eps) * norm
 
 
 def relative_error(loss: float, norm: float) -> float:

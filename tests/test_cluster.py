@@ -141,7 +141,7 @@ def test_a_scheduler_that_is_dead_is_told(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     # Ten seconds are for schedulers that start; here nobody comes.
-    monkeypatch.setattr(cluster, "Client", lambda address, timeout: Client(address, timeout="200ms"))
+    monkeypatch.setattr(cluster, "Client", lambda address, timeout, **how: Client(address, timeout="200ms", **how))
     with pytest.raises(ConnectionError) as refused, connect(Profile("scheduler", {"address": address})):
         pass
     assert str(refused.value).startswith(f"no scheduler answers at {address} (")

@@ -12,7 +12,7 @@ from strategies import cuts, matrices, problems
 
 from dnmf import state
 from dnmf.rules import RULES
-from dnmf.state import GOOD_FIT, Sums, add, check_range, strip_sums, wants_base
+from dnmf.state import Sums, add, check_range, is_noisy, strip_sums
 
 layouts = st.sampled_from(["C", "F"])
 
@@ -32,7 +32,7 @@ def square(a):
 @given(st.data(), problems(), layouts, st.booleans())
 def test_sums_do_not_depend_on_the_cut(data, problem, layout, about):
     Y, W, S = problem
-    base = data.draw(matrices(S.shape, S.dtype, scales=(-1, 1))) if about else None
+    base = data.draw(matrices(S.shape, S.dtype, scales=(-1, 1))).astype("f8") if about else None
     total = add(strips(Y, W.T, data.draw(cuts(len(Y))), base, layout))
     Y8, L8 = Y.astype("f8"), W.T.astype("f8")
     R = Y8 - (L8.T @ base.astype("f8") if about else 0)
@@ -96,27 +96,28 @@ def fitted(error, shape=(3000, 80), rank=5, *, turned=False):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("error", [1e-1, 1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("error", [1e-1, 1.1e-2, 1e-3, 1e-4])
 def test_about_a_base_float32_gives_six_digits_of_the_loss_however_small(error, turned):
     Y, L, S, step = fitted(error, turned=turned)
-    sums = add(strips(Y, L, (1000, 1000, 1000), S, "F" if turned else "C"))
-    assert_allclose(np.sqrt(state.loss(sums, S, S, square(Y)) / square(Y)), error, rtol=0.05)
+    norm = square(Y)
+    about = state.base(S, (error * 1.01) ** 2 * norm, norm, exact=True)
+    assert about.dtype == ("f8" if error < 1e-2 / 1.01 else "f4")
+    sums = add(strips(Y, L, (1000, 1000, 1000), about, "F" if turned else "C"))
+    assert_allclose(np.sqrt(state.loss(sums, about, S, norm) / norm), error, rtol=0.05)
     for factor in (S, step):
         exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
-        assert_allclose(state.loss(sums, S, factor, square(Y)), exact, rtol=1e-6)
+        assert_allclose(state.loss(sums, about, factor, norm), exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("error", [0.5, 0.1, np.sqrt(1.2 * GOOD_FIT)])
-def test_about_zero_float32_gives_six_digits_down_to_where_a_base_is_wanted(error, turned):
+@pytest.mark.parametrize("error", [0.5, 0.1])
+def test_about_zero_float32_is_off_by_no_more_than_a_millionth_of_the_norm(error, turned):
     Y, L, S, step = fitted(error, turned=turned)
     norm = square(Y)
     sums = add(strips(Y, L, (1000, 1000, 1000), None, "F" if turned else "C"))
     for factor in (S, step):
         exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
-        loss = state.loss(sums, None, factor, norm)
-        assert not wants_base(loss, norm)
-        assert_allclose(loss, exact, rtol=1e-6)
+        assert_allclose(state.loss(sums, None, factor, norm), exact, atol=1e-6 * norm, rtol=0)
 
 
 def test_the_loss_is_not_below_zero():
@@ -146,11 +147,24 @@ def test_the_gram_matrix_is_multiplied_in_float64(dtype, half_digit):
 
 
 @pytest.mark.parametrize(
-    ("known", "norm", "wanted"),
-    [(None, 1, True), (1, 1, False), (1.01e-3, 1, False), (0.99e-3, 1, True), (0, 1, True), (5, 1e4, True)],
+    ("known", "exact", "dtype"),
+    [(None, False, "f8"), (0.9e-4, False, "f8"), (0.0, True, "f8"), (1.1e-4, True, "f4"), (0.5, True, "f4")],
 )
-def test_a_base_is_wanted_where_the_loss_is_small_or_unknown(known, norm, wanted):
-    assert wants_base(known, norm) is wanted
+def test_the_base_is_the_short_factor_in_the_dtype_of_the_residual(known, exact, dtype):
+    S = np.random.default_rng(0).random((3, 5)).astype("f4")
+    about = state.base(S, known, 1.0, exact=exact)
+    assert about.dtype == dtype
+    assert_array_equal(about, S)
+
+
+def test_without_need_the_base_is_zero():
+    assert state.base(np.ones((3, 5), "f4"), 0.5, 1.0, exact=False) is None
+
+
+@pytest.mark.parametrize(("dtype", "noisy"), [("f4", True), ("f8", False)])
+def test_a_free_loss_of_float32_cannot_tell_a_small_decrease(dtype, noisy):
+    assert is_noisy(1e-6, 0.1, 1.0, np.dtype(dtype)) is noisy
+    assert not is_noisy(1e-4, 0.1, 1.0, np.dtype(dtype))
 
 
 def test_the_relative_error_is_of_norms_not_of_squares():

@@ -43,14 +43,22 @@ def coordinate_descent(
     array([[2., 0.]])
     """
     live = np.diag(G) > 0
-    weights = np.divide(G, np.diag(G)[:, None], out=np.zeros_like(G), where=live[:, None])
+    weights, target = _divided(G, np.diag(G), live), _divided(N, np.diag(G), live)
     np.fill_diagonal(weights, 0)
-    target = np.divide(N, np.diag(G)[:, None], out=np.zeros_like(N), where=live[:, None])
     updated = np.empty_like(F, order="C")
     for start in range(0, F.shape[1], ROWS_IN_CACHE):
         group = slice(start, start + ROWS_IN_CACHE)
         updated[:, group] = _sweep(F[:, group], target[:, group], weights, np.flatnonzero(live), inner)
     return updated
+
+
+def _divided(a: NDArray[np.floating], by: NDArray[np.floating], live: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Rows of `a` divided by `by`, 0 where they are not live, the largest number where that overflows."""
+    with np.errstate(over="ignore"):
+        quotient = np.zeros_like(a)
+        np.divide(a, by[:, None], out=quotient, where=live[:, None])
+    np.minimum(quotient, np.finfo(a.dtype).max, out=quotient)
+    return quotient
 
 
 def _sweep(

@@ -25,7 +25,7 @@ def multiplicative(
     Notes
     -----
     Where the denominator is 0, the published rule is 0/0: nothing of X can be explained by that component there, and
-    the entry becomes 0. A ratio that overflows is replaced by the largest number, so that 0 · ∞ cannot make a NaN.
+    the entry becomes 0. What overflows is replaced by the largest number, so that 0 · ∞ cannot make a NaN.
 
     References
     ----------
@@ -44,5 +44,6 @@ def multiplicative(
         ratio[...] = 0
         with np.errstate(over="ignore"):
             np.divide(N, denominator, out=ratio, where=denominator > 0)
-        F *= np.minimum(ratio, largest, out=ratio)
+            F *= np.minimum(ratio, largest, out=ratio)
+        np.minimum(F, largest, out=F)
     return F
