@@ -4,8 +4,8 @@
     python benchmarks/passes.py --rows 16384 --sizes 1
 
 The floor is one plain Python loop per core, without Dask: read every strip, form X Vᵀ and Wᵀ X, nothing else. Floor and
-passes alternate in one run, so that the ratio holds when the machine's speed drifts. Everything is read through the
-operating system's page cache, which is warm for both.
+passes alternate in one run, so that the ratio holds when the machine's speed drifts. Both have the allocator
+settings of dnmf's workers, and read through the operating system's page cache, which is warm for both.
 """
 
 import argparse
@@ -167,8 +167,8 @@ def main() -> None:
     rows = []
     with (
         tempfile.TemporaryDirectory(dir=asked.folder) as folder,
-        multiprocessing.get_context("spawn").Pool() as pool,
         local_cluster(memory=asked.memory) as client,
+        multiprocessing.get_context("spawn").Pool() as pool,
     ):
         client.register_plugin(CountTasks())
         for size in asked.sizes:

@@ -150,9 +150,7 @@ def facts(record: Mapping[str, Any], history: Mapping[str, Any]) -> dict[str, st
         "status": record["status"],
         "X": f"{x['path']}, {shape} {x['dtype']}, chunks of {chunks}",
         "strips": f"{record['state']['height']} {rows_or_columns} each",
-        "parameters": ", ".join(
-            f"{name} {value}" for name, value in asked.items() if name != "rank" and value is not None
-        ),
+        "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None),
         "passes": str(record["iteration"]),
         "loss": f"{float(history['loss'][-1]):.6e}",
         "relative error": f"{record['relative_error']:.6f}",

@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dnmf.paths import absolute
 from dnmf.strips import Grid
 
 # Every value of these is a float32 exactly; other integers need float64.
@@ -60,8 +61,8 @@ def open_matrix(X: object) -> Matrix:
         If there is no array, if it is not two-dimensional or has no entries, if its entries are not real numbers.
     """
     if isinstance(X, str | Path):
-        array = _open_path(str(X))
-        return _matrix(array, "zarr", str(X) if "://" in str(X) else str(Path(X).resolve()))
+        location = absolute(X)
+        return _matrix(_open_path(location), "zarr", location)
     if isinstance(X, zarr.Array):
         return _matrix(X, "zarr", str(X.store_path))
     if hasattr(X, "__dask_graph__"):

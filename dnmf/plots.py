@@ -80,7 +80,7 @@ def loss_curve(history: Mapping[str, NDArray[Any]]) -> Figure:
 
 def _label_loss(axes: Axes, loss: NDArray[Any]) -> None:
     scale = "log" if loss.any() else "linear"
-    axes.set(xlabel="passes (each reads X once)", ylabel="‖X − W V‖²", yscale=scale, title="Loss")
+    axes.set(xlabel="passes (at most one read of X each)", ylabel="‖X − W V‖²", yscale=scale, title="Loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(color="0.9")
 

@@ -29,6 +29,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
+from dnmf.paths import absolute
+
 FORMAT = 1
 GENERATIONS = "generations"
 DIMENSIONS = {
@@ -86,12 +88,13 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
         group = zarr.create_group(MemoryStore(), attributes=begun)
         group.create_group(GENERATIONS)
         return group
-    exists = _exists(str(out))
+    path = absolute(out)
+    exists = _exists(path)
     if exists and not overwrite:
         raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
-    if exists and not _is_run(str(out)):
+    if exists and not _is_run(path):
         raise FileExistsError(f"{out} exists and is not a run of dnmf, so it is not overwritten: choose another output")
-    group = zarr.create_group(str(out), overwrite=exists, attributes=begun)
+    group = zarr.create_group(path, overwrite=exists, attributes=begun)
     group.create_group(GENERATIONS)
     return group
 
@@ -171,11 +174,11 @@ def open_group(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
     if isinstance(path, zarr.Group):
         group = path
     else:
-        if not _exists(str(path)):
+        if not _exists(absolute(path)):
             raise FileNotFoundError(f"there is no run at {path}: give the --out of a factorization")
-        if not _is_run(str(path)):
+        if not _is_run(absolute(path)):
             raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
-        group = zarr.open_group(str(path), mode="r")
+        group = zarr.open_group(absolute(path), mode="r")
     record: Record = dict(group.attrs["dnmf"])  # type: ignore[arg-type]
     if record["format"] > FORMAT:
         raise ValueError(

@@ -10,8 +10,8 @@ from math import ceil, prod
 
 MIB = 2**20
 
-# What a worker holds before it is given anything: 127 MiB after its imports, the rest is the allocator's slack.
-IDLE_WORKER = 155 * MIB
+# What a worker holds before it is given anything, and what its allocator may keep of what was given back.
+IDLE_WORKER, ALLOCATOR_SLACK = 127 * MIB, 28 * MIB
 
 # Dask spills at 0.6 of a worker's limit (what it manages) and 0.7 (the process): a plan stays below both.
 USABLE_SHARE = 0.7
@@ -57,7 +57,7 @@ class Workers:
     """What computes: `count` workers of `threads` threads, none with less than `memory` bytes.
 
     `saturation` is Dask's worker-saturation: how many strips per thread are loaded ahead. `stolen` is how many more
-    strips a worker may hold because it took a task from another one. `idle` is what it holds before it is given work.
+    strips a worker may hold because it took a task from another one. `slack` is what its allocator may keep, bytes.
     """
 
     count: int
@@ -65,7 +65,7 @@ class Workers:
     memory: int
     saturation: float = 1.0
     stolen: int = 0
-    idle: int = IDLE_WORKER
+    slack: int = ALLOCATOR_SLACK
 
     @property
     def usable(self) -> int:
@@ -134,8 +134,9 @@ def piece_rows(width: int, *, residual: bool) -> int:
 def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Workers, in_run: bool, cached: bool) -> int:
     """Projected peak memory of one worker, bytes, for strips `height` high along `axis`.
 
-    The terms, in order: the idle worker; strips loaded and computed with; chunks being decoded; pieces of a
-    residual; the long factor, old and new; the short factor in two tasks; partial sums as they are added up; X.
+    The terms, in order: the idle worker and its allocator's slack; strips loaded and computed with; chunks being
+    decoded; pieces of a residual; the long factor, old and new; the short factor in two tasks; partial sums as they are
+    added up; X.
     """
     length, width = grid.shape[axis], grid.shape[1 - axis]
     strip = height * width * grid.itemsize
@@ -149,7 +150,17 @@ def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Worker
     factor = 2 * (workers.threads * block if in_run else max(share, block))
     sums = (SPLIT_EVERY + 2) * 8 * rank * (width + rank)
     kept = ceil(ceil(length / height) / workers.count) * strip if cached else 0
-    return workers.idle + loaded + decoded + pieces + factor + 2 * grid.itemsize * rank * width + sums + kept
+    return (
+        IDLE_WORKER
+        + workers.slack
+        + loaded
+        + decoded
+        + pieces
+        + factor
+        + 2 * grid.itemsize * rank * width
+        + sums
+        + kept
+    )
 
 
 def plan(grid: Grid, *, rank: int, workers: Workers, cache: bool = True) -> Plan:

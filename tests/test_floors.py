@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "dnmf"
 
 # From the bottom up. A package, such as rules, is one entry: its modules may import each other.
 FLOORS = [
-    {"strips", "progress"},
+    {"strips", "progress", "paths"},
     {"rules"},
     {"initialise", "state"},
     {"matrices", "runs", "formats"},
@@ -32,6 +32,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 THIRD_PARTY: dict[str, set[str]] = {
     "strips": set(),
     "progress": set(),
+    "paths": set(),
     "rules": {"numpy", "scipy"},
     "initialise": {"numpy", "scipy"},
     "state": {"numpy", "scipy"},

@@ -149,7 +149,7 @@ def test_the_loss_is_drawn_against_passes_on_a_log_axis(tall):
     (line,) = axes.lines
     np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 9))
     np.testing.assert_array_equal(line.get_ydata(), history["loss"])
-    assert (axes.get_yscale(), axes.get_xlabel()) == ("log", "passes (each reads X once)")
+    assert (axes.get_yscale(), axes.get_xlabel()) == ("log", "passes (at most one read of X each)")
     assert axes.get_ylabel() == "‖X − W V‖²"
 
 

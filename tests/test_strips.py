@@ -96,7 +96,7 @@ BASE = {
         (2048, {"saturation": 1.1}, {}, {"strips": 2 * 32 * MIB}),
         (2048, {"stolen": 1}, {}, {"strips": 2 * 32 * MIB}),
         (2048, {"threads": 2}, {}, {"strips": 2 * 32 * MIB, "chunks": 8 * 16 * MIB, "pieces": 8 * MIB}),
-        (2048, {"idle": 200 * MIB}, {}, {"idle": 200 * MIB}),
+        (2048, {"slack": 64 * MIB}, {}, {"idle": (127 + 64) * MIB}),
         # W in the run: the block that is computed with, no more.
         (2048, {}, {"in_run": True}, {"long": BASE["long"] // 32}),
         (2048, {}, {"cached": True}, {"kept": 32 * 32 * MIB}),
@@ -266,7 +266,7 @@ def test_the_chunks_that_a_refusal_asks_for_are_small_enough(grid, workers, rank
 
 def test_a_worker_is_used_up_to_where_dask_spills():
     assert Workers(1, 1, 1000).usable == 700
-    assert Workers(1, 1, 1000).idle == IDLE_WORKER == 155 * MIB
+    assert IDLE_WORKER + Workers(1, 1, 1000).slack == 155 * MIB
 
 
 def test_bytes_of_x_are_those_it_is_computed_with():
