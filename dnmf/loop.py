@@ -184,6 +184,7 @@ def _complete(job: Job, point: Point, begun: Begun, sums: state.Sums, history: H
     state.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype)
     S = state.moved(RULES[job.parameters.solver], job.parameters.inner_iter, sums, begun.base, point.S)
     loss = state.loss(sums, begun.base, S, norm)
+    state.check_finite(loss)
     decrease = (point.loss - loss) / point.loss if point.loss else math.inf
     point = replace(point, S=S, loss=loss, decrease=decrease, norm=norm)
     seconds = time.perf_counter() - begun.began

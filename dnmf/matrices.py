@@ -61,8 +61,7 @@ def open_matrix(X: object) -> Matrix:
         If there is no array, if it is not two-dimensional or has no entries, if its entries are not real numbers.
     """
     if isinstance(X, str | Path):
-        location = absolute(X)
-        return _matrix(_open_path(location), "zarr", location)
+        return _matrix(_open_path(str(X)), "zarr", absolute(X))
     if isinstance(X, zarr.Array):
         return _matrix(X, "zarr", str(X.store_path))
     if hasattr(X, "__dask_graph__"):
@@ -75,7 +74,7 @@ def open_matrix(X: object) -> Matrix:
 def _open_path(path: str) -> Any:
     """The Zarr array at a path, or an error that says what is there instead."""
     try:
-        found = zarr.open(path, mode="r")
+        found = zarr.open(absolute(path), mode="r")
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no Zarr array at {path}: give the path of one, or make one with `dnmf convert`"

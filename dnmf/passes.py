@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from dnmf.matrices import Matrix, Strips, prepare
 from dnmf.rules import Rule
+from dnmf.runs import whole
 from dnmf.state import Sums, add, strip_sums
 from dnmf.strips import SPLIT_EVERY, Plan
 
@@ -58,12 +59,16 @@ def _lazy_strips(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Ar
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
     X = matrix.array.rechunk({plan.axis: plan.heights, 1 - plan.axis: -1})
     _refuse_global(X)
-
-    def strip(y: Array, block_id: tuple[int, int]) -> Array:
-        x = np.asarray(y) if plan.axis == 0 else np.asarray(y).T
-        return prepare(x, matrix.dtype, axis=plan.axis, first=block_id[0] * plan.height, check=check)
-
+    # Only small values may be bound here: they travel with every task.
+    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=plan.axis, height=plan.height, check=check)
     return da.map_blocks(strip, X if plan.axis == 0 else X.T, name=name, meta=_meta(matrix.dtype))
+
+
+def _lazy_strip(
+    y: Any, dtype: np.dtype[Any], axis: int, height: int, check: bool, block_id: tuple[int, int] = (0, 0)
+) -> Array:
+    x = np.asarray(y) if axis == 0 else np.asarray(y).T
+    return prepare(x, dtype, axis=axis, first=block_id[0] * height, check=check)
 
 
 def update(Y: da.Array, L: da.Array, S: Delayed, gram: Delayed, *, rule: Rule, inner: int, name: str) -> da.Array:
@@ -110,11 +115,13 @@ def _add(parts: Any, axis: object, keepdims: object) -> Sums:
 
 def drawn(plan: Plan, rank: int, draw: Callable[[int, int], Array], *, name: str, dtype: np.dtype[Any]) -> da.Array:
     """A first long factor: `draw(first_row, rows)` makes (k, rows) of it, in the strip's own task."""
-
-    def block(block_id: tuple[int, int]) -> Array:
-        return draw(block_id[0] * plan.height, plan.heights[block_id[0]]).T
-
+    block = partial(_drawn, draw=draw, height=plan.height, length=plan.length)
     return da.map_blocks(block, name=name, chunks=(plan.heights, (rank,)), meta=_meta(dtype))
+
+
+def _drawn(draw: Callable[[int, int], Array], height: int, length: int, block_id: tuple[int, int] = (0, 0)) -> Array:
+    first = block_id[0] * height
+    return draw(first, min(height, length - first)).T
 
 
 def written(L: da.Array, target: Any, axis: int, *, name: str) -> da.Array:
@@ -157,13 +164,14 @@ def stored(source: Any, axis: int, *, name: str) -> da.Array:
 def _read(source: Any, axis: int, block_id: tuple[int, int] = (0, 0)) -> Array:
     height = source.chunks[axis]
     rows = slice(block_id[0] * height, (block_id[0] + 1) * height)
-    block = np.asarray(source[rows, :] if axis == 0 else source[:, rows].T)
-    return np.asfortranarray(block)
+    block = whole(source[rows, :] if axis == 0 else source[:, rows], source)
+    return np.asfortranarray(block if axis == 0 else block.T)
 
 
 def as_stored(array: Any, *, name: str) -> da.Array:
-    """A stored array as a Dask array of its chunks, in its own orientation: what a result shows."""
-    return da.from_array(array, chunks=array.chunks, name=name, inline_array=True)
+    """A stored factor as a Dask array of its chunks, in its own orientation: what a result shows."""
+    stored = da.from_array(array, chunks=array.chunks, name=f"{name}-chunks", inline_array=True)
+    return stored.map_blocks(whole, array, name=name, dtype=array.dtype)
 
 
 def _meta(dtype: Any) -> Array:
@@ -172,30 +180,33 @@ def _meta(dtype: Any) -> Array:
 
 def _refuse_global(X: da.Array) -> None:
     """Raise where the first and the last strip both depend on more than half of all loads of a lazy X."""
-    graph = dict(dask.optimize(X)[0].__dask_graph__())
+    tasks = dict(X.__dask_graph__())
+    graph = {key: {k for k in get_dependencies(tasks, key) if _is_chunk(k)} for key in tasks if _is_chunk(key)}
     keys = list(flatten(X.__dask_keys__()))
-    first, last = (_leaves(graph, key) for key in (keys[0], keys[-1]))
-    leaves = sum(not get_dependencies(graph, key) for key in graph)
-    if len(keys) > 1 and len(first & last) > leaves / 2:
+    first, last = (_loads(graph, key) for key in (keys[0], keys[-1]))
+    loads = sum(not below for below in graph.values())
+    if len(keys) > 1 and len(first & last) > loads / 2:
         raise ValueError(
-            f"every strip of this Dask array depends on most of it ({len(first & last)} of {leaves} loads), so a pass "
+            f"every strip of this Dask array depends on most of it ({len(first & last)} of {loads} loads), so a pass "
             f"would hold X in memory: compute the statistic first (as in s = X.max(0).compute(); X / s), or store X"
         )
 
 
-def _leaves(graph: dict[Any, Any], key: Any) -> set[Any]:
-    """The keys without dependencies that a key depends on."""
-    seen, todo, leaves = set(), [key], set()
+def _is_chunk(key: Any) -> bool:
+    """Whether a key names a block of an array, and not something that blocks share, such as the store they are in."""
+    return isinstance(key, tuple) and isinstance(key[0], str)
+
+
+def _loads(graph: dict[Any, set[Any]], key: Any) -> set[Any]:
+    """The blocks without blocks below them that a block depends on."""
+    seen: set[Any] = set()
+    todo = [key]
     while todo:
         key = todo.pop()
-        if key in seen:
-            continue
-        seen.add(key)
-        below = get_dependencies(graph, key)
-        todo.extend(below)
-        if not below:
-            leaves.add(key)
-    return leaves
+        if key not in seen:
+            seen.add(key)
+            todo.extend(graph[key])
+    return {key for key in seen if not graph[key]}
 
 
 # Where it is computed

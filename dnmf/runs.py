@@ -75,6 +75,23 @@ class Factor:
         )
 
 
+def whole(block: Any, array: Any) -> NDArray[np.floating]:
+    """A block of a factor as it was read, unless part of it is not there: then it holds the fill value, NaN.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a chunk is missing.
+    """
+    values: NDArray[np.floating] = np.asarray(block)
+    if np.isnan(values).any():
+        raise FileNotFoundError(
+            f"chunks of {array.path} are missing in {array.store}: the run went on since it was opened, or was moved "
+            f"or damaged; open it again"
+        )
+    return values
+
+
 def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     """Start a run at a path, or in this process's memory where `out` is None.
 

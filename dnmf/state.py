@@ -134,7 +134,10 @@ def gram(S: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def moved(rule: Rule, inner: int, sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating]) -> Array:
     """The short factor (k × N, S's dtype) after a pass: its rule in float64, on the sums, whatever their base."""
-    numerator = sums.cross if base is None else sums.cross + sums.gram @ base.astype("f8")
+    numerator = sums.cross
+    if base is not None:
+        # L Y is not negative, but as a sum of rounded numbers it may come out below 0, and mu would multiply by that.
+        numerator = np.maximum(sums.cross + sums.gram @ base.astype("f8"), 0)
     return rule(S.astype("f8"), numerator, sums.gram, inner).astype(S.dtype)
 
 
@@ -145,7 +148,8 @@ def loss(sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating],
     """
     square = norm if base is None else sums.square
     step = S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
-    return max(0.0, square - 2 * float(np.vdot(step, sums.cross)) + float(np.vdot(sums.gram, step @ step.T)))
+    total = square - 2 * float(np.vdot(step, sums.cross)) + float(np.vdot(sums.gram, step @ step.T))
+    return 0.0 if total < 0 else total
 
 
 def base(S: Array, known: float | None, norm: float, *, exact: bool) -> Array | None:
@@ -171,6 +175,14 @@ def is_noisy(decrease: float, loss: float, norm: float, dtype: np.dtype[Any]) ->
 def relative_error(loss: float, norm: float) -> float:
     """‖Y − Lᵀ S‖ / ‖Y‖ from the two squares; 0 where Y is 0."""
     return math.sqrt(loss / norm) if norm > 0 else 0.0
+
+
+def check_finite(loss: float) -> None:
+    """Raise ArithmeticError where a loss is NaN or infinite, which no X within its range gives."""
+    if not math.isfinite(loss):
+        raise ArithmeticError(
+            f"the loss became {loss}, though X was finite: X or the run has changed while it was read; start again"
+        )
 
 
 def check_range(norm: float, entries: int, dtype: np.dtype[Any]) -> None:

@@ -5,10 +5,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from dask.core import flatten
 from distributed import SchedulerPlugin
 from zarr.storage import LocalStore, WrapperStore
 
@@ -202,6 +204,25 @@ def test_a_column_statistic_is_refused_and_a_row_statistic_is_not() -> None:
         passes.strips_of(open_matrix(x / x.max(axis=0)), plan, name="X-column", check=True)
     Y = passes.strips_of(open_matrix(np.log1p(x / x.sum(axis=1, keepdims=True))), plan, name="X-row", check=True)
     assert Y.numblocks == (8, 1)
+
+
+def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Path) -> None:
+    """Its blocks share the store, and perhaps a vector, but no load."""
+    array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
+    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    lazy = da.from_zarr(str(tmp_path / "x.zarr"))
+    for x in (lazy, lazy * np.arange(60.0), da.from_array(array, chunks=(100, 60))):
+        Y = passes.strips_of(open_matrix(x), plan, name=f"X-{x.name}", check=True)
+        assert Y.numblocks == (8, 1)
+        np.testing.assert_allclose(Y.compute(scheduler="threads"), x.compute(scheduler="threads"), rtol=1e-6)
+
+
+def test_no_task_of_a_lazy_matrix_carries_all_of_it() -> None:
+    x = da.from_array(np.random.default_rng(0).random((4000, 60)), chunks=(500, 60))
+    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    Y = passes.strips_of(open_matrix(x), plan, name="X-light", check=True)
+    tasks = dict(Y.__dask_graph__())
+    assert max(len(cloudpickle.dumps(tasks[key])) for key in flatten(Y.__dask_keys__())) < 10_000
 
 
 @pytest.mark.parametrize("axis", [0, 1])
