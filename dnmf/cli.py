@@ -13,7 +13,10 @@ from rich.console import Console
 console = Console(highlight=False, soft_wrap=True)
 
 # What a mistake of the user's or the world's raises: its sentence is shown alone. Anything else is a defect of ours.
-EXPECTED = (OSError, ValueError, TypeError, MemoryError, RuntimeError, ImportError)
+EXPECTED = (OSError, ValueError, TypeError, MemoryError, RuntimeError, ImportError, ArithmeticError)
+
+
+COUNT, SHARE = click.IntRange(min=1), click.FloatRange(0, 1, max_open=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -32,9 +35,12 @@ class Bytes(click.ParamType[int]):
         from dask.utils import parse_bytes
 
         try:
-            return int(parse_bytes(value))
+            size = int(parse_bytes(value))
         except ValueError:
+            size = 0
+        if size < 1:
             self.fail(f"{value!r} is not a size: give a number with a unit, such as 2GiB", param, ctx)
+        return size
 
 
 @cli.command()
@@ -75,25 +81,34 @@ def convert(source: Path, target: Path, dataset: str | None, overwrite: bool) ->
 
 @cli.command()
 @click.argument("x")
-@click.option("--rank", type=int, required=True, help="Number of components k.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The run to write.")
+@click.option("--rank", type=COUNT, required=True, help="Number of components k.")
+@click.option("--out", required=True, help="The run to write.")
 @click.option("--solver", type=click.Choice(["cd", "mu"]), default="cd", help="Coordinate descent or multiplicative.")
 @click.option("--init", type=click.Choice(["random"]), default="random", help="First factors.")
-@click.option("--max-iter", type=int, default=200, help="Passes over X at most.")
-@click.option("--tol", type=float, default=1e-4, help="Stop at this relative decrease of the loss in a pass; 0: never.")
-@click.option("--seed", type=int, default=0, help="Of the random first factors.")
-@click.option("--inner-iter", type=int, default=10, help="Updates of a factor per pass; they cost no read of X.")
-@click.option("--snapshot-every", type=int, help="Keep the short factor every so many passes.")
+@click.option("--max-iter", type=COUNT, default=200, help="Passes over X at most.")
+@click.option(
+    "--tol",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=1e-4,
+    help="Stop at this relative decrease of the loss in a pass; 0: never.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the random first factors.")
+@click.option("--inner-iter", type=COUNT, default=10, help="Updates of a factor per pass; no reads.")
+@click.option("--snapshot-every", type=COUNT, help="Keep the short factor every so many passes.")
 @click.option("--cache/--no-cache", default=True, help="Keep X in memory where it fits in half of it.")
 @click.option("--memory-limit", type=Bytes(), help="Per worker, such as 2GiB.")
-@click.option("--workers", type=int, help="Worker processes of one thread on this machine; one per core if not given.")
+@click.option(
+    "--workers",
+    type=COUNT,
+    help="Worker processes here; one per core if not given.",
+)
 @click.option("--scheduler", help="Address of a Dask scheduler that runs already, such as tcp://host:8786.")
 @click.option("--cluster", "profile", help="A cluster.yaml, or cluster.yaml:NAME for one of its profiles.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace a run at --out.")
 def factorize(
     x: str,
-    out: Path,
+    out: str,
     workers: int | None,
     scheduler: str | None,
     profile: str | None,
@@ -104,10 +119,13 @@ def factorize(
     from dnmf.cluster import connect
     from dnmf.factorization import factorize as run_factorize
     from dnmf.matrices import open_matrix
+    from dnmf.runs import check_out
     from dnmf.terminal import shown
 
     where = _cluster(workers, parameters["memory_limit"], scheduler, profile)
-    open_matrix(x)  # a wrong path is told before a cluster is started
+    # A wrong path is told before a cluster is started.
+    open_matrix(x)
+    check_out(out, overwrite=parameters["overwrite"])
     with connect(where), shown(console, quiet=quiet) as listeners:
         result = run_factorize(x, out=out, listeners=listeners, **parameters)
     if not quiet:

@@ -6,12 +6,15 @@ Everything that talks to Dask's distributed scheduler about workers is here; wha
 import logging
 import math
 import os
+import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dask
 import yaml
@@ -55,7 +58,8 @@ def survey(client: Client, memory_limit: int | None) -> Workers:
         raise RuntimeError(
             f"the cluster at {info['address']} has no workers: start some, or wait until they have joined"
         )
-    memory = client.run(_memory)
+    hosts = Counter(worker["host"] for worker in workers.values())
+    memory = client.run(_memory, MEMORY_LIMIT // max(hosts.values()))
     saturation, stealing = client.run_on_scheduler(_scheduling)
     threads = max(worker["nthreads"] for worker in workers.values())
     smallest = min(memory_limit or math.inf, *(limit for limit, _ in memory.values()))
@@ -64,18 +68,18 @@ def survey(client: Client, memory_limit: int | None) -> Workers:
     return Workers(len(workers), threads, int(smallest), min(saturation, 2.0), int(stealing), slack)
 
 
-def _memory(dask_worker: Any) -> tuple[int, int]:
-    """A worker's limit, and what its allocator keeps before it gives memory back, bytes."""
-    limit = dask_worker.memory_manager.memory_limit or MEMORY_LIMIT
-    return int(limit), int(os.environ.get("MALLOC_TRIM_THRESHOLD_", 0))
+def _memory(share: int, dask_worker: Any) -> tuple[int, int]:
+    """A worker's limit (`share` where it has none), and what its allocator keeps before it gives memory back, bytes."""
+    kept = os.environ.get("MALLOC_TRIM_THRESHOLD_", "")
+    return int(dask_worker.memory_manager.memory_limit or share), min(int(kept) if kept.isdecimal() else 0, 64 * MIB)
 
 
 def _scheduling(dask_scheduler: Any) -> tuple[float, bool]:
     return float(dask_scheduler.WORKER_SATURATION), "stealing" in dask_scheduler.extensions
 
 
-def check_workers(client: Client, matrix: Matrix, group: zarr.Group) -> None:
-    """Ask every worker whether it finds X and can write to the run, and look here for what they wrote.
+def check_workers(client: Client, matrix: Matrix, out: str) -> None:
+    """Ask every worker whether it finds X and can write beside `out`, and look here for what they wrote.
 
     Raises
     ------
@@ -89,41 +93,39 @@ def check_workers(client: Client, matrix: Matrix, group: zarr.Group) -> None:
                 f"worker {blind[0]} does not find X at {matrix.location} ({len(blind)} of {len(sees)} workers do not): "
                 f"X must be on a path or store that every worker reaches"
             )
-    names = {worker: f"probe-{i}" for i, worker in enumerate(client.scheduler_info(n_workers=-1)["workers"])}
-    group.create_group("probe")
+    probe = f"{out}.probe-{uuid4().hex[:8]}"
+    group = zarr.create_group(probe)
     try:
-        wrote = client.run(_write_probe, group, names)
-        for worker, error in sorted(wrote.items()):
-            if error or f"probe/{names[worker]}" not in group:
+        for worker, (name, error) in sorted(client.run(_write_probe, group).items()):
+            if error or name not in group:
                 raise RuntimeError(
-                    f"worker {worker} cannot write to the run at {group.store_path} "
-                    f"({error or 'what it wrote is not seen here'}): the output must be on a path or store that every "
-                    f"worker and this process share"
+                    f"worker {worker} cannot write to {out} ({error or 'what it wrote is not seen here'}): the output "
+                    f"must be on a path or store that every worker and this process share"
                 )
     finally:
-        del group["probe"]
+        shutil.rmtree(probe, ignore_errors=True)
 
 
-def _write_probe(group: zarr.Group, names: dict[str, str], dask_worker: Any) -> str | None:
+def _write_probe(group: zarr.Group) -> tuple[str, str | None]:
+    name = uuid4().hex
     try:
-        group.create_group(f"probe/{names[dask_worker.address]}")
+        group.create_group(name)
     except OSError as error:
-        return f"{type(error).__name__}: {error}"
-    return None
+        return name, f"{type(error).__name__}: {error}"
+    return name, None
 
 
 class OneBlasThread(WorkerPlugin):
-    """Keeps BLAS at one thread per Dask thread in every worker, those that join later too, while it is registered."""
+    """Keeps BLAS at one thread per Dask thread in every worker, those that join later too.
+
+    It stays: another factorization on the same cluster may need it, and Dask's own workers start that way.
+    """
 
     name = "dnmf-one-blas-thread"
 
     def setup(self, worker: Any) -> None:
         """Called in the worker when it is registered or joins."""
-        self.limits = threadpool_limits(limits=1, user_api="blas")
-
-    def teardown(self, worker: Any) -> None:
-        """Called in the worker when the plugin is unregistered."""
-        self.limits.restore_original_limits()
+        threadpool_limits(limits=1, user_api="blas")
 
 
 class IgnoreInterrupts(WorkerPlugin):
@@ -139,15 +141,10 @@ class IgnoreInterrupts(WorkerPlugin):
 @contextmanager
 def one_blas_thread(client: Client | None) -> Iterator[None]:
     """Keep BLAS at one thread here and in every worker: results differ with their number, and more are slower."""
-    with threadpool_limits(limits=1, user_api="blas"):
-        if client is None:
-            yield
-            return
+    if client is not None:
         client.register_plugin(OneBlasThread())
-        try:
-            yield
-        finally:
-            client.unregister_worker_plugin(OneBlasThread.name)
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +192,9 @@ def _profile(path: str, name: str, keys: dict[str, Any]) -> Profile:
         )
     if kind == "scheduler" and "address" not in keys:
         raise ValueError(f"{path}: profile {name} has no address: kind scheduler needs one, as in tcp://host:8786")
+    for key in ("workers", "threads"):
+        if not isinstance(keys.get(key, 1), int) or keys.get(key, 1) < 1:
+            raise ValueError(f"{path}: profile {name} has {key}: {keys[key]!r}: an integer of at least 1 is required")
     return Profile(kind, keys)
 
 

@@ -12,6 +12,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from dnmf.formats import NAMED, READERS, Contents, Reader
+from dnmf.paths import check_replaceable
 from dnmf.strips import well_chunked
 
 
@@ -81,8 +82,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise FileNotFoundError(f"{target.parent} is not a folder: {target.name} is written into one; create it first")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
-    if target.exists() and not any((target / key).is_file() for key in ("zarr.json", ".zarray", ".zgroup")):
-        raise FileExistsError(f"{target} is not a Zarr array or group: only these are overwritten; choose another path")
+    check_replaceable(target)
 
 
 def _check_matrix(source: Path, contents: Contents) -> None:

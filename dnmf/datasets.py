@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dnmf.paths import check_replaceable
 from dnmf.strips import well_chunked
 
 Array = NDArray[np.floating]
@@ -134,6 +135,7 @@ def _write(
     **storage: Any,
 ) -> zarr.Array[Any]:
     """Write X by blocks of whole chunks (shards) along one axis, one thread per core."""
+    check_replaceable(path)
     chunks = chunks or well_chunked(shape, np.dtype(dtype).itemsize)
     array = zarr.create_array(str(path), shape=shape, chunks=chunks, dtype=dtype, overwrite=True, **storage)
     height = (array.shards or array.chunks)[axis]

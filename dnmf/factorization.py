@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dnmf import cluster, passes, runs
 from dnmf.loop import Factors, Job, Parameters, run
 from dnmf.matrices import Matrix, open_matrix
+from dnmf.paths import absolute
 from dnmf.progress import Listener, Planned
 from dnmf.strips import Plan, Workers, plan
 
@@ -134,28 +135,49 @@ def factorize(
     >>> bool(result.relative_error < 1e-3), result.W.shape, result.V.shape
     (True, (60, 2), (2, 40))
     """
+    rank, max_iter, seed, inner_iter = (_plain(value) for value in (rank, max_iter, seed, inner_iter))
+    first = init if isinstance(init, str) else "given"
     parameters = Parameters(
-        rank, solver, init if isinstance(init, str) else "given", max_iter, tol, seed, inner_iter, snapshot_every,
-        cache, memory_limit,
-    )  # fmt: skip
+        rank, solver, first, max_iter, _plain(tol), seed, inner_iter, snapshot_every, cache, memory_limit
+    )
     matrix = open_matrix(X)
     factors = _given_factors(init, matrix, rank)
     client = None if matrix.kind == "numpy" else cluster.current_client()
+    _check_out(matrix, out, overwrite=overwrite, on_cluster=client is not None)
     workers = cluster.survey(client, memory_limit) if client else cluster.threads_here(memory_limit)
     cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and matrix.kind != "numpy")
-    engine = passes.Cluster(client) if client else passes.Threads(workers.threads)
-    if client and out is None:
-        raise ValueError("out is None on a cluster: its workers write W there, so give a path that all of them reach")
-    if out is not None and Path(out).resolve() in Path(matrix.location).parents:
-        raise ValueError(f"X is inside the output {out}, which would be replaced: choose another output")
+    for listener in listeners:
+        listener(_planned(matrix, cut, workers, max_iter))
+    if client:
+        cluster.check_workers(client, matrix, absolute(str(out)))
     group = runs.create_run(out, overwrite=overwrite)
-    job = _job(matrix, parameters, cut, engine, group, listeners, random_start=factors is None)
-    job.tell(_planned(job, workers))
+    engine = passes.Cluster(client) if client else passes.Threads(workers.threads)
     with cluster.one_blas_thread(client):
-        if client:
-            cluster.check_workers(client, matrix, group)
-        run(job, factors)
-    return open_run(group if out is None else out)
+        run(_job(matrix, parameters, cut, engine, group, listeners, random_start=factors is None), factors)
+    return open_run(group)
+
+
+def _plain(value: Any) -> Any:
+    """A number of Python's own: a run's record is JSON."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, on_cluster: bool) -> None:
+    """Refuse an output that is missing where it is needed, exists, or is where X is."""
+    if out is None:
+        if on_cluster:
+            raise ValueError(
+                "out is None on a cluster, whose workers write W there: give a path that all of them reach"
+            )
+        return
+    exists = runs.check_out(out, overwrite=overwrite)
+    place, source = Path(absolute(out)), Path(matrix.location)
+    if matrix.kind == "zarr" and (place == source or place in source.parents or source in place.parents):
+        raise ValueError(f"the output {out} and X at {matrix.location} are inside one another: choose another output")
+    if exists and matrix.kind == "dask":
+        raise FileExistsError(
+            f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"
+        )
 
 
 def _given_factors(init: str | Factors, matrix: Matrix, rank: int) -> Factors | None:
@@ -164,7 +186,7 @@ def _given_factors(init: str | Factors, matrix: Matrix, rank: int) -> Factors | 
         if init != "random":
             raise ValueError(f"init is {init!r}: 'random', or first factors (W, V), are required")
         return None
-    W, V = init
+    W, V = (factor if hasattr(factor, "shape") else np.asarray(factor) for factor in init)
     m, n = matrix.grid.shape
     for name, factor, shape in (("W", W, (m, rank)), ("V", V, (rank, n))):
         if tuple(factor.shape) != shape:
@@ -198,17 +220,16 @@ def _job(
     return Job(matrix, parameters, cut, engine, group, long, short, token, random_start, tuple(listeners))
 
 
-def _planned(job: Job, workers: Workers) -> Planned:
-    cut = job.plan
+def _planned(matrix: Matrix, cut: Plan, workers: Workers, max_iter: int) -> Planned:
     return Planned(
-        shape=job.matrix.grid.shape,
-        nbytes=job.matrix.grid.nbytes,
+        shape=matrix.grid.shape,
+        nbytes=matrix.grid.stored_nbytes,
         strips=len(cut.heights),
-        strip_bytes=cut.height * cut.width * job.matrix.grid.itemsize,
+        strip_bytes=cut.height * cut.width * matrix.grid.itemsize,
         axis=cut.axis,
         workers=workers.count,
         threads=workers.threads,
         peak=cut.peak,
         limit=workers.memory,
-        max_iter=job.parameters.max_iter,
+        max_iter=max_iter,
     )

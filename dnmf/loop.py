@@ -47,11 +47,11 @@ class Parameters:
         """Raise ValueError for the first parameter that makes no sense."""
         for name in ("rank", "max_iter", "inner_iter", "snapshot_every", "memory_limit"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ValueError(f"{name} is {value!r}: an integer of at least 1 is required")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed is {self.seed!r}: an integer of at least 0 is required")
-        if not 0 <= self.tol < 1:
+        if not isinstance(self.tol, int | float) or not 0 <= self.tol < 1:
             raise ValueError(f"tol is {self.tol!r}: a number from 0 (never stop early) to below 1 is required")
         if self.solver not in RULES:
             raise ValueError(f"solver is {self.solver!r}: one of {', '.join(RULES)} is required")
@@ -111,12 +111,12 @@ class Begun:
 
 def run(job: Job, factors: Factors | None) -> None:
     """All passes, from the first factors to a finished run; a run that ends early says why."""
-    point = _first(job, factors)
-    history = History(job.parameters.snapshot_every, job.plan.axis, point.S)
-    job = replace(job, listeners=(history, *job.listeners))
-    runs.write_record(job.group, _record(job, point, "running", None))
     reason = None
     try:
+        point = _first(job, factors)
+        history = History(job.parameters.snapshot_every, job.plan.axis, point.S)
+        job = replace(job, listeners=(history, *job.listeners))
+        runs.write_record(job.group, _record(job, point, "running", None))
         while reason is None:
             # Rebinding `point` lets go of the old long factor while the pass goes on.
             point, begun = _begin(job, point)
@@ -124,8 +124,11 @@ def run(job: Job, factors: Factors | None) -> None:
             point, reason = _complete(job, point, begun, sums, history)
         _finish(job, point, history, reason)
     except BaseException as error:
-        why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
-        runs.write_record(job.group, {**job.group.attrs["dnmf"], "status": "stopped", "stopped": why})
+        record = job.group.attrs["dnmf"]
+        if record["status"] == "running":
+            why = "was interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
+            runs.write_record(job.group, {**record, "status": "stopped", "stopped": why})
+            runs.drop_generations(job.group, [record["at"]])
         raise
     job.tell(Stopped(reason))
 
@@ -139,7 +142,7 @@ def _first(job: Job, factors: Factors | None) -> Point:
         L = passes.drawn(cut, rank, draw, name=f"L-{job.token}-0", dtype=dtype)
         return Point(0, Y, L, random_rows(seed, 1 - cut.axis, 0, cut.width, rank, dtype))
     long, short = factors if cut.axis == 0 else factors[::-1]
-    at = runs.new_generation(0)
+    at = runs.new_generation(job.group, 0)
     runs.write_rows(job.long, job.group, at, long)
     L = passes.stored(job.long.array(job.group, at), cut.axis, name=f"L-{job.token}-0")
     return Point(0, Y, L, np.ascontiguousarray(np.asarray(short if cut.axis == 0 else short.T), dtype))
@@ -149,7 +152,7 @@ def _begin(job: Job, point: Point) -> tuple[Point, Begun]:
     """Hand a pass to the engine. The point that comes back has the new long factor and still the old short one."""
     began, iteration, cut = time.perf_counter(), point.iteration + 1, job.plan
     name = f"{job.token}-{iteration}"
-    at = runs.new_generation(iteration) if cut.in_run or iteration % WRITE_EVERY == 0 else None
+    at = runs.new_generation(job.group, iteration) if cut.in_run or iteration % WRITE_EVERY == 0 else None
     base = state.base(point.S, point.loss, point.norm, exact=at is not None or _may_be_last(job, point))
     S = job.engine.place(point.S, name=f"S-{name}")
     B = None if base is None else job.engine.place(base, name=f"B-{name}")
@@ -158,12 +161,14 @@ def _begin(job: Job, point: Point) -> tuple[Point, Begun]:
     if iteration == 1 and job.random_start:
         rule = scaled(rule)
     L = passes.update(point.Y, point.L, S, gram, rule=rule, inner=job.parameters.inner_iter, name=f"L-{name}")
+    wanted = {"L": L}
     if at is not None:
-        L = passes.written(L, job.long.array(job.group, at), cut.axis, name=f"written-{name}")
-    sums = passes.totals(point.Y, L, B, name=f"sums-{name}")
-    wanted = {"L": L, "Y": point.Y, "sums": sums}
-    if cut.in_run:
-        del wanted["L"]
+        target = job.long.array(job.group, at)
+        if cut.in_run:
+            wanted = {"saved": passes.saved(L, target, cut.axis, name=f"saved-{name}")}
+        else:
+            L = wanted["L"] = passes.written(L, target, cut.axis, name=f"written-{name}")
+    wanted |= {"Y": point.Y, "sums": passes.totals(point.Y, L, B, name=f"sums-{name}")}
     if not (cut.cached and iteration == 1):
         del wanted["Y"]
     begun = dict(zip(wanted, job.engine.start(list(wanted.values()), _ticker(job, iteration)), strict=True))
@@ -171,7 +176,7 @@ def _begin(job: Job, point: Point) -> tuple[Point, Begun]:
     Y = begun.get(
         "Y", point.Y if iteration > 1 else passes.strips_of(job.matrix, cut, name=f"X-{job.token}", check=False)
     )
-    bytes_read = job.matrix.grid.nbytes if iteration == 1 or not cut.cached else 0
+    bytes_read = job.matrix.grid.stored_nbytes if iteration == 1 or not cut.cached else 0
     return (
         replace(point, iteration=iteration, Y=Y, L=L, at=at),
         Begun(list(begun.values()), base, began, bytes_read),
@@ -240,7 +245,7 @@ def _commit(job: Job, point: Point, history: History) -> None:
 def _finish(job: Job, point: Point, history: History, reason: str) -> None:
     """Write the last factors to the top of the run, name them, and delete the generations."""
     flags = passes.saved(point.L, job.long.array(job.group, ""), job.plan.axis, name=f"saved-{job.token}")
-    job.engine.finish(job.engine.start([flags], lambda done: None), lambda done: None)
+    job.engine.finish(job.engine.start([flags, flags.all()], lambda done: None), lambda done: None)
     final = replace(point, at="")
     _write_all(job, final, "", history)
     runs.write_record(job.group, _record(job, final, "finished", reason))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.storage import LocalStore
 
 from dnmf.paths import absolute
 from dnmf.strips import Grid
@@ -63,7 +64,10 @@ def open_matrix(X: object) -> Matrix:
     if isinstance(X, str | Path):
         return _matrix(_open_path(str(X)), "zarr", absolute(X))
     if isinstance(X, zarr.Array):
-        return _matrix(X, "zarr", str(X.store_path))
+        if not isinstance(X.store, LocalStore):
+            return _matrix(X, "zarr", str(X.store_path))
+        location = absolute(Path(X.store.root, X.path))
+        return _matrix(zarr.open_array(location, mode="r"), "zarr", location)
     if hasattr(X, "__dask_graph__"):
         return _matrix(X, "dask", "a Dask array")
     if hasattr(X, "tocsr"):
@@ -93,7 +97,9 @@ def _matrix(array: Any, kind: str, location: str) -> Matrix:
     dtype = working_dtype(array.dtype)
     shape = (int(array.shape[0]), int(array.shape[1]))
     chunk, shard = _chunks(array, kind)
-    return Matrix(array, kind, dtype, Grid(shape, chunk, shard, array.dtype.itemsize, dtype.itemsize), location)
+    # Blocks of a Dask array are merged to a strip: both are alive then.
+    copies = 2 if kind == "dask" else 1
+    return Matrix(array, kind, dtype, Grid(shape, chunk, shard, array.dtype.itemsize, dtype.itemsize, copies), location)
 
 
 def _chunks(array: Any, kind: str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -163,7 +169,11 @@ class Strips:
 
 
 def _slice(array: Any, axis: int, start: int, stop: int) -> NDArray[Any]:
-    return np.asarray(array[start:stop] if axis == 0 else array[:, start:stop])
+    try:
+        return np.asarray(array[start:stop] if axis == 0 else array[:, start:stop])
+    except (OSError, ValueError, RuntimeError) as error:
+        which = f"{('rows', 'columns')[axis]} {start} to {stop - 1}"
+        raise OSError(f"{which} of X cannot be read ({error}): a chunk is damaged or gone; write it again") from error
 
 
 def prepare(x: NDArray[Any], dtype: np.dtype[Any], *, axis: int, first: int, check: bool) -> NDArray[np.floating]:
@@ -195,6 +205,6 @@ def same_matrix(matrix: Matrix) -> bool:
     """Whether X, as it is described, is found from where this is called: reads the metadata of its store only."""
     try:
         found = zarr.open_array(store=matrix.array.store, path=matrix.array.path, mode="r")
-    except (FileNotFoundError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError):
         return False
     return bool(found.metadata == matrix.array.metadata)

@@ -24,7 +24,7 @@ import numpy as np
 from dask.callbacks import Callback
 from dask.core import flatten, get_dependencies
 from dask.delayed import Delayed
-from distributed import Client, as_completed, futures_of
+from distributed import Client, KilledWorker, as_completed, futures_of
 from numpy.typing import NDArray
 
 from dnmf.matrices import Matrix, Strips, prepare
@@ -130,10 +130,9 @@ def written(L: da.Array, target: Any, axis: int, *, name: str) -> da.Array:
 
 
 def saved(L: da.Array, target: Any, axis: int, *, name: str) -> da.Array:
-    """Write each block of L to its chunk of a stored factor and keep none of it: one True when all are written."""
+    """Write each block of L to its chunk of a stored factor and keep none of it: a True for each."""
     ones = ((1,) * L.numblocks[0], (1,))
-    flags = da.map_blocks(partial(_save, target=target, axis=axis), L, name=name, chunks=ones, meta=_meta(bool))
-    return flags.all()
+    return da.map_blocks(partial(_save, target=target, axis=axis), L, name=name, chunks=ones, meta=_meta(bool))
 
 
 def _save(L: Array, target: Any, axis: int, block_id: tuple[int, int] = (0, 0)) -> NDArray[np.bool_]:
@@ -284,7 +283,12 @@ class Cluster:
                     tick(done)
             (total,) = futures_of(arrays[-1])
             return total.result()
-        except BaseException:
-            for future in futures_of(list(arrays)):
-                future.release()
-            raise
+        except KilledWorker as error:
+            raise RuntimeError(
+                f"workers died while they computed {error.task}, most likely for want of memory: give them more, or "
+                f"plan for less with --memory-limit (memory_limit=)"
+            ) from error
+        finally:
+            if not all(future.done() for future in futures_of(list(arrays))):
+                for future in futures_of(list(arrays)):
+                    future.release()

@@ -98,22 +98,36 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     Raises
     ------
     FileExistsError
-        If something is there already and it is not a run that may be overwritten.
+        If something is there already: see `check_out`.
     """
     begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}}
     if out is None:
         group = zarr.create_group(MemoryStore(), attributes=begun)
         group.create_group(GENERATIONS)
         return group
+    exists = check_out(out, overwrite=overwrite)
+    group = zarr.create_group(absolute(out), overwrite=exists, attributes=begun)
+    group.create_group(GENERATIONS)
+    return group
+
+
+def check_out(out: str | Path, *, overwrite: bool) -> bool:
+    """Whether there is a run at a path that a new one may replace; False where there is nothing.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there that may not be replaced.
+    """
+    if not isinstance(out, str) and ":" in Path(out).parts[0]:
+        raise ValueError(f"{out} looks like a URL that was made a Path, which drops a slash: give it as a str")
     path = absolute(out)
     exists = _exists(path)
-    if exists and not overwrite:
+    if exists and not overwrite and not _holds_nothing(path):
         raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
     if exists and not _is_run(path):
         raise FileExistsError(f"{out} exists and is not a run of dnmf, so it is not overwritten: choose another output")
-    group = zarr.create_group(path, overwrite=exists, attributes=begun)
-    group.create_group(GENERATIONS)
-    return group
+    return exists
 
 
 def _exists(path: str) -> bool:
@@ -129,14 +143,22 @@ def _is_run(path: str) -> bool:
         return False
 
 
+def _holds_nothing(path: str) -> bool:
+    """Whether a run has ended before its first whole generation."""
+    record: Any = zarr.open_group(path, mode="r").attrs["dnmf"] if _is_run(path) else {}
+    return record.get("status") == "stopped" and record["at"] is None
+
+
 def write_record(group: zarr.Group, record: Mapping[str, Any]) -> None:
     """Replace the record: one write of one key."""
     group.update_attributes({"dnmf": dict(record)})
 
 
-def new_generation(iteration: int) -> str:
-    """A path, never used before, for the generation after pass `iteration`."""
-    return f"{GENERATIONS}/{iteration:06d}-{uuid4().hex[:8]}"
+def new_generation(group: zarr.Group, iteration: int) -> str:
+    """A path, never used before, for the generation after pass `iteration`; a group there that lists it."""
+    path = f"{GENERATIONS}/{iteration:06d}-{uuid4().hex[:8]}"
+    group.create_group(path)
+    return path
 
 
 def write_rows(factor: Factor, group: zarr.Group, at: str, values: Any) -> None:
@@ -165,8 +187,9 @@ def write_snapshots(group: zarr.Group, at: str, factor: str, taken: Mapping[int,
 
 def _write(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:
     fill = np.nan if data.dtype.kind == "f" else -1
+    chunks = data.shape if data.ndim == 1 else (1, *data.shape[1:])
     array = group.create_array(
-        path, shape=data.shape, chunks=data.shape, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
+        path, shape=data.shape, chunks=chunks, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
     )
     array[...] = data
 
@@ -202,5 +225,7 @@ def open_group(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
             f"{path} has format {record['format']}, this dnmf reads up to {FORMAT}: install a newer dnmf to open it"
         )
     if record["at"] is None:
-        raise ValueError(f"{path} has no finished pass yet (status: {record['status']}): wait, or start it again")
+        if record["status"] == "running":
+            raise ValueError(f"{path} holds no whole generation yet: wait, or start it again if it was killed")
+        raise ValueError(f"{path} holds no whole generation: it {record['stopped']}; start it again")
     return group, record

@@ -38,6 +38,7 @@ class Grid:
     shard : (rows, columns) of the pieces in which chunks are stored together; equal to `chunk` without sharding.
     stored : bytes of an entry in the store.
     itemsize : bytes of an entry as it is computed with.
+    copies : how many times a strip is in memory while it is made.
     """
 
     shape: tuple[int, int]
@@ -45,11 +46,17 @@ class Grid:
     shard: tuple[int, int]
     stored: int
     itemsize: int
+    copies: int = 1
 
     @property
     def nbytes(self) -> int:
         """Bytes of all of X as it is computed with."""
         return prod(self.shape) * self.itemsize
+
+    @property
+    def stored_nbytes(self) -> int:
+        """Bytes of all of X as it is stored, decoded."""
+        return prod(self.shape) * self.stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Worker
     """
     length, width = grid.shape[axis], grid.shape[1 - axis]
     strip = height * width * grid.itemsize
-    loaded = (ceil(workers.saturation * workers.threads) + workers.stolen) * strip
+    loaded = (ceil(workers.saturation * workers.threads) * grid.copies + workers.stolen) * strip
     chunk = prod(grid.chunk) * grid.stored
     chunks = ceil(height / grid.chunk[axis]) * ceil(width / grid.chunk[1 - axis])
     decoded = workers.threads * min(CHUNKS_IN_FLIGHT, chunks) * 2 * chunk

@@ -1,6 +1,7 @@
 """Real clusters: what their workers have, what they reach, how many threads their BLAS takes; and cluster.yaml."""
 
 import os
+import resource
 import socket
 from contextlib import contextmanager
 
@@ -12,9 +13,9 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 from threadpoolctl import threadpool_info, threadpool_limits
-from zarr.storage import MemoryStore
 
-from dnmf import cluster, runs
+import dnmf
+from dnmf import cluster
 from dnmf.cluster import Profile, check_workers, connect, local_cluster, one_blas_thread, read_profile, survey
 from dnmf.matrices import open_matrix
 from dnmf.strips import MIB, Workers
@@ -242,45 +243,41 @@ def matrix(tmp_path):
 
 
 @pytest.fixture
-def group(tmp_path):
-    """A run on a path that workers reach."""
-    return runs.create_run(tmp_path / "run.zarr", overwrite=False)
+def out(tmp_path):
+    """A path on which workers may write."""
+    return str(tmp_path / "run.zarr")
 
 
-def test_workers_that_reach_everything_pass_and_leave_nothing(client, matrix, group, tmp_path):
-    check_workers(client, matrix, group)
-    assert sorted(group.group_keys()) == ["generations"]
-    assert not (tmp_path / "run.zarr" / "probe").exists()
+def test_workers_that_reach_everything_pass_and_leave_nothing(client, matrix, out, tmp_path):
+    check_workers(client, matrix, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["X.zarr"]
 
 
-def test_arrays_without_a_store_are_not_looked_for(client, group):
-    check_workers(client, open_matrix(np.ones((4, 3))), group)
+def test_arrays_without_a_store_are_not_looked_for(client, out, tmp_path):
+    check_workers(client, open_matrix(np.ones((4, 3))), out)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_workers_that_do_not_find_x_are_told(client, matrix, group, tmp_path):
+def test_workers_that_do_not_find_x_are_told(client, matrix, out, tmp_path):
     (tmp_path / "X.zarr").rename(tmp_path / "Y.zarr")
     with pytest.raises(RuntimeError) as refused:
-        check_workers(client, matrix, group)
+        check_workers(client, matrix, out)
     first = min(client.scheduler_info(n_workers=-1)["workers"])
     assert str(refused.value) == (
         f"worker {first} does not find X at {tmp_path}/X.zarr (2 of 2 workers do not): "
         f"X must be on a path or store that every worker reaches"
     )
-    assert "probe" not in group
 
 
-def test_one_worker_that_finds_another_x_is_told(client, group, tmp_path, monkeypatch):
-    """A relative path is another one for a worker that was started elsewhere."""
-    places = [tmp_path / "here", tmp_path / "there"]
-    for place, dtype in zip(places, ("f4", "f8"), strict=True):
-        zarr.create_array(str(place / "X.zarr"), shape=(4, 3), chunks=(2, 3), dtype=dtype)
-    monkeypatch.chdir(places[0])
-    matrix = open_matrix(zarr.open_array("X.zarr", mode="r"))
-    addresses = sorted(client.scheduler_info(n_workers=-1)["workers"])
-    told = pytest.raises(RuntimeError, match=r"\(1 of 2 workers do not\)")
-    with moved(client, dict(zip(addresses, places, strict=True))), told as refused:
-        check_workers(client, matrix, group)
-    assert addresses[1] in str(refused.value)
+def test_a_relative_path_is_the_same_for_workers_in_another_folder(client, tmp_path, monkeypatch):
+    zarr.create_array(str(tmp_path / "X.zarr"), data=np.ones((4, 3)), chunks=(2, 3))
+    monkeypatch.chdir(tmp_path)
+    addresses = list(client.scheduler_info(n_workers=-1)["workers"])
+    with moved(client, dict.fromkeys(addresses, "/")):
+        for X in ("X.zarr", zarr.open_array("X.zarr", mode="r")):
+            result = dnmf.factorize(X, 2, out="run.zarr", max_iter=2, overwrite=True)
+    assert result.W.compute().shape == (4, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["X.zarr", "run.zarr"]
 
 
 @contextmanager
@@ -296,27 +293,26 @@ def moved(client, places):
             client.run(os.chdir, place, workers=[address])
 
 
-def test_a_worker_that_cannot_write_is_told(client, matrix, tmp_path, monkeypatch):
-    here, there = tmp_path / "here", tmp_path / "there"
-    for place in (here, there):
-        place.mkdir()
-    (there / "run.zarr").write_text("a file, not a folder")
-    monkeypatch.chdir(here)
-    group = runs.create_run("run.zarr", overwrite=False)
-    addresses = sorted(client.scheduler_info(n_workers=-1)["workers"])
-    with moved(client, dict(zip(addresses, (here, there), strict=True))), pytest.raises(RuntimeError) as refused:
-        check_workers(client, matrix, group)
-    assert str(refused.value).startswith(f"worker {addresses[1]} cannot write to the run at {group.store_path} (")
-    assert "Error: " in str(refused.value)
+def limit_files(size):
+    """Let this process write files of that many bytes at most; the limit before."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    return before[0]
+
+
+def test_a_worker_that_cannot_write_is_told_and_an_older_run_survives(client, matrix, out, tmp_path):
+    kept = dnmf.factorize(np.ones((4, 3)), 2, out=out, max_iter=1)
+    last = max(client.scheduler_info(n_workers=-1)["workers"])
+    ((_, before),) = client.run(limit_files, 1, workers=[last]).items()
+    try:
+        with pytest.raises(RuntimeError) as refused:
+            dnmf.factorize(str(tmp_path / "X.zarr"), 2, out=out, overwrite=True)
+    finally:
+        client.run(limit_files, before, workers=[last])
+    assert str(refused.value).startswith(f"worker {last} cannot write to {out} (OSError: ")
     assert str(refused.value).endswith("the output must be on a path or store that every worker and this process share")
-    assert "probe" not in group
-
-
-def test_workers_that_write_elsewhere_are_told(client, matrix):
-    group = zarr.create_group(MemoryStore())  # each worker has a copy
-    with pytest.raises(RuntimeError, match=r"cannot write to the run .*\(what it wrote is not seen here\)"):
-        check_workers(client, matrix, group)
-    assert "probe" not in group
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["X.zarr", "run.zarr"]
+    np.testing.assert_array_equal(dnmf.open_run(out).V, kept.V)
 
 
 # BLAS
@@ -335,35 +331,31 @@ def test_blas_has_one_thread_here_and_as_many_as_before_afterwards():
         assert blas_threads() == {2}
 
 
-def test_blas_has_one_thread_in_every_worker_and_as_many_as_before_afterwards(client):
+def test_blas_has_one_thread_in_every_worker_and_here_as_many_as_before_afterwards(client):
     def threads(limit=None):
         if limit:
             threadpool_limits(limits=limit, user_api="blas")
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
-    before = client.run(threads)
+    client.unregister_worker_plugin(cluster.OneBlasThread.name) if registered(client) else None
     client.run(threads, 2)
-    try:
-        with threadpool_limits(limits=2, user_api="blas"):
-            for _ in range(2):
-                assert list(client.run(threads).values()) == [{2}, {2}]
-                with one_blas_thread(client):
-                    assert list(client.run(threads).values()) == [{1}, {1}]
-                    assert blas_threads() == {1}
-                assert blas_threads() == {2}
-            with pytest.raises(KeyError), one_blas_thread(client):
-                raise KeyError
-            assert list(client.run(threads).values()) == [{2}, {2}]
-    finally:
-        client.run(threads, min(next(iter(before.values()))))
+    with threadpool_limits(limits=2, user_api="blas"):
+        assert list(client.run(threads).values()) == [{2}, {2}]
+        with one_blas_thread(client), one_blas_thread(client):  # two factorizations on one cluster
+            assert list(client.run(threads).values()) == [{1}, {1}]
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+
+
+def registered(client):
+    """Whether workers have the plugin by now."""
+    return client.run_on_scheduler(lambda dask_scheduler: cluster.OneBlasThread.name in dask_scheduler.worker_plugins)
 
 
 def test_a_worker_that_joins_later_has_one_blas_thread_too(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "2")  # Dask starts workers with 1 where nothing is said
-    with local_cluster(workers=1) as opened:
-        with one_blas_thread(opened):
-            opened.cluster.scale(2)
-            opened.wait_for_workers(2, timeout=30)
-            assert list(opened.run(lambda: blas_threads()).values()) == [{1}, {1}]
-        assert list(opened.run(lambda: blas_threads()).values()) == [{2}, {2}]
+    with local_cluster(workers=1) as opened, one_blas_thread(opened):
+        opened.cluster.scale(2)
+        opened.wait_for_workers(2, timeout=30)
+        assert list(opened.run(lambda: blas_threads()).values()) == [{1}, {1}]

@@ -101,3 +101,11 @@ def test_noise_that_could_make_x_negative_is_refused(tmp_path, noise):
 def test_what_is_written_is_what_is_returned(tmp_path):
     X = low_rank(tmp_path / "X.zarr", (40, 30), 2)
     assert_array_equal(zarr.open_array(str(tmp_path / "X.zarr"), mode="r")[...], X[...])
+
+
+def test_a_folder_that_is_no_zarr_array_is_not_replaced(tmp_path):
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "thesis.tex").write_text("work")
+    with pytest.raises(FileExistsError, match="documents is not a Zarr array or group: only these are overwritten"):
+        gaussians(tmp_path / "documents", features=8, samples=16)
+    assert (tmp_path / "documents" / "thesis.tex").read_text() == "work"

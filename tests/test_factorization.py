@@ -1,6 +1,8 @@
 """`factorize` and `open_run` as a user calls them: what X may be, what comes back, and every mistake's sentence."""
 
 import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import zarr
 
 import dnmf
 from dnmf import strips
+from dnmf.progress import PassDone
 
 X = np.random.default_rng(0).random((120, 40)) @ np.random.default_rng(1).random((40, 50))
 
@@ -157,7 +160,7 @@ def test_an_output_that_exists_is_refused_and_a_run_may_be_overwritten(tmp_path:
 def test_a_run_is_not_overwritten_by_a_factorization_of_itself(tmp_path: Path) -> None:
     out = tmp_path / "run.zarr"
     dnmf.factorize(X, 3, out=out, max_iter=1)
-    with pytest.raises(ValueError, match="X is inside the output"):
+    with pytest.raises(ValueError, match="are inside one another: choose another output"):
         dnmf.factorize(str(out / "W"), 2, out=out, overwrite=True)
     assert dnmf.open_run(out).W.shape == (120, 3)
 
@@ -216,7 +219,7 @@ def test_a_lazy_matrix_is_computed_on_the_cluster(tmp_path: Path) -> None:
                 str(path), attributes={"dnmf": {"format": 1, "at": None, "status": "running"}}
             ),
             ValueError,
-            "has no finished pass yet",
+            "holds no whole generation yet",
         ),
     ],
 )
@@ -224,3 +227,101 @@ def test_what_is_no_run_is_told_in_a_sentence(tmp_path: Path, make: Any, error: 
     make(tmp_path / "run.zarr")
     with pytest.raises(error, match=text):
         dnmf.open_run(tmp_path / "run.zarr")
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    result = dnmf.factorize(
+        X, np.int64(3), tol=np.float32(1e-3), seed=np.int32(1), max_iter=np.int16(3), out=tmp_path / "r"
+    )
+    assert result.record["parameters"]["rank"] == 3
+    with pytest.raises(ValueError, match="rank is True"):
+        dnmf.factorize(X, True)
+    with pytest.raises(ValueError, match="tol is 'a'"):
+        dnmf.factorize(X, 3, tol="a")  # type: ignore[arg-type]
+
+
+def test_a_run_that_ended_before_its_first_generation_does_not_block_its_path(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"X\[0, 0\] is -"):
+        dnmf.factorize(-X, 3, out=tmp_path / "run.zarr")
+    with pytest.raises(ValueError, match=r"holds no whole generation: it failed: X\[0, 0\] is -"):
+        dnmf.open_run(tmp_path / "run.zarr")
+    assert dnmf.factorize(X, 3, out=tmp_path / "run.zarr", max_iter=1).loss > 0
+
+
+def test_a_listener_that_raises_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    def refuse(event: Any) -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        dnmf.factorize(X, 3, out=tmp_path / "run.zarr", listeners=[refuse])
+    assert dnmf.factorize(X, 3, out=tmp_path / "run.zarr", max_iter=1).loss > 0
+
+
+def test_x_is_never_replaced_by_its_own_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = dnmf.factorize(X, 3, out="run.zarr", max_iter=2)
+    kept = np.asarray(result.W)
+    for source in ("run.zarr/W", zarr.open_array("run.zarr/W", mode="r")):
+        with pytest.raises(ValueError, match="are inside one another"):
+            dnmf.factorize(source, 2, out="run.zarr", overwrite=True)
+    with pytest.raises(FileExistsError, match="a Dask array may be made of it"):
+        dnmf.factorize(result.W, 2, out="run.zarr", overwrite=True)
+    stored(tmp_path / "x.zarr")
+    with pytest.raises(ValueError, match="are inside one another"):
+        dnmf.factorize("x.zarr", 2, out="x.zarr/run")
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(np.asarray(result.W), kept)
+
+
+def test_what_a_reader_had_open_is_an_error_when_it_is_gone_and_not_nan(tmp_path: Path) -> None:
+    early: list[Any] = []
+
+    def look(event: Any) -> None:
+        if isinstance(event, PassDone) and event.iteration == 6:
+            early.append(dnmf.open_run(tmp_path / "run.zarr"))
+
+    dnmf.factorize(X, 3, out=tmp_path / "run.zarr", max_iter=20, tol=0, listeners=[look])
+    with pytest.raises(FileNotFoundError, match="the run went on since it was opened"):
+        np.asarray(early[0].W)
+
+
+def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path) -> None:
+    def damage(event: Any) -> None:
+        if isinstance(event, PassDone) and event.iteration == 5:
+            for chunks in (tmp_path / "run.zarr" / "generations").glob("*/W/c"):
+                shutil.rmtree(chunks)
+
+    with pytest.raises((FileNotFoundError, ArithmeticError)):
+        dnmf.factorize(X, 3, out=tmp_path / "run.zarr", max_iter=20, tol=0, listeners=[damage], memory_limit=2**30)
+
+
+def test_a_damaged_chunk_of_x_is_named_by_its_rows(tmp_path: Path) -> None:
+    stored(tmp_path / "x.zarr", chunks=(30, 50))
+    (tmp_path / "x.zarr" / "c" / "2" / "0").write_bytes(b"nonsense")
+    with pytest.raises(OSError, match=r"rows 0 to 119 of X cannot be read \(.*\): a chunk is damaged or gone"):
+        dnmf.factorize(str(tmp_path / "x.zarr"), 3)
+
+
+def test_two_factorizations_share_a_cluster(client: Any, tmp_path: Path) -> None:
+    array = stored(tmp_path / "x.zarr")
+
+    def one(passes: int) -> float:
+        with client.as_current():
+            return dnmf.factorize(array, 3, max_iter=passes, tol=0, out=tmp_path / f"{passes}.zarr").loss
+
+    with ThreadPoolExecutor(2) as pool:
+        losses = list(pool.map(one, (6, 25)))
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_factors_of_sparse_x_are_never_negative(solver: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    sparse = rng.random((2000, 300))
+    sparse = np.where(sparse < 0.02, sparse, 0).astype(dtype)
+    sparse[:, ::3] = 0
+    for passes in (1, 2):
+        result = dnmf.factorize(sparse, 8, solver=solver, inner_iter=1, tol=0, max_iter=passes)
+        assert result.V.min() >= 0
+        assert np.asarray(result.W).min() >= 0

@@ -1,5 +1,7 @@
 """Laws that hold for every X: of the factors, of the loss, of the cut, of the engines, of what is stored."""
 
+import os
+import signal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from sklearn.decomposition import non_negative_factorization
 import dnmf
 from dnmf import strips
 from dnmf.cluster import local_cluster
-from dnmf.progress import PassDone
+from dnmf.progress import PassDone, StripDone
 
 SOLVERS = ["cd", "mu"]
 
@@ -204,3 +206,27 @@ def test_a_store_that_was_overwritten_gives_the_new_answer(client: Any, tmp_path
     np.testing.assert_allclose(held.sum().compute(), old.sum(), rtol=1e-12)
     np.testing.assert_allclose(before.loss, true_loss(old, before), rtol=1e-9)
     np.testing.assert_allclose(after.loss, true_loss(new, after), rtol=1e-9)
+
+
+def test_a_killed_worker_does_not_change_a_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_strips(monkeypatch, 2**15)
+    X = noisy(3000, 50, 4, dtype="f4")
+    stored = zarr.create_array(str(tmp_path / "x.zarr"), shape=X.shape, chunks=(100, 50), dtype="f4")
+    stored[...] = X
+    with local_cluster(workers=2) as client:
+        calm = dnmf.factorize(stored, 4, max_iter=12, tol=0, cache=False, out=tmp_path / "calm.zarr")
+        killed: list[int] = []
+
+        def kill(event: Any) -> None:
+            if isinstance(event, StripDone) and event.done == 3 and event.iteration in (3, 8):
+                victim = min(client.run(os.getpid).values())
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+        shaken = dnmf.factorize(
+            stored, 4, max_iter=12, tol=0, cache=False, out=tmp_path / "shaken.zarr", listeners=[kill]
+        )
+    assert len(set(killed)) == 2
+    np.testing.assert_array_equal(np.asarray(shaken.W), np.asarray(calm.W))
+    np.testing.assert_array_equal(shaken.V, calm.V)
+    np.testing.assert_array_equal(shaken.history["loss"], calm.history["loss"])

@@ -58,7 +58,7 @@ def test_a_reader_sees_whole_generations_that_belong_together(tmp_path: Path) ->
         if not isinstance(event, PassDone):
             return
         if event.iteration <= loop.WRITE_EVERY:
-            with pytest.raises(ValueError, match="no finished pass yet"):
+            with pytest.raises(ValueError, match="holds no whole generation yet"):
                 dnmf.open_run(out)
             return
         run = dnmf.open_run(out)
@@ -116,6 +116,6 @@ def test_an_interrupted_run_keeps_its_last_generation_and_says_so(tmp_path: Path
         dnmf.factorize(X, 5, max_iter=20, tol=0, out=tmp_path / "run.zarr", listeners=[interrupt])
     run = dnmf.open_run(tmp_path / "run.zarr")
     assert run.record["status"] == "stopped"
-    assert run.stopped == "interrupted"
+    assert run.stopped == "was interrupted"
     assert run.record["iteration"] == 5
     np.testing.assert_allclose(run.loss, ((X - np.asarray(run.W) @ run.V) ** 2).sum(), rtol=1e-9)

@@ -83,7 +83,7 @@ def test_numpy_and_dask_arrays_open():
     assert open_matrix([[1, 2], [3, 4]]).grid.shape == (2, 2)
     matrix = open_matrix(da.from_array(x, chunks=((4, 8, 1), (9,))))
     assert (matrix.kind, matrix.location) == ("dask", "a Dask array")
-    assert matrix.grid == Grid(SHAPE, (8, 9), (8, 9), stored=4, itemsize=8)
+    assert matrix.grid == Grid(SHAPE, (8, 9), (8, 9), stored=4, itemsize=8, copies=2)
 
 
 @pytest.mark.parametrize(

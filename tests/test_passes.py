@@ -241,7 +241,7 @@ def test_a_long_factor_is_written_and_read_back_as_it_was(axis: int, tmp_path: P
     major = again.map_blocks(lambda block: np.array([[block.T.flags.c_contiguous]]), dtype=bool)
     assert major.compute(scheduler="threads").all()
     target[...] = 0
-    assert passes.saved(L, target, axis, name=f"L-saved-{axis}").compute(scheduler="threads")
+    assert passes.saved(L, target, axis, name=f"L-saved-{axis}").compute(scheduler="threads").all()
     np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
 
 

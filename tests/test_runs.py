@@ -84,7 +84,7 @@ def test_a_run_is_overwritten_on_demand_and_nothing_of_it_is_left(out):
 def test_a_run_that_failed_before_its_first_pass_can_be_overwritten_too(out):
     runs.create_run(out, overwrite=False)
     runs.create_run(out, overwrite=True)
-    with pytest.raises(ValueError, match="has no finished pass yet"):
+    with pytest.raises(ValueError, match="holds no whole generation yet"):
         runs.open_group(out)
 
 
@@ -153,8 +153,8 @@ def test_factors_are_written_in_their_dtype_from_anything_that_is_sliced(group):
 # Generations
 
 
-def test_generations_have_paths_of_their_own_that_sort_by_pass():
-    names = [runs.new_generation(i) for i in (9, 10, 10, 100)]
+def test_generations_have_paths_of_their_own_that_sort_by_pass(group):
+    names = [runs.new_generation(group, i) for i in (9, 10, 10, 100)]
     assert len(set(names)) == 4
     assert [name.split("-")[0] for name in names] == [f"generations/{i:06d}" for i in (9, 10, 10, 100)]
     assert sorted(names)[0] == names[0]
@@ -162,7 +162,7 @@ def test_generations_have_paths_of_their_own_that_sort_by_pass():
 
 
 def test_generations_are_dropped_but_those_to_keep(out, group):
-    names = [runs.new_generation(i) for i in range(4)]
+    names = [runs.new_generation(group, i) for i in range(4)]
     for at in names:
         runs.write_rows(W, group, at, values(W))
     runs.write_rows(V, group, "", values(V))
@@ -201,9 +201,9 @@ def test_a_newer_format_is_refused(out, group):
 
 
 def test_a_run_without_a_pass_is_refused(out, group):
-    with pytest.raises(ValueError, match="no finished pass") as refused:
+    with pytest.raises(ValueError, match="holds no whole generation") as refused:
         runs.open_group(out)
-    assert str(refused.value) == (f"{out} has no finished pass yet (status: running): wait, or start it again")
+    assert str(refused.value) == (f"{out} holds no whole generation yet: wait, or start it again if it was killed")
 
 
 def test_nothing_there_is_refused(out):
