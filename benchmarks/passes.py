@@ -22,8 +22,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import zarr
-from distributed import Client, SchedulerPlugin
-from zarr.storage import LocalStore, WrapperStore
+from counters import CountingStore, CountTasks, executed
+from distributed import Client
+from zarr.storage import LocalStore
 
 import dnmf
 from dnmf import datasets
@@ -31,43 +32,6 @@ from dnmf.cluster import local_cluster
 from dnmf.progress import PassDone, Planned
 
 MIB = 2**20
-
-
-class CountingStore(WrapperStore[LocalStore]):
-    """Writes a line for every chunk that is read to a file of the process that reads it."""
-
-    def __init__(self, store: LocalStore, log: str = "") -> None:
-        super().__init__(store)
-        self.log = log or f"{store.root}.reads"
-
-    def _with_store(self, store: LocalStore) -> "CountingStore":
-        return type(self)(store, self.log)
-
-    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        """Read, and note the key."""
-        if key.startswith("c/"):
-            Path(self.log).mkdir(exist_ok=True)
-            with Path(self.log, str(os.getpid())).open("a") as log:
-                log.write(key + "\n")
-        return await super().get(key, *args, **kwargs)
-
-
-class CountTasks(SchedulerPlugin):
-    """Counts the tasks that workers have executed."""
-
-    name = "count-tasks"
-
-    def __init__(self) -> None:
-        self.executed = 0
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        """Called by the scheduler for every change of a task's state."""
-        self.executed += start == "processing" and finish == "memory"
-
-
-def executed(dask_scheduler: Any) -> int:
-    """Tasks executed since the plugin was added."""
-    return int(dask_scheduler.plugins["count-tasks"].executed)
 
 
 def peak_memory() -> int:
@@ -141,8 +105,7 @@ def count_reads(path: str, rank: int) -> float:
     shutil.rmtree(store.log, ignore_errors=True)
     array = zarr.open_array(store, mode="r")
     dnmf.factorize(array, rank, out=f"{path}.run", max_iter=3, tol=0, cache=False, overwrite=True)
-    reads = sum(len(log.read_text().splitlines()) for log in Path(store.log).iterdir())
-    return reads / array.nchunks / 3
+    return store.reads().total() / array.nchunks / 3
 
 
 def show(rows: list[dict[str, float]]) -> None:

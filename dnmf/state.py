@@ -65,7 +65,9 @@ def strip_sums(y: NDArray[np.floating], L: NDArray[np.floating], base: NDArray[n
     L : (k, h) its block of the long factor.
     base : (k, N), or None for B = 0. Its dtype is that of the residual; with float64 the sums have ‖Y‖² too.
     """
-    gram = L.astype("f8") @ L.T.astype("f8")
+    L8 = L.astype("f8")
+    gram = L8 @ L8.T
+    del L8  # as large as two blocks of float32
     if base is None:
         return Sums(_cross(y, L), gram, square=0.0, norm=0.0)
     cross, square, norm = _residual(y, L, base)

@@ -20,6 +20,10 @@ USABLE_SHARE = 0.7
 # scheduling is over a tenth of reading it, above LARGE it is under 2 % and a lost strip only costs more.
 SMALL_STRIP, WORTHWHILE_STRIP, LARGE_STRIP = 8 * MIB, 64 * MIB, 512 * MIB
 
+# Arrays as large as a strip's block of the long factor that are alive while it is updated: old and new block,
+# numerator, two of the rule; in the first pass also the draw in float64 and its scaling.
+RULE_BLOCKS = 8
+
 # Partial sums are added up in a tree of this width.
 SPLIT_EVERY = 8
 
@@ -142,8 +146,8 @@ def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Worker
     """Projected peak memory of one worker, bytes, for strips `height` high along `axis`.
 
     The terms, in order: the idle worker and its allocator's slack; strips loaded and computed with; chunks being
-    decoded; pieces of a residual; the long factor, old and new; the short factor in two tasks; partial sums as they are
-    added up; X.
+    decoded; pieces of a residual; what a rule works with, and the long factor, old and new; the short factor in two
+    tasks; partial sums as they are added up; X.
     """
     length, width = grid.shape[axis], grid.shape[1 - axis]
     strip = height * width * grid.itemsize
@@ -154,7 +158,7 @@ def peak_bytes(grid: Grid, axis: int, height: int, *, rank: int, workers: Worker
     pieces = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), height) * width
     block = rank * height * grid.itemsize
     share = ceil(ceil(length / height) / workers.count) * block
-    factor = 2 * (workers.threads * block if in_run else max(share, block))
+    factor = workers.threads * RULE_BLOCKS * block + (0 if in_run else 2 * max(share, block))
     sums = (SPLIT_EVERY + 2) * 8 * rank * (width + rank)
     kept = ceil(ceil(length / height) / workers.count) * strip if cached else 0
     return (

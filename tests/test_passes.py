@@ -1,7 +1,5 @@
 """A pass on both engines: one read, few tasks, the same sums, and the arrays that Dask sees."""
 
-import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,53 +8,15 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from counters import CountingStore, CountTasks, executed
 from dask.core import flatten
-from distributed import SchedulerPlugin
-from zarr.storage import LocalStore, WrapperStore
+from zarr.storage import LocalStore
 
 import dnmf
 from dnmf import passes, strips
 from dnmf.matrices import open_matrix
 from dnmf.progress import PassDone, Planned, StripDone
 from dnmf.rules import RULES
-
-
-class CountingStore(WrapperStore[LocalStore]):
-    """Notes every chunk that is read in a file of the process that reads it."""
-
-    def __init__(self, store: LocalStore, log: str = "") -> None:
-        super().__init__(store)
-        self.log = log or f"{store.root}.reads"
-
-    def _with_store(self, store: LocalStore) -> "CountingStore":
-        return type(self)(store, self.log)
-
-    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        if key[0] in "c0123456789":  # keys of chunks in formats 3 and 2
-            Path(self.log).mkdir(exist_ok=True)
-            with Path(self.log, str(os.getpid())).open("a") as log:
-                log.write(key + "\n")
-        return await super().get(key, *args, **kwargs)
-
-    def reads(self) -> Counter[str]:
-        logs = Path(self.log).iterdir() if Path(self.log).exists() else ()
-        return Counter(key for log in logs for key in log.read_text().split())
-
-
-class CountTasks(SchedulerPlugin):
-    """Counts executed tasks on the scheduler."""
-
-    name = "count-tasks"
-
-    def __init__(self) -> None:
-        self.executed = 0
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        self.executed += start == "processing" and finish == "memory"
-
-
-def executed(dask_scheduler: Any) -> int:
-    return int(dask_scheduler.plugins["count-tasks"].executed)
 
 
 @pytest.fixture

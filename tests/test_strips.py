@@ -78,6 +78,7 @@ BASE = {
     "strips": 32 * MIB,
     "chunks": 4 * 16 * MIB,  # compressed and decoded, 8 MiB each
     "pieces": 4 * MIB,  # model and residual of 64 rows, float64
+    "rule": 8 * 2048 * 20 * 4,  # a block of L, old and new, its numerator, what a rule works with
     "long": 2 * 32 * 2048 * 20 * 4,  # old and new, half of the 64 blocks
     "short": 2 * 4096 * 20 * 4,
     "sums": 10 * 8 * 20 * (4096 + 20),
@@ -91,14 +92,19 @@ BASE = {
         (2048, {}, {}, {}),
         (2048, {"count": 4}, {}, {"long": BASE["long"] // 2}),
         # Ten chunks of a read are decoded at a time.
-        (8192, {}, {}, {"strips": 128 * MIB, "chunks": 10 * 16 * MIB}),
+        (8192, {}, {}, {"strips": 128 * MIB, "chunks": 10 * 16 * MIB, "rule": 4 * BASE["rule"]}),
         # Dask's default saturation loads a strip ahead, stealing may add one.
         (2048, {"saturation": 1.1}, {}, {"strips": 2 * 32 * MIB}),
         (2048, {"stolen": 1}, {}, {"strips": 2 * 32 * MIB}),
-        (2048, {"threads": 2}, {}, {"strips": 2 * 32 * MIB, "chunks": 8 * 16 * MIB, "pieces": 8 * MIB}),
+        (
+            2048,
+            {"threads": 2},
+            {},
+            {"strips": 2 * 32 * MIB, "chunks": 8 * 16 * MIB, "pieces": 8 * MIB, "rule": 2 * BASE["rule"]},
+        ),
         (2048, {"slack": 64 * MIB}, {}, {"idle": (127 + 64) * MIB}),
         # W in the run: the block that is computed with, no more.
-        (2048, {}, {"in_run": True}, {"long": BASE["long"] // 32}),
+        (2048, {}, {"in_run": True}, {"long": 0}),
         (2048, {}, {"cached": True}, {"kept": 32 * 32 * MIB}),
     ],
 )
@@ -118,7 +124,7 @@ def test_entries_are_counted_as_stored_and_as_computed_with():
     wide = peak_bytes(grid(TALL, (512, 4096), stored=1, itemsize=4), 0, 2048, **options)
     assert peak_bytes(grid(TALL, (512, 4096)), 0, 2048, **options) - wide == 4 * 2 * 512 * 4096 * 3
     double = peak_bytes(grid(TALL, (512, 4096), stored=4, itemsize=8), 0, 2048, **options)
-    assert double - peak_bytes(grid(TALL, (512, 4096)), 0, 2048, **options) == 32 * MIB + 2 * 2048 * 20 * 4 + 655_360
+    assert double - peak_bytes(grid(TALL, (512, 4096)), 0, 2048, **options) == 32 * MIB + 8 * 2048 * 20 * 4 + 655_360
 
 
 @pytest.mark.parametrize(
@@ -232,8 +238,8 @@ def test_the_refusal_says_when_no_chunks_would_help():
     with pytest.raises(MemoryError) as refused:
         plan(grid((200, 200_000), (200, 1000)), rank=50, workers=team(1, 1, 128))
     assert str(refused.value) == (
-        "X does not fit: with chunks of 200 × 1000 the smallest strip needs 160 MiB in a worker that may use 90 MiB "
-        "(0.7 of its limit of 128 MiB); no chunk shape would help at rank 50: give workers 229 MiB"
+        "X does not fit: with chunks of 200 × 1000 the smallest strip needs 161 MiB in a worker that may use 90 MiB "
+        "(0.7 of its limit of 128 MiB); no chunk shape would help at rank 50: give workers 231 MiB"
     )
 
 
