@@ -1,7 +1,8 @@
 """The command line: demo, convert, factorize, info, plot. It parses, calls one function, and prints."""
 
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -55,8 +56,8 @@ def demo(out: Path, quiet: bool) -> None:
     from dnmf.demo import demo as run_demo
     from dnmf.terminal import shown
 
-    with local_cluster(), shown(console, quiet=quiet) as listeners:
-        made = run_demo(out, listeners=listeners)
+    with local_cluster(), shown(console, quiet=quiet) as listeners, _interrupts() as again:
+        made = run_demo(out, listeners=(*listeners, again))
     for name, path in made.files.items():
         console.print(f"{name:16s} {path}")
 
@@ -126,8 +127,8 @@ def factorize(
     # A wrong path is told before a cluster is started.
     open_matrix(x)
     check_out(out, overwrite=parameters["overwrite"])
-    with connect(where), shown(console, quiet=quiet) as listeners:
-        result = run_factorize(x, out=out, listeners=listeners, **parameters)
+    with connect(where), shown(console, quiet=quiet) as listeners, _interrupts() as again:
+        result = run_factorize(x, out=out, listeners=(*listeners, again), **parameters)
     if not quiet:
         console.print(f"{out}: relative error {result.relative_error:.6f}; `dnmf info {out}` tells more")
 
@@ -198,6 +199,30 @@ def plot(run: str, out: Path, x: str | None) -> None:
         X = None
     for name, file in save(run_figures(result, X), out).items():
         console.print(f"{name:16s} {file}")
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[object], None]]:
+    """A listener that interrupts again where the first Ctrl-C was lost.
+
+    Python drops an exception that is raised in a finalizer, and Dask's futures have finalizers.
+    """
+    pressed = False
+
+    def note(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def again(event: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield again
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

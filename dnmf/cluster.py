@@ -227,10 +227,10 @@ def _allocator(limit: int) -> dict[str, str]:
 
     Dask's own make it give every freed buffer back to the system. A pass frees a decoded chunk every few milliseconds,
     and getting the pages again made it 1.3 to 1.7 times as slow. One arena, or every thread that decodes would keep
-    some.
+    some. In workers of less than 512 MiB every page counts, and strips are as small as chunks: Dask's settings stay.
     """
-    kept = str(min(16 * MIB, limit // 32))
-    return {"MALLOC_TRIM_THRESHOLD_": kept, "MALLOC_MMAP_THRESHOLD_": kept, "MALLOC_ARENA_MAX": "1"}
+    trim, mmap = (16 * MIB, 16 * MIB) if limit >= 512 * MIB else (2**16, 2**17)
+    return {"MALLOC_TRIM_THRESHOLD_": str(trim), "MALLOC_MMAP_THRESHOLD_": str(mmap), "MALLOC_ARENA_MAX": "1"}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Lee and Seung and of scikit-learn. Where strips are whole columns it is V, then 
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -128,7 +129,9 @@ def run(job: Job, factors: Factors | None) -> None:
         if record["status"] == "running":
             why = "was interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {error}"
             runs.write_record(job.group, {**record, "status": "stopped", "stopped": why})
-            runs.drop_generations(job.group, [record["at"]])
+            # A worker may be writing to the generation that was given up: then it stays, and nothing names it.
+            with suppress(OSError):
+                runs.drop_generations(job.group, [record["at"]])
         raise
     job.tell(Stopped(reason))
 

@@ -180,7 +180,12 @@ def test_ctrl_c_leaves_a_run_that_says_so(folder: Path) -> None:
         assert process.poll() is None
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in errors
     record = zarr.open_group(folder / "long-run.zarr", mode="r").attrs["dnmf"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from distributed import wait
 
 import dnmf
 from dnmf import datasets, strips
@@ -37,8 +38,8 @@ def spilled(dask_worker: Any) -> float:
 
 def test_spilling_would_show() -> None:
     with local_cluster(workers=1, memory=256 * MIB) as client:
-        futures = client.map(lambda i: bytes(40 * MIB), range(6))
-        client.gather(client.submit(len, futures))
+        futures = client.map(lambda i: bytes(30 * MIB), range(8))
+        wait(futures)
         (spill,) = client.run(spilled).values()
     assert spill > 0
 
