@@ -175,7 +175,7 @@ def _begin(job: Job, point: Point) -> tuple[Point, Begun]:
     if not (cut.cached and iteration == 1):
         del wanted["Y"]
     begun = dict(zip(wanted, job.engine.start(list(wanted.values()), _ticker(job, iteration)), strict=True))
-    L = begun["L"] if at is None else passes.stored(job.long.array(job.group, at), cut.axis, name=f"L-{name}-stored")
+    L = begun["L"] if at is None else passes.stored(target, cut.axis, name=f"L-{name}-stored")
     Y = begun.get(
         "Y", point.Y if iteration > 1 else passes.strips_of(job.matrix, cut, name=f"X-{job.token}", check=False)
     )

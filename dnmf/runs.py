@@ -101,12 +101,9 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
         If something is there already: see `check_out`.
     """
     begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}}
-    if out is None:
-        group = zarr.create_group(MemoryStore(), attributes=begun)
-        group.create_group(GENERATIONS)
-        return group
-    exists = check_out(out, overwrite=overwrite)
-    group = zarr.create_group(absolute(out), overwrite=exists, attributes=begun)
+    exists = out is not None and check_out(out, overwrite=overwrite)
+    store = MemoryStore() if out is None else absolute(out)
+    group = zarr.create_group(store, overwrite=exists, attributes=begun)
     group.create_group(GENERATIONS)
     return group
 
