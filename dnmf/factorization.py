@@ -1,7 +1,7 @@
 """`factorize` and what it gives back: X, a cluster and an output are opened, checked and handed to the loop."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf import cluster, passes, runs
-from dnmf.loop import Factors, Job, Parameters, run
+from dnmf.engines import Direct, Engine, Expressions
+from dnmf.job import SAMPLED, Factors, Job, Parameters
+from dnmf.loop import run
 from dnmf.matrices import Matrix, open_matrix
 from dnmf.paths import absolute
-from dnmf.progress import Listener, Planned
+from dnmf.progress import KEPT, Listener, Planned
+from dnmf.sample import Sample
+from dnmf.schedulers import Cluster, Threads
 from dnmf.strips import Plan, Workers, plan
 
 
@@ -28,7 +32,9 @@ class Factorization:
     loss : ‖X − W V‖² of this very W and V.
     relative_error : ‖X − W V‖ / ‖X‖.
     stopped : a sentence that says why the factorization ended; None while it is going on.
-    history : one value per pass: `loss`, `seconds`, `bytes_read`.
+    history : one value per pass, that of the sample aside: `loss`, `gradient` (norm of the projected gradient of the
+        loss with respect to the short factor), `gain` (share of the loss that its next move takes), `sweeps` (updates
+        of the long factor), `seconds`, `bytes_read`.
     snapshots : the short factor by pass, where snapshots were asked for: (k, n) for V, (m, k) for W.
     record : what the run says of itself: see `dnmf.runs`.
     """
@@ -42,6 +48,13 @@ class Factorization:
     snapshots: Mapping[int, NDArray[np.floating]]
     record: Mapping[str, Any]
 
+    @property
+    def reads(self) -> float:
+        """How often X was read, the read for the sample included."""
+        m, n = self.record["x"]["shape"]
+        nbytes = m * n * np.dtype(self.record["x"]["dtype"]).itemsize
+        return (self.record["start"]["bytes_read"] + int(sum(self.history["bytes_read"]))) / nbytes
+
 
 def open_run(path: Any) -> Factorization:
     """Open a run: its last whole state, whether it has ended or not.
@@ -53,7 +66,7 @@ def open_run(path: Any) -> Factorization:
     """
     group, record = runs.open_group(path)
     at: Any = group[record["at"]] if record["at"] else group
-    history = {name: at[name][...] for name in ("loss", "seconds", "bytes_read")}
+    history = {name: at[name][...] for name in KEPT}
     token = uuid4().hex[:12]
     return Factorization(
         W=passes.as_stored(at["W"], name=f"W-{token}"),
@@ -79,14 +92,15 @@ def factorize(
     *,
     out: str | Path | None = None,
     solver: str = "cd",
-    init: str | Factors = "random",
+    init: str | Factors = "sample",
     max_iter: int = 200,
     tol: float = 1e-4,
     seed: int = 0,
-    inner_iter: int = 10,
+    inner_iter: int | None = None,
     snapshot_every: int | None = None,
     cache: bool = True,
     memory_limit: int | None = None,
+    sample: str | Path | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Factorization:
@@ -101,21 +115,26 @@ def factorize(
     rank : number of components k.
     out : path of the run to write, which every worker must reach. None keeps the run in this process's memory.
     solver : "cd" (coordinate descent, also called HALS) or "mu" (Lee and Seung's multiplicative updates).
-    init : "random", or your own first factors (W, V) of shapes (m, k) and (k, n).
-    max_iter : passes over X at most.
-    tol : stop when the loss decreases by less than this share of itself in one pass; 0 never stops early.
-    seed : of the random first factors. The result depends on it, X and the parameters, not on the cluster.
-    inner_iter : updates of a factor per pass; more cost no further read. 1 is the published rule.
+    init : first factors. "sample": X is read once for a sample of its rows, which is factorized in memory, see
+        `dnmf.starts`. "nndsvd", "nndsvda", "nndsvdar": singular vectors of that sample, their zeros kept, or replaced
+        by the mean of X, or by random numbers below a hundredth of it. "random": uniform numbers, without that read.
+        Or your own (W, V), of shapes (m, k) and (k, n).
+    max_iter : passes over X at most, that of the sample aside.
+    tol : stop when one more pass would decrease the loss by less than this share of itself; 0 never stops early.
+    seed : of everything random. The result depends on it, X and the parameters, not on the cluster.
+    inner_iter : updates of a factor per pass; more cost no further read. 1 is the published rule; None makes as many as
+        pay on the sample, 10 where there is none.
     snapshot_every : keep the short factor (V, or W where strips are whole columns) every so many passes.
     cache : keep X in memory after the first pass where it fits in half of it.
     memory_limit : bytes that a worker (or this process) may use; its own limit if that is lower or this is None.
+    sample : path of an earlier run on the same X, whose sample is taken: X need not be read for one.
     overwrite : replace a run at `out`.
     listeners : called with every event of `dnmf.progress`.
 
     Returns
     -------
     Factorization
-        W and V belong together: their loss is the one reported, to six digits.
+        W and V belong together: their loss is the one reported, to six digits, and W was solved against V.
 
     Raises
     ------
@@ -141,20 +160,52 @@ def factorize(
         rank, solver, first, max_iter, _plain(tol), seed, inner_iter, snapshot_every, cache, memory_limit
     )
     matrix = open_matrix(X)
-    factors = _given_factors(init, matrix, rank)
+    factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
     client = None if matrix.kind == "numpy" else cluster.current_client()
     _check_out(matrix, out, overwrite=overwrite, on_cluster=client is not None)
     workers = cluster.survey(client, memory_limit) if client else cluster.threads_here(memory_limit)
-    cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and matrix.kind != "numpy")
+    cut = plan(
+        matrix.grid, rank=rank, workers=workers, cache=cache and matrix.kind != "numpy", sampled=first in SAMPLED
+    )
+    kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
+    if kept is not None:
+        cut = replace(cut, sample=kept[1])
     for listener in listeners:
         listener(_planned(matrix, cut, workers, max_iter))
     if client:
         cluster.check_workers(client, matrix, absolute(str(out)))
     group = runs.create_run(out, overwrite=overwrite)
-    engine = passes.Cluster(client) if client else passes.Threads(workers.threads)
+    cut, engine = _engine(matrix, cut, client, workers)
     with cluster.one_blas_thread(client):
-        run(_job(matrix, parameters, cut, engine, group, listeners, random_start=factors is None), factors)
+        run(_job(matrix, parameters, cut, engine, group, listeners, given=factors, sample=kept and kept[0]))
     return open_run(group)
+
+
+def _engine(matrix: Matrix, cut: Plan, client: Any, workers: Workers) -> tuple[Plan, Engine]:
+    """What computes, and the plan as it then is: where one strip in this process is all of X, it stays in memory."""
+    if client is None and len(cut.heights) == 1 and matrix.kind != "dask":
+        cut = replace(cut, cached=True)
+        return cut, Direct(cut)
+    return cut, Expressions(Cluster(client) if client else Threads(workers.threads), cut)
+
+
+def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> tuple[Sample, int]:
+    """The sample of an earlier run, and its size, if it was drawn from this X along the axis that is cut."""
+    group, record = runs.open_group(path)
+    if init not in SAMPLED:
+        raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
+    if (record["x"]["path"], record["x"]["fingerprint"]) != (matrix.location, matrix.fingerprint):
+        raise ValueError(
+            f"the sample in {path} is of {record['x']['path']} and not of {matrix.location} as it is now: name a run "
+            f"on this X, or give no sample"
+        )
+    sample, axis, size = runs.read_sample(group)
+    if axis != cut.axis:
+        names = ("rows", "columns")
+        raise ValueError(
+            f"the sample in {path} is one of {names[axis]}, and X is now cut along its {names[cut.axis]}: give no sample"
+        )
+    return sample, size
 
 
 def _plain(value: Any) -> Any:
@@ -180,12 +231,8 @@ def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, on_cl
         )
 
 
-def _given_factors(init: str | Factors, matrix: Matrix, rank: int) -> Factors | None:
-    """The user's first factors, checked; None where they are drawn."""
-    if isinstance(init, str):
-        if init != "random":
-            raise ValueError(f"init is {init!r}: 'random', or first factors (W, V), are required")
-        return None
+def _given_factors(init: Factors, matrix: Matrix, rank: int) -> Factors:
+    """The caller's first factors, checked."""
     W, V = (factor if hasattr(factor, "shape") else np.asarray(factor) for factor in init)
     m, n = matrix.grid.shape
     for name, factor, shape in (("W", W, (m, rank)), ("V", V, (rank, n))):
@@ -202,11 +249,12 @@ def _job(
     matrix: Matrix,
     parameters: Parameters,
     cut: Plan,
-    engine: passes.Engine,
+    engine: Engine,
     group: Any,
     listeners: Sequence[Listener],
     *,
-    random_start: bool,
+    given: Factors | None,
+    sample: Sample | None,
 ) -> Job:
     (m, n), k = matrix.grid.shape, parameters.rank
     height = cut.height
@@ -217,7 +265,7 @@ def _job(
         long = runs.Factor("V", (k, n), (k, height), matrix.dtype)
         short = runs.Factor("W", (m, k), (m, k), matrix.dtype)
     token = uuid4().hex[:12]
-    return Job(matrix, parameters, cut, engine, group, long, short, token, random_start, tuple(listeners))
+    return Job(matrix, parameters, cut, engine, group, long, short, token, given, sample, tuple(listeners))
 
 
 def _planned(matrix: Matrix, cut: Plan, workers: Workers, max_iter: int) -> Planned:

@@ -1,4 +1,7 @@
-"""First factors. Random numbers are drawn by row index, so they do not depend on how X is cut. Pure NumPy."""
+"""First factors: random ones, a long factor from a short one, and a short one from the singular vectors of a sample.
+
+Random numbers are drawn by row index, so they do not depend on how X is cut. Pure NumPy.
+"""
 
 from typing import Any
 
@@ -6,6 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.rules import Rule
+from dnmf.sketch import Sketch
+
+# Relative ridge of the least-squares start: components of a good fit may be nearly parallel.
+RIDGE = 1e-6
+
+# Where the multiplicative rule starts from least squares, this share of a plain start is the least: it keeps zeros.
+LEAST_SHARE = 0.01
 
 
 def random_rows(seed: int, stream: int, first: int, rows: int, rank: int, dtype: np.dtype[Any]) -> NDArray[np.floating]:
@@ -66,3 +76,52 @@ def scale_rows(F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.f
     size = np.einsum("kr,kr->r", F, G @ F)
     scale = np.divide(fit, size, out=np.zeros_like(fit), where=size > 0)
     return np.asarray(F * scale, F.dtype)
+
+
+def from_scratch(rule: Rule, *, keeps_zeros: bool) -> Rule:
+    """A rule that makes its own first factor: the least-squares solution, cut off at zero.
+
+    On matrices with nearly parallel components, three to ten times fewer sweeps then bring the rule as far as from N
+    divided by the diagonal of G. Every row depends on its row of X and on G alone.
+
+    Parameters
+    ----------
+    rule : what improves the factor.
+    keeps_zeros : whether the rule cannot leave zero; then no entry starts there.
+    """
+
+    def solve(_: object, N: NDArray[np.floating], G: NDArray[np.floating], inner: int) -> NDArray[np.floating]:
+        ridge = RIDGE * float(np.linalg.norm(G)) * np.eye(len(G))
+        solution = np.linalg.pinv(G.astype("f8") + ridge, hermitian=True).astype(N.dtype) @ N
+        least = LEAST_SHARE * scale_rows(np.ones_like(N), N, G) if keeps_zeros else 0
+        return rule(np.maximum(solution, least, out=solution), N, G, inner)
+
+    return solve
+
+
+def nndsvd(A: Sketch, rank: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Factors (k, s) and (k, N) from the leading singular vectors: of each pair the larger of its two signs' parts.
+
+    Components beyond the number of singular vectors are zero.
+
+    References
+    ----------
+    C. Boutsidis and E. Gallopoulos, Pattern Recognition 41, 2008, doi:10.1016/j.patcog.2007.09.010.
+    """
+    left, values, right = np.linalg.svd(A.B, full_matrices=False)
+    if A.Q is not None:
+        left = A.Q.T @ left
+    W, H = np.zeros((rank, left.shape[0]), A.B.dtype), np.zeros((rank, right.shape[1]), A.B.dtype)
+    for j in range(min(rank, len(values))):
+        positive, negative = (
+            (np.maximum(sign * left[:, j], 0), np.maximum(sign * right[j], 0)) for sign in (1, -1)
+        )
+        w, h = max(positive, negative, key=_size)
+        if (size := _size((w, h))) > 0:
+            scale = np.sqrt(values[j] / size)
+            W[j], H[j] = w * scale * np.linalg.norm(h), h * scale * np.linalg.norm(w)
+    return W, H
+
+
+def _size(pair: tuple[NDArray[np.floating], NDArray[np.floating]]) -> float:
+    return float(np.linalg.norm(pair[0]) * np.linalg.norm(pair[1]))

@@ -39,11 +39,28 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class StripDone:
-    """One more strip of the running pass is done: `done` of `total` in pass `iteration` (counted from 1)."""
+    """One more strip of the running pass is done: `done` of `total` in pass `iteration`; 0 is the one that samples."""
 
     iteration: int
     done: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """X was read once for a sample of `rows` rows, in `seconds`; 0 `bytes_read` (decoded) where it was kept from before."""
+
+    rows: int
+    seconds: float
+    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First factors are there, `seconds` after the start; `relative_error` of the sample's factors, None without any."""
+
+    seconds: float
+    relative_error: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +72,9 @@ class PassDone:
     iteration : passes so far.
     loss : ‖X − W V‖² of these factors.
     relative_error : ‖X − W V‖ / ‖X‖.
+    gradient : norm of the projected gradient of the loss with respect to the short factor; 0 at a stationary point.
+    gain : share of the loss (and of ‖X‖²/10⁴) that the next move of the short factor takes.
+    sweeps : updates of the long factor in this pass.
     seconds : wall time of the pass.
     bytes_read : bytes of X, decoded, that the pass read from its store; 0 where X was cached.
     short : the short factor, component-major: V (k × n), or Wᵀ (k × m) where strips are columns. Not to be changed.
@@ -63,6 +83,9 @@ class PassDone:
     iteration: int
     loss: float
     relative_error: float
+    gradient: float
+    gain: float
+    sweeps: int
     seconds: float
     bytes_read: int
     short: Any
@@ -75,15 +98,19 @@ class Stopped:
     reason: str
 
 
-Event = Planned | StripDone | PassDone | Stopped
+Event = Planned | StripDone | Sampled | Started | PassDone | Stopped
 Listener = Callable[[Event], None]
+
+
+# What is kept of every pass.
+KEPT = ("loss", "gradient", "gain", "sweeps", "seconds", "bytes_read")
 
 
 class History:
     """A listener that keeps one value per pass, and snapshots of the short factor."""
 
     def __init__(self, every: int | None, axis: int, first: Any) -> None:
-        self.passes: dict[str, list[float]] = {"loss": [], "seconds": [], "bytes_read": []}
+        self.passes: dict[str, list[float]] = {name: [] for name in KEPT}
         self._every, self._axis = every, axis
         self.snapshots = {0: self._oriented(first)} if every else {}
 

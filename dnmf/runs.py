@@ -30,15 +30,15 @@ from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
 from dnmf.paths import absolute
+from dnmf.progress import KEPT
+from dnmf.sample import Sample
 
 FORMAT = 1
 GENERATIONS = "generations"
 DIMENSIONS = {
     "W": ("row", "component"),
     "V": ("component", "column"),
-    "loss": ("pass",),
-    "seconds": ("pass",),
-    "bytes_read": ("pass",),
+    **{name: ("pass",) for name in KEPT},
 }
 
 Record = dict[str, Any]
@@ -169,9 +169,9 @@ def write_rows(factor: Factor, group: zarr.Group, at: str, values: Any) -> None:
 
 
 def write_history(group: zarr.Group, at: str, history: Mapping[str, Sequence[float]]) -> None:
-    """Write the history, one value per pass: `loss`, `seconds` (float64) and `bytes_read` (int64)."""
+    """Write the history, one value per pass: float64, int64 for `sweeps` and `bytes_read`."""
     for name, values in history.items():
-        data = np.asarray(values, "i8" if name == "bytes_read" else "f8")
+        data = np.asarray(values, "i8" if name in ("sweeps", "bytes_read") else "f8")
         _write(group, f"{at}/{name}" if at else name, data, DIMENSIONS[name])
 
 
@@ -182,9 +182,36 @@ def write_snapshots(group: zarr.Group, at: str, factor: str, taken: Mapping[int,
     _write(group, f"{prefix}snapshot_pass", np.asarray(list(taken), "i8"), ("snapshot",))
 
 
+def write_sample(group: zarr.Group, sample: Sample, axis: int, size: int) -> None:
+    """Keep the sample of rows (axis 0) or columns of X: other ranks and starts need no further read."""
+    facts = {"axis": axis, "size": size, "norm": sample.norm, "total": sample.total}
+    kept = group.create_group("sample", attributes=facts)
+    for name in ("rows", "index", "keys", "square"):
+        values = getattr(sample, name)
+        if len(values):
+            _write(group, f"sample/{name}", values, ("drawn", "across")[: values.ndim])
+    kept.attrs["whole"] = True
+
+
+def read_sample(group: zarr.Group) -> tuple[Sample, int, int]:
+    """A kept sample, the axis of X along which it was drawn, and its size.
+
+    Raises
+    ------
+    ValueError
+        If the run holds none.
+    """
+    kept: Any = group.get("sample")
+    if kept is None or not kept.attrs.get("whole"):
+        raise ValueError(f"{group.store_path} holds no sample: name a run whose first factors came from one")
+    facts: Any = dict(kept.attrs)
+    values = {name: np.asarray(kept[name][...]) for name in ("rows", "index", "keys", "square")}
+    return Sample(**values, norm=facts["norm"], total=facts["total"]), facts["axis"], facts["size"]
+
+
 def _write(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:
     fill = np.nan if data.dtype.kind == "f" else -1
-    chunks = data.shape if data.ndim == 1 else (1, *data.shape[1:])
+    chunks = data.shape if data.ndim < 3 else (1, *data.shape[1:])
     array = group.create_array(
         path, shape=data.shape, chunks=chunks, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
     )

@@ -134,13 +134,31 @@ def gram(S: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(S8 @ S8.T, S.dtype)
 
 
-def moved(rule: Rule, inner: int, sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating]) -> Array:
+def cross(sums: Sums, base: Array | None) -> NDArray[np.float64]:
+    """L Y (k × N), whatever base the sums were taken about."""
+    if base is None:
+        return sums.cross
+    # L Y is not negative, but as a sum of rounded numbers it may come out below 0, and mu would multiply by that.
+    return np.maximum(sums.cross + sums.gram @ base.astype("f8"), 0)
+
+
+def moved(rule: Rule, inner: int, sums: Sums, base: Array | None, S: Array) -> Array:
     """The short factor (k × N, S's dtype) after a pass: its rule in float64, on the sums, whatever their base."""
-    numerator = sums.cross
-    if base is not None:
-        # L Y is not negative, but as a sum of rounded numbers it may come out below 0, and mu would multiply by that.
-        numerator = np.maximum(sums.cross + sums.gram @ base.astype("f8"), 0)
-    return rule(S.astype("f8"), numerator, sums.gram, inner).astype(S.dtype)
+    return rule(S.astype("f8"), cross(sums, base), sums.gram, inner).astype(S.dtype)
+
+
+def projected_gradient(sums: Sums, base: Array | None, S: Array) -> float:
+    """‖∇‖ of the loss with respect to the short factor S (k × N), without what would push an entry of 0 below 0.
+
+    0 exactly where no change of S alone decreases the loss.
+
+    References
+    ----------
+    C.-J. Lin, Neural Computation 19, 2007, doi:10.1162/neco.2007.19.10.2756, equation 8.
+    """
+    step = S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
+    gradient = 2 * (sums.gram @ step - sums.cross)
+    return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))
 
 
 def loss(sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating], norm: float) -> float:
@@ -169,9 +187,9 @@ def base(S: Array, known: float | None, norm: float, *, exact: bool) -> Array | 
     return S if exact else None
 
 
-def is_noisy(decrease: float, loss: float, norm: float, dtype: np.dtype[Any]) -> bool:
-    """Whether a free loss could not tell a relative decrease of this size."""
-    return decrease * loss < 20 * float(np.finfo(dtype).eps) * norm
+def is_noisy(decrease: float, norm: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a free loss could not tell a decrease of this size."""
+    return decrease < 20 * float(np.finfo(dtype).eps) * norm
 
 
 def relative_error(loss: float, norm: float) -> float:

@@ -18,4 +18,7 @@ Rule = Callable[[Array, Array, Array, int], Array]
 
 RULES: dict[str, Rule] = {"cd": coordinate_descent, "mu": multiplicative}
 
-__all__ = ["RULES", "Rule", "coordinate_descent", "multiplicative"]
+# Rules that cannot move an entry away from zero: first factors must be positive.
+KEEPS_ZEROS = frozenset({"mu"})
+
+__all__ = ["KEEPS_ZEROS", "RULES", "Rule", "coordinate_descent", "multiplicative"]

@@ -1,0 +1,113 @@
+"""The two schedulers that compute Dask arrays: Dask's threads in this process, and a cluster."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.callbacks import Callback
+from dask.delayed import Delayed
+from distributed import Client, KilledWorker, as_completed, futures_of
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+Tick = Callable[[int], None]
+
+
+class Scheduler(Protocol):
+    """A place where Dask arrays are computed."""
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """A small array that every strip needs, as a value of its own."""
+        ...
+
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+        """Persist arrays as one graph; `tick` is told how many blocks of the first array are done."""
+        ...
+
+    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
+        """Wait for arrays that were started; the block of the last one. Errors of tasks are raised here or before."""
+        ...
+
+    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """The results of small independent calls, as parallel tasks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Dask's threads in this process."""
+
+    threads: int
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """The array, wrapped."""
+        return dask.delayed(array, name=name, traverse=False)
+
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+        """Persist: here that is all the work."""
+        name, done = arrays[0].name, 0
+
+        def count(key: Any, *_: object) -> None:
+            nonlocal done
+            if isinstance(key, tuple) and key[0] == name:
+                done += 1
+                tick(done)
+
+        with Callback(posttask=count):
+            return list(dask.persist(*arrays, scheduler="threads", num_workers=self.threads))
+
+    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
+        """The block of the last array."""
+        return arrays[-1].compute(scheduler="threads")
+
+    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """As many at a time as there are threads."""
+        delayed = [dask.delayed(call, pure=False)() for call in calls]
+        return list(dask.compute(*delayed, scheduler="threads", num_workers=self.threads))
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Dask cluster, through its client."""
+
+    client: Client
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """Send the array ahead of the pass, whose loads it must precede.
+
+        As one more task among them it may be queued behind every load of a strip, and workers would then hold all of X.
+        The scheduler keeps it, so that it outlives the worker that was given it.
+        """
+        return self.client.persist(dask.delayed(array, name=name, traverse=False))
+
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+        """Persist: returns at once."""
+        return list(self.client.persist(list(arrays)))
+
+    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
+        """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
+        try:
+            if len(arrays) > 1:
+                for done, future in enumerate(as_completed(futures_of(arrays[0])), start=1):
+                    if future.status == "error":
+                        break
+                    tick(done)
+            (total,) = futures_of(arrays[-1])
+            return total.result()
+        except KilledWorker as error:
+            raise RuntimeError(
+                f"workers died while they computed {error.task}, most likely for want of memory: give them more, or "
+                f"plan for less with --memory-limit (memory_limit=)"
+            ) from error
+        finally:
+            if not all(future.done() for future in futures_of(list(arrays))):
+                for future in futures_of(list(arrays)):
+                    future.release()
+
+    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """One task of the cluster for each."""
+        futures = self.client.compute([dask.delayed(call, pure=False)() for call in calls])
+        return list(self.client.gather(futures))

@@ -1,0 +1,75 @@
+"""A matrix in memory by its leading directions, so that the products of a factorization cost little. Pure NumPy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+# Directions beyond twice the rank: with 4k + 20 instead of 2k + 10 nothing was gained on any matrix that was tried.
+EXTRA = 10
+
+# Subspace iterations of the range finder.
+POWERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A ≈ Qᵀ B, or A itself.
+
+    Attributes
+    ----------
+    Q : (r, s) orthonormal rows; None where B is A.
+    B : (r, N).
+    square : ‖A‖².
+    """
+
+    Q: Array | None
+    B: Array
+    square: float
+
+    @property
+    def rows(self) -> int:
+        """Rows s of A."""
+        return (self.B if self.Q is None else self.Q.T).shape[0]
+
+    def left(self, W: Array) -> Array:
+        """W A (k, N) of a component-major W (k, s)."""
+        return W @ self.B if self.Q is None else (W @ self.Q.T) @ self.B
+
+    def right(self, H: Array) -> Array:
+        """H Aᵀ (k, s) of an H (k, N)."""
+        return H @ self.B.T if self.Q is None else (H @ self.B.T) @ self.Q
+
+
+def as_it_is(A: Array) -> Sketch:
+    """A itself (s, N), nothing left out."""
+    return Sketch(None, A, float(np.einsum("ij,ij->i", A, A).sum(dtype="f8")))
+
+
+def sketch(A: Array, rank: int, *, seed: int) -> Sketch:
+    """The part of A along its 2 · rank + 10 leading directions; A itself where it has no more.
+
+    Parameters
+    ----------
+    A : (s, N).
+    rank : components k of the factorization.
+    seed : of the random directions that the search begins with.
+
+    References
+    ----------
+    N. Halko, P.-G. Martinsson and J. A. Tropp, SIAM Review 53, 2011, doi:10.1137/090771806, algorithm 4.4.
+    """
+    whole, directions = as_it_is(A), 2 * rank + EXTRA
+    if directions >= min(A.shape):
+        return whole
+    span = A @ np.random.default_rng([seed, 3]).standard_normal((A.shape[1], directions)).astype(A.dtype)
+    for _ in range(POWERS):
+        span = A @ _orthonormal(A.T @ _orthonormal(span))
+    Q = _orthonormal(span)
+    return Sketch(np.ascontiguousarray(Q.T), Q.T @ A, whole.square)
+
+
+def _orthonormal(columns: Array) -> Array:
+    return np.linalg.qr(columns)[0]

@@ -1,0 +1,129 @@
+"""First factors of a run: the caller's, random ones, or from a sample of X's rows that one read of X gives.
+
+From the sample comes the short factor alone; the first pass then solves the long one against it. With init "sample" it
+is factorized in memory: three random starts and one from its singular vectors (NNDSVDa) are followed for a while, side
+by side, and the best one to its end. Measured on nine matrices (images, text, speech, counts, low rank with noise, rare
+components, rows in order; rank 4 to 25) against 200 iterations of scikit-learn, better of nndsvda and random:
+
+- after the second read of X the error was at most 1.001 times theirs, after the third at most 1.0005 times;
+- a sample of 8000 rows took 0.5 to 1 s, whatever the size of X; followed to a tolerance of 1e-5 instead of 1e-4 over
+  ten iterations, or from seven random starts instead of three, the factors ended no better;
+- where only every second group of 16 384 rows was read for the sample, the third read ended up to 0.2 % higher, and
+  failed where rows were sorted by component: the first read is one of all of X.
+"""
+
+import time
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf import alternate, runs, state
+from dnmf import sample as sampling
+from dnmf.correction import Model
+from dnmf.initialise import from_scratch, nndsvd, random_rows, scaled
+from dnmf.job import SAMPLED, Job, Point, Start
+from dnmf.progress import Sampled, Started, StripDone
+from dnmf.rules import KEEPS_ZEROS, RULES, Rule
+from dnmf.sample import Sample
+from dnmf.sketch import Sketch, as_it_is, sketch
+
+Array = NDArray[np.floating]
+
+RANDOM_STARTS, FIRST_STREAM = 3, 10
+
+# Of the factorization of the sample: iterations of every start, of the best one at most, and its tolerance.
+SHORT, LONG, TOL = 30, 1000, 1e-4
+
+# An entry that must not be zero is at least this share of its component's mean.
+LEAST_SHARE = 0.01
+
+
+def first_point(job: Job) -> Point:
+    """The first factors, before the first pass."""
+    Y = job.engine.strips(job.matrix, name=f"X-{job.token}")
+    if job.given is not None:
+        return _given(job, Y)
+    return _sampled(job, Y) if job.parameters.init in SAMPLED else _random(job, Y)
+
+
+def _given(job: Job, Y: object) -> Point:
+    """The caller's, written to the run first: the long one may be larger than memory."""
+    assert job.given is not None
+    axis = job.plan.axis
+    long, short = job.given if axis == 0 else job.given[::-1]
+    at = runs.new_generation(job.group, 0)
+    runs.write_rows(job.long, job.group, at, long)
+    L = job.engine.stored(job.long.array(job.group, at), name=f"L-{job.token}-0")
+    S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
+    return Point(0, Y, L, S, RULES[job.parameters.solver], Start(0.0, 0))
+
+
+def _random(job: Job, Y: object) -> Point:
+    """Drawn by row index, and scaled in the first pass."""
+    cut, rank, dtype = job.plan, job.parameters.rank, job.matrix.dtype
+    draw = partial(random_rows, job.parameters.seed, cut.axis, rank=rank, dtype=dtype)
+    L = job.engine.drawn(rank, draw, name=f"L-{job.token}-0", dtype=dtype)
+    S = random_rows(job.parameters.seed, 1 - cut.axis, 0, cut.width, rank, dtype)
+    return Point(0, Y, L, S, scaled(RULES[job.parameters.solver]), Start(0.0, 0))
+
+
+def _sampled(job: Job, Y: object) -> Point:
+    """From the sample, which is drawn now, or was kept by another run."""
+    began, solver, sample, size = time.perf_counter(), job.parameters.solver, job.sample, job.plan.sample
+    bytes_read = 0
+    if sample is None:
+        total = len(job.plan.heights)
+        sample, Y = job.engine.sample(
+            Y, job.parameters.seed, f"sample-{job.token}", lambda done: job.tell(StripDone(0, done, total))
+        )
+        bytes_read = job.matrix.grid.stored_nbytes
+    job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, bytes_read))
+    state.check_range(sample.norm, job.plan.length * job.plan.width, job.matrix.dtype)
+    runs.write_sample(job.group, sample, job.plan.axis, size)
+    A = sampling.weighted(sample, size)
+    S, model, loss = _short_factor(job, A, sample, whole=sampling.is_whole(sample, size))
+    keeps_zeros = solver in KEEPS_ZEROS
+    if keeps_zeros:
+        S = np.maximum(S, LEAST_SHARE * S.mean(axis=1, keepdims=True))
+    error = None if loss is None else state.relative_error(loss, model.A.square)
+    start = Start(time.perf_counter() - began, bytes_read, len(A), error)
+    job.tell(Started(start.seconds, error))
+    rule = from_scratch(RULES[solver], keeps_zeros=keeps_zeros)
+    expected = None if loss is None or model.A.square == 0 else loss * sample.norm / model.A.square
+    return Point(0, Y, None, S, rule, start, model, expected, norm=sample.norm)
+
+
+def _short_factor(job: Job, A: Array, sample: Sample, *, whole: bool) -> tuple[Array, Model, float | None]:
+    """The short factor, the sample as a model of X, and the sample's loss where it was factorized."""
+    rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
+    small = sketch(A, rank, seed=seed) if len(A) else as_it_is(A)
+    model = Model(as_it_is(A) if whole else small, None)
+    mean = sample.total / (job.plan.length * job.plan.width)
+    if len(A) == 0:
+        return random_rows(seed, 1, 0, job.plan.width, rank, A.dtype), model, None
+    if init != "sample":
+        fill = {"nndsvd": np.zeros(1), "nndsvda": np.full(1, mean), "nndsvdar": None}[init]
+        if fill is None:
+            fill = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, A.dtype)
+        H = nndsvd(small, rank)[1]
+        return np.where(H > 0, H, fill).astype(A.dtype), model, None
+    fits = job.engine.each([partial(_followed, small, rank, seed, stream, mean) for stream in range(RANDOM_STARTS + 1)])
+    best = min(fits, key=lambda fit: float(fit.loss))
+    for matrix in (small, model.A) if whole else (small,):
+        best = alternate.alternate(matrix, best.W, best.H, iterations=alternate.affordable(matrix, rank, LONG), tol=TOL)
+    return best.H, model, best.loss
+
+
+def _followed(A: Sketch, rank: int, seed: int, stream: int, mean: float) -> alternate.Fit:
+    """One start, followed for a while: random for all streams but the last one."""
+    if stream < RANDOM_STARTS:
+        H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)
+        W = _solved(RULES["cd"], A, H)
+    else:
+        W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(A, rank))
+    return alternate.alternate(A, W, H, iterations=alternate.affordable(A, rank, SHORT), tol=0)
+
+
+def _solved(rule: Rule, A: Sketch, H: Array) -> Array:
+    return from_scratch(rule, keeps_zeros=False)(None, A.right(H), state.gram(H), 1)  # type: ignore[arg-type]
