@@ -19,8 +19,7 @@ STRETCH = 10
 # Multiplications and additions that one factorization may take, so that it stays below the time of two passes over 2 GB
 # on one core. It is counted, not timed: a result must not depend on the machine. A sweep's work counts several times,
 # because it runs so much slower than a matrix product.
-WORK, SWEEP_COST = 4e10, 8
-
+WORK, SWEEP_COST = 3e11, 8
 
 # Of the extrapolation, as published.
 FIRST_STEP, STEP_GROWTH, BOUND_GROWTH, STEP_CUT = 0.5, 1.05, 1.01, 1.5
@@ -35,12 +34,12 @@ class Fit:
     loss: float
 
 
-def affordable(A: Sketch, rank: int, iterations: int) -> int:
-    """How many of so many iterations fit in the work that one factorization may take: ten at least."""
+def affordable(A: Sketch, rank: int, iterations: int, *, shares: int = 1) -> int:
+    """How many of so many iterations fit in one of several equal shares of the work: ten at least."""
     rows, columns = A.rows, A.B.shape[1]
     products = 4 * len(A.B) * rank * columns + (0 if A.Q is None else 4 * len(A.B) * rank * rows)
     sweeps = SWEEP_COST * SWEEPS * 2 * rank * rank * (rows + columns)
-    return max(STRETCH, min(iterations, int(WORK / (products + sweeps))))
+    return max(STRETCH, min(iterations, int(WORK / shares / (products + sweeps))))
 
 
 def alternate(A: Sketch, W: Array, H: Array, *, iterations: int, tol: float) -> Fit:
