@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dnmf.rules import coordinate_descent
 from dnmf.sketch import Sketch
+from dnmf.state import gram8, settled
 
 Array = NDArray[np.floating]
 
@@ -60,14 +61,16 @@ def alternate(A: Sketch, W: Array, H: Array, *, iterations: int, tol: float) -> 
     2. The loss that decides on a restart is that of the extrapolated W and of H before its extrapolation: it is known
        from the products that the next half-step needs anyway.
     """
-    kept, W_next, H_next = Fit(W, H, np.inf), W, H
+    A = Sketch(None if A.Q is None else settled(A.Q), settled(A.B), A.square)
+    W_next, H_next = settled(W), settled(H)
+    kept = Fit(W_next, H_next, np.inf)
     step, bound, before = FIRST_STEP, 1.0, np.inf
     for iteration in range(1, iterations + 1):
         moved = coordinate_descent(W_next, A.right(H_next), H_next @ H_next.T, SWEEPS)
         W_next = np.maximum(moved + step * (moved - kept.W), 0).astype(W.dtype, copy=False)
-        cross, gram = A.left(W_next).astype("f8"), _gram(W_next)
+        cross, gram = A.left(W_next).astype("f8"), gram8(W_next)
         moved = coordinate_descent(H_next.astype("f8"), cross, gram, SWEEPS).astype(H.dtype)
-        loss = A.square - 2 * float(np.vdot(moved, cross)) + float(np.vdot(gram, _gram(moved)))
+        loss = A.square - 2 * float(np.vdot(moved, cross)) + float(np.vdot(gram, gram8(moved)))
         if loss > kept.loss:
             W_next, H_next, bound, step = kept.W, kept.H, step, step / STEP_CUT
         else:
@@ -79,8 +82,3 @@ def alternate(A: Sketch, W: Array, H: Array, *, iterations: int, tol: float) -> 
                 break
             before = kept.loss
     return kept
-
-
-def _gram(F: Array) -> NDArray[np.float64]:
-    F8 = F.astype("f8")
-    return F8 @ F8.T

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dnmf import sample, state
 from dnmf.rules import Rule
 from dnmf.runs import whole
+from dnmf.state import settled
 
 Array = NDArray[np.floating]
 Draw = Callable[[int, int], Array]
@@ -57,11 +58,3 @@ def read(source: Any, axis: int, block_id: Where = (0, 0)) -> Array:
     rows = slice(block_id[0] * height, (block_id[0] + 1) * height)
     block = whole(source[rows, :] if axis == 0 else source[:, rows], source)
     return np.asfortranarray(block if axis == 0 else block.T)
-
-
-def settled(a: Array) -> Array:
-    """An array as it was made: one that came from another worker may lie across its own alignment in memory.
-
-    NumPy multiplies such an array another way, and the last digits would depend on which worker did what.
-    """
-    return np.require(a, requirements="A")

@@ -85,18 +85,24 @@ def convert(source: Path, target: Path, dataset: str | None, overwrite: bool) ->
 @click.option("--rank", type=COUNT, required=True, help="Number of components k.")
 @click.option("--out", required=True, help="The run to write.")
 @click.option("--solver", type=click.Choice(["cd", "mu"]), default="cd", help="Coordinate descent or multiplicative.")
-@click.option("--init", type=click.Choice(["random"]), default="random", help="First factors.")
-@click.option("--max-iter", type=COUNT, default=200, help="Passes over X at most.")
+@click.option(
+    "--init",
+    type=click.Choice(["sample", "nndsvd", "nndsvda", "nndsvdar", "random"]),
+    default="sample",
+    help="First factors; all but random come from a sample of X, which one read of X gives.",
+)
+@click.option("--max-iter", type=COUNT, default=200, help="Passes over X at most, that of the sample aside.")
 @click.option(
     "--tol",
     type=click.FloatRange(0, 1, max_open=True),
     default=1e-4,
-    help="Stop at this relative decrease of the loss in a pass; 0: never.",
+    help="Stop where one more pass would decrease the loss by less than this share of itself; 0: never.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the random first factors.")
-@click.option("--inner-iter", type=COUNT, default=10, help="Updates of a factor per pass; no reads.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of everything random.")
+@click.option("--inner-iter", type=COUNT, help="Updates of a factor per pass; as many as pay if not given.")
 @click.option("--snapshot-every", type=COUNT, help="Keep the short factor every so many passes.")
 @click.option("--cache/--no-cache", default=True, help="Keep X in memory where it fits in half of it.")
+@click.option("--sample", help="An earlier run on the same X, whose sample is taken instead of reading X for one.")
 @click.option("--memory-limit", type=Bytes(), help="Per worker, such as 2GiB.")
 @click.option(
     "--workers",
@@ -130,7 +136,10 @@ def factorize(
     with connect(where), shown(console, quiet=quiet) as listeners, _interrupts() as again:
         result = run_factorize(x, out=out, listeners=(*listeners, again), **parameters)
     if not quiet:
-        console.print(f"{out}: relative error {result.relative_error:.6f}; `dnmf info {out}` tells more")
+        console.print(
+            f"{out}: relative error {result.relative_error:.6f}, {result.reads:g} reads of X; "
+            f"`dnmf info {out}` tells more"
+        )
 
 
 def _cluster(workers: int | None, memory: int | None, scheduler: str | None, profile: str | None) -> Any:
@@ -156,11 +165,11 @@ def info(run: str) -> None:
     from dnmf.factorization import open_run
 
     result = open_run(run)
-    for name, text in facts(result.record, result.history).items():
+    for name, text in facts(result.record, result.history, result.reads).items():
         click.echo(f"{name:15s} {text}")
 
 
-def facts(record: Mapping[str, Any], history: Mapping[str, Any]) -> dict[str, str]:
+def facts(record: Mapping[str, Any], history: Mapping[str, Any], reads: float) -> dict[str, str]:
     """What there is to tell of a run, by name, in the order in which it is shown."""
     x, asked, seconds = record["x"], record["parameters"], [float(s) for s in history["seconds"]]
     shape, chunks = (" × ".join(map(str, x[name])) for name in ("shape", "chunks"))
@@ -173,11 +182,21 @@ def facts(record: Mapping[str, Any], history: Mapping[str, Any]) -> dict[str, st
         "passes": str(record["iteration"]),
         "loss": f"{float(history['loss'][-1]):.6e}",
         "relative error": f"{record['relative_error']:.6f}",
-        "seconds": f"{sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
-        "bytes read": f"{int(sum(history['bytes_read']))} of X, decoded",
+        "gradient": f"{float(history['gradient'][-1]):.3e}, projected, of the short factor",
+        "start": _begun(record["start"], rows_or_columns),
+        "seconds": f"{record['start']['seconds'] + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
+        "reads": f"{reads:g} of X",
         "stopped": record["stopped"] or "no: it is going on, or was killed",
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
     }
+
+
+def _begun(start: Mapping[str, Any], rows_or_columns: str) -> str:
+    """How the first factors came about."""
+    if not start["rows"]:
+        return "no sample"
+    error = "" if start["relative_error"] is None else f", relative error {start['relative_error']:.6f} there"
+    return f"{start['seconds']:.2f} s for a sample of {start['rows']} {rows_or_columns}{error}"
 
 
 @cli.command()

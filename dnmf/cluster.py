@@ -26,7 +26,7 @@ from distributed.system import MEMORY_LIMIT
 from threadpoolctl import threadpool_limits
 
 from dnmf.matrices import Matrix, same_matrix
-from dnmf.strips import ALLOCATOR_SLACK, MIB, Workers
+from dnmf.memory import ALLOCATOR_SLACK, MIB, Workers
 
 KINDS = {"local": {"workers", "threads", "memory"}, "scheduler": {"address"}}
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dnmf.rules import Rule
 from dnmf.sketch import Sketch
-from dnmf.state import gram
+from dnmf.state import gram, gram8
 
 Array = NDArray[np.floating]
 
@@ -88,19 +88,14 @@ def corrected(model: Model, S: Array, cross: NDArray[np.float64], long: NDArray[
     """
     A, rows, moved = model.A, model.rows, S.astype("f8")
     assert rows is not None
-    drift = cross - A.left(rows) - (long - _gram(rows)) @ moved
+    drift = cross - A.left(rows) - (long - gram8(rows)) @ moved
     lengths = np.linalg.norm(moved, axis=1, keepdims=True)
     for step in range(STEPS):
         if step:
             short = moved.astype(S.dtype)
             rows = rule(rows, np.maximum(A.right(short), 0), gram(short), SWEEPS)
-        moved = rule(moved, np.maximum(A.left(rows) + drift, 0), _gram(rows), SWEEPS)
+        moved = rule(moved, np.maximum(A.left(rows) + drift, 0), gram8(rows), SWEEPS)
         new = np.linalg.norm(moved, axis=1, keepdims=True)
         stretch = np.divide(new, lengths, out=np.ones_like(new), where=(new > 0) & (lengths > 0))
         moved, rows = moved / stretch, rows * stretch.astype(S.dtype)
     return moved.astype(S.dtype)
-
-
-def _gram(F: Array) -> NDArray[np.float64]:
-    F8 = F.astype("f8")
-    return F8 @ F8.T

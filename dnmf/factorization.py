@@ -14,11 +14,12 @@ from dnmf.engines import Direct, Engine, Expressions
 from dnmf.job import SAMPLED, Factors, Job, Parameters
 from dnmf.loop import run
 from dnmf.matrices import Matrix, open_matrix
+from dnmf.memory import Workers
 from dnmf.paths import absolute
 from dnmf.progress import KEPT, Listener, Planned
 from dnmf.sample import Sample
 from dnmf.schedulers import Cluster, Threads
-from dnmf.strips import Plan, Workers, plan
+from dnmf.strips import Plan, plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,8 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> tupl
     if axis != cut.axis:
         names = ("rows", "columns")
         raise ValueError(
-            f"the sample in {path} is one of {names[axis]}, and X is now cut along its {names[cut.axis]}: give no sample"
+            f"the sample in {path} is one of {names[axis]}, and X is now cut along its {names[cut.axis]}: "
+            f"give no sample"
         )
     return sample, size
 

@@ -113,9 +113,7 @@ def nndsvd(A: Sketch, rank: int) -> tuple[NDArray[np.floating], NDArray[np.float
         left = A.Q.T @ left
     W, H = np.zeros((rank, left.shape[0]), A.B.dtype), np.zeros((rank, right.shape[1]), A.B.dtype)
     for j in range(min(rank, len(values))):
-        positive, negative = (
-            (np.maximum(sign * left[:, j], 0), np.maximum(sign * right[j], 0)) for sign in (1, -1)
-        )
+        positive, negative = ((np.maximum(sign * left[:, j], 0), np.maximum(sign * right[j], 0)) for sign in (1, -1))
         w, h = max(positive, negative, key=_size)
         if (size := _size((w, h))) > 0:
             scale = np.sqrt(values[j] / size)

@@ -87,7 +87,7 @@ class Job:
 class Start:
     """How the first factors came about: seconds, bytes of X read (decoded), rows of the sample and its relative error.
 
-    The sample's error is that of its own factorization; None where there was none, and 0 rows where there was no sample.
+    The error is that of the sample's own factorization; None without one. Without a sample there are 0 rows.
     """
 
     seconds: float
@@ -108,6 +108,7 @@ class Point:
     rule : of the long factor in the next pass.
     start : how the first factors came about.
     model : what stands for X between passes, or None.
+    plain : (k, N) short factor that the next pass would have had without a model.
     loss : of the last pass; before the first one what is expected, or None.
     gain : the decrease that moving the short factor brings, relative to the loss.
     norm : ‖X‖², NaN before it is known.
@@ -121,6 +122,7 @@ class Point:
     rule: Rule
     start: Start
     model: Model | None = None
+    plain: Any = None
     loss: float | None = None
     gain: float = math.inf
     norm: float = math.nan

@@ -101,11 +101,11 @@ def _complete(job: Job, point: Point, going: Going, sums: state.Sums, history: H
     reason = None if going.base is None else _reason(job.parameters, point)
     ended = point
     if reason is None and point.model is not None and rose:
-        # The sample misleads: go on without it.
-        point = replace(point, S=moved, model=None)
+        # The sample misleads: go on without it, from where the pass before would have gone without it.
+        point = replace(point, S=point.plain, model=None)
     elif reason is None and point.model is not None:
         cross = state.cross(sums, going.base)
-        point = replace(point, S=corrected(point.model, point.S, cross, sums.gram, rule))
+        point = replace(point, S=corrected(point.model, point.S, cross, sums.gram, rule), plain=moved)
     elif reason is None:
         point = replace(point, S=moved)
     _tell(job, ended, going, sums)

@@ -14,8 +14,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
+from dnmf.memory import Grid
 from dnmf.paths import absolute
-from dnmf.strips import Grid
 
 # Every value of these is a float32 exactly; other integers need float64.
 EXACT_IN_FLOAT32 = ("b1", "i1", "u1", "i2", "u2", "f2", "f4")

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from dnmf import blocks, sample, state
 from dnmf.matrices import Matrix, Strips, prepare
+from dnmf.memory import SAMPLE_SPLIT, SPLIT_EVERY
 from dnmf.rules import Rule
 from dnmf.runs import whole
-from dnmf.strips import SAMPLE_SPLIT, SPLIT_EVERY, Plan
+from dnmf.strips import Plan
 
 Array = NDArray[np.floating]
 

@@ -48,7 +48,7 @@ class StripDone:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """X was read once for a sample of `rows` rows, in `seconds`; 0 `bytes_read` (decoded) where it was kept from before."""
+    """X was read for a sample of `rows` rows, in `seconds`; `bytes_read` (decoded) is 0 where a run had kept it."""
 
     rows: int
     seconds: float
@@ -57,7 +57,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """First factors are there, `seconds` after the start; `relative_error` of the sample's factors, None without any."""
+    """First factors are there, `seconds` after the start; `relative_error` is that of the sample, or None."""
 
     seconds: float
     relative_error: float | None

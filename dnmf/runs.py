@@ -38,7 +38,7 @@ GENERATIONS = "generations"
 DIMENSIONS = {
     "W": ("row", "component"),
     "V": ("component", "column"),
-    **{name: ("pass",) for name in KEPT},
+    **dict.fromkeys(KEPT, ("pass",)),
 }
 
 Record = dict[str, Any]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.initialise import random_rows
+from dnmf.state import settled
 
 STREAM = 2  # of the random numbers: 0 and 1 are those of W and V
 
@@ -100,10 +101,7 @@ def merge(parts: Sequence[Sample], *, size: int) -> Sample:
 
 def _smallest(keys: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """Positions of the `count` smallest finite keys, ascending by position."""
-    if len(keys) > count:
-        kept = np.sort(np.argpartition(keys, count - 1)[:count])
-    else:
-        kept = np.arange(len(keys))
+    kept = np.sort(np.argpartition(keys, count - 1)[:count]) if len(keys) > count else np.arange(len(keys))
     return kept[np.isfinite(keys[kept])]
 
 
@@ -114,9 +112,10 @@ def is_whole(sample: Sample, size: int) -> bool:
 
 def weighted(sample: Sample, size: int) -> Array:
     """The drawn rows times their weights, (s, N): a matrix that stands for Y."""
+    rows = settled(sample.rows)
     if is_whole(sample, size):
-        return sample.rows
+        return rows
     last = int(np.argmax(sample.keys))
     chance = -np.expm1(-sample.keys[last] * sample.square)
-    weight: NDArray[Any] = (1 / np.sqrt(chance)).astype(sample.rows.dtype)
-    return np.delete(sample.rows * weight[:, None], last, axis=0)
+    weight: NDArray[Any] = (1 / np.sqrt(chance)).astype(rows.dtype)
+    return np.delete(rows * weight[:, None], last, axis=0)

@@ -5,8 +5,8 @@ from importlib.metadata import version
 
 from dnmf import runs, state
 from dnmf.job import Job, Point
+from dnmf.memory import SPLIT_EVERY
 from dnmf.progress import History
-from dnmf.strips import SPLIT_EVERY
 
 
 def begin(job: Job, point: Point) -> None:

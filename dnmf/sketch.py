@@ -32,7 +32,7 @@ class Sketch:
     @property
     def rows(self) -> int:
         """Rows s of A."""
-        return (self.B if self.Q is None else self.Q.T).shape[0]
+        return int(self.B.shape[0] if self.Q is None else self.Q.shape[1])
 
     def left(self, W: Array) -> Array:
         """W A (k, N) of a component-major W (k, s)."""

@@ -122,7 +122,9 @@ def _followed(A: Sketch, rank: int, seed: int, stream: int, mean: float) -> alte
         W = _solved(RULES["cd"], A, H)
     else:
         W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(A, rank))
-    return alternate.alternate(A, W, H, iterations=alternate.affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1), tol=0)
+    return alternate.alternate(
+        A, W, H, iterations=alternate.affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1), tol=0
+    )
 
 
 def _solved(rule: Rule, A: Sketch, H: Array) -> Array:

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.memory import piece_rows
 from dnmf.rules import Rule
-from dnmf.strips import piece_rows
 
 # Below this loss relative to ‖Y‖² a residual of float32 entries is formed in float64: it would lose its sixth digit.
 CLOSE = 1e-4
@@ -128,10 +128,23 @@ def add(parts: Sequence[Sums]) -> Sums:
     return Sums(cross, gram, square=sum(p.square for p in parts), norm=sum(p.norm for p in parts))
 
 
+def settled(a: Array) -> Array:
+    """An array as it was made: one that came from another process may lie across its own alignment in memory.
+
+    NumPy multiplies such an array another way, and the last digits would depend on which worker did what.
+    """
+    return np.require(a, requirements="A")
+
+
 def gram(S: NDArray[np.floating]) -> NDArray[np.floating]:
     """S Sᵀ (k × k), multiplied in float64, in S's dtype."""
+    return np.asarray(gram8(S), S.dtype)
+
+
+def gram8(S: NDArray[np.floating]) -> NDArray[np.float64]:
+    """S Sᵀ (k × k) in float64."""
     S8 = S.astype("f8")
-    return np.asarray(S8 @ S8.T, S.dtype)
+    return np.asarray(S8 @ S8.T)
 
 
 def cross(sums: Sums, base: Array | None) -> NDArray[np.float64]:
@@ -139,7 +152,7 @@ def cross(sums: Sums, base: Array | None) -> NDArray[np.float64]:
     if base is None:
         return sums.cross
     # L Y is not negative, but as a sum of rounded numbers it may come out below 0, and mu would multiply by that.
-    return np.maximum(sums.cross + sums.gram @ base.astype("f8"), 0)
+    return np.asarray(np.maximum(sums.cross + sums.gram @ base.astype("f8"), 0))
 
 
 def moved(rule: Rule, inner: int, sums: Sums, base: Array | None, S: Array) -> Array:

@@ -1,4 +1,4 @@
-"""How X is cut: the axis, the height of a strip, and the peak memory of a worker, as pure functions of integers.
+"""How X is cut: the axis and the height of a strip, as pure functions of integers.
 
 Nothing here reads X or knows Dask or Zarr. Sizes are in bytes, lengths in entries.
 """
@@ -8,87 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, prod
 
-MIB = 2**20
-
-# What a worker holds before it is given anything, and what its allocator may keep of what was given back.
-IDLE_WORKER, ALLOCATOR_SLACK = 127 * MIB, 28 * MIB
-
-# Dask spills at 0.6 of a worker's limit (what it manages) and 0.7 (the process): a plan stays below both.
-USABLE_SHARE = 0.7
+from dnmf.memory import MIB, USABLE_SHARE, Grid, Workers, peak_bytes, sample_rows
 
 # A strip costs some 9 ms of scheduling. Below SMALL a strip is not worth a thread of its own, below WORTHWHILE
 # scheduling is over a tenth of reading it, above LARGE it is under 2 % and a lost strip only costs more.
 SMALL_STRIP, WORTHWHILE_STRIP, LARGE_STRIP = 8 * MIB, 64 * MIB, 512 * MIB
-
-# Arrays as large as a strip's block of the long factor that are alive while it is updated: old and new block,
-# numerator, two of the rule; in the first pass also the draw in float64 and its scaling.
-RULE_BLOCKS = 8
-
-# Partial sums are added up in a tree of this width.
-SPLIT_EVERY = 8
-
-# Rows of a sample at most, and bytes, which more than 8 rows per component may not exceed. Measured with 20 components or
-# so: from 2000 to 8000 rows the error after the second read fell from 1.01 to 1.0005 times the final one.
-SAMPLE_ROWS, SAMPLE_BYTES, SAMPLE_ROWS_PER_COMPONENT = 8000, 32 * MIB, 8
-
-# Samples of strips are merged in a tree of this width.
-SAMPLE_SPLIT = 4
-
-# zarr-python decodes this many chunks of one read at the same time (its setting async.concurrency).
-CHUNKS_IN_FLIGHT = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The grid in which X is stored.
-
-    Attributes
-    ----------
-    shape : (m, n)
-    chunk : (rows, columns) of the smallest piece that can be read.
-    shard : (rows, columns) of the pieces in which chunks are stored together; equal to `chunk` without sharding.
-    stored : bytes of an entry in the store.
-    itemsize : bytes of an entry as it is computed with.
-    copies : how many times a strip is in memory while it is made.
-    """
-
-    shape: tuple[int, int]
-    chunk: tuple[int, int]
-    shard: tuple[int, int]
-    stored: int
-    itemsize: int
-    copies: int = 1
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all of X as it is computed with."""
-        return prod(self.shape) * self.itemsize
-
-    @property
-    def stored_nbytes(self) -> int:
-        """Bytes of all of X as it is stored, decoded."""
-        return prod(self.shape) * self.stored
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """What computes: `count` workers of `threads` threads, none with less than `memory` bytes.
-
-    `saturation` is Dask's worker-saturation: how many strips per thread are loaded ahead. `stolen` is how many more
-    strips a worker may hold because it took a task from another one. `slack` is what its allocator may keep, bytes.
-    """
-
-    count: int
-    threads: int
-    memory: int
-    saturation: float = 1.0
-    stolen: int = 0
-    slack: int = ALLOCATOR_SLACK
-
-    @property
-    def usable(self) -> int:
-        """Bytes that a worker may hold before Dask spills."""
-        return int(self.memory * USABLE_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,74 +66,12 @@ def well_chunked(
     return height, max(1, min(n, target // (height * itemsize)))
 
 
-def piece_rows(width: int, *, residual: bool) -> int:
-    """How many rows of a strip are multiplied at a time before they are added up in float64.
-
-    More would lose digits, fewer would spend the time on additions; a residual needs float64 copies of the piece, so
-    there the least is lower.
-    """
-    return max(16 if residual else 128, min(512, 2**18 // width))
-
-
-def sample_rows(grid: Grid, axis: int, *, rank: int, workers: Workers) -> int:
-    """Rows (columns, for axis 1) of a sample: of X and the rank alone, unless workers are too small for it.
-
-    Then it is halved until merging it takes at most half of what a worker may use.
-
-    >>> grid = Grid((131_072, 4096), (1024, 4096), (1024, 4096), 4, 4)
-    >>> [sample_rows(grid, 0, rank=20, workers=Workers(2, 1, limit * MIB)) for limit in (4096, 512)]
-    [2048, 1024]
-    """
-    row = grid.shape[1 - axis] * grid.itemsize
-    most = max(SAMPLE_BYTES // row, SAMPLE_ROWS_PER_COMPONENT * rank)
-    rows = min(grid.shape[axis], SAMPLE_ROWS, most)
-    free = (workers.usable - IDLE_WORKER - workers.slack) // 2
-    while rows > 1 and _sample_bytes(rows, row) > free:
-        rows //= 2
-    return rows
-
-
-def _sample_bytes(rows: int, row: int) -> int:
-    """Bytes of samples of `rows` rows that a worker holds while it merges them: some waiting, one being drawn."""
-    return (SAMPLE_SPLIT + 3) * rows * row
-
-
-def peak_bytes(
-    grid: Grid, axis: int, height: int, *, rank: int, workers: Workers, in_run: bool, cached: bool, sample: int = 0
-) -> int:
-    """Projected peak memory of one worker, bytes, for strips `height` high along `axis`.
-
-    In every pass: the idle worker and its allocator's slack, strips loaded and computed with, chunks being decoded, X
-    where it is cached. In the pass that samples: `sample` rows, several times. In all others: pieces of a residual;
-    what a rule works with, and the long factor, old and new; the short factor in two tasks; partial sums as they are
-    added up.
-    """
-    length, width = grid.shape[axis], grid.shape[1 - axis]
-    strip = height * width * grid.itemsize
-    loaded = (ceil(workers.saturation * workers.threads) * grid.copies + workers.stolen) * strip
-    chunk = prod(grid.chunk) * grid.stored
-    chunks = ceil(height / grid.chunk[axis]) * ceil(width / grid.chunk[1 - axis])
-    decoded = workers.threads * min(CHUNKS_IN_FLIGHT, chunks) * 2 * chunk
-    share = ceil(ceil(length / height) / workers.count)
-    pieces = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), height) * width
-    block = rank * height * grid.itemsize
-    factor = workers.threads * RULE_BLOCKS * block + (0 if in_run else 2 * share * block)
-    sums = (SPLIT_EVERY + 2) * 8 * rank * (width + rank) + 2 * grid.itemsize * rank * width
-    return (
-        IDLE_WORKER
-        + workers.slack
-        + loaded
-        + decoded
-        + max(pieces + factor + sums, _sample_bytes(sample, width * grid.itemsize))
-        + (share * strip if cached else 0)
-    )
-
-
 def plan(grid: Grid, *, rank: int, workers: Workers, cache: bool = True, sampled: bool = False) -> Plan:
     """Choose the axis to cut and the highest strips that fit in the workers' memory and still pay.
 
-    With `sampled`, rows are also sampled from it. Every strip is a whole number of chunks high (of shards, where those fit), so a pass reads each chunk once. The
-    axis is the one along which a pass costs less: bytes that one thread reads, and bytes of partial sums that move.
+    With `sampled`, rows are also sampled from it. Every strip is a whole number of chunks high (of shards, where those
+    fit), so a pass reads each chunk once. The axis is the one along which a pass costs less: bytes that one thread
+    reads, and bytes of partial sums that move.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from dnmf.progress import Event, Listener, PassDone, Planned, Stopped, StripDone
+from dnmf.progress import Event, Listener, PassDone, Planned, Sampled, Started, Stopped, StripDone
 
 MIB = 2**20
 
@@ -28,6 +28,20 @@ def describe(plan: Planned) -> str:
     )
 
 
+def tell_sample(event: Sampled | Started) -> str:
+    """A sample, or the factors that came from it, in one line.
+
+    >>> tell_sample(Sampled(8000, 2.5, 10**9))
+    'sample of 8000, 2.50 s  400 MB/s'
+    >>> tell_sample(Started(3.25, 0.25))
+    'first factors, relative error 0.250000 on the sample, 3.25 s since the start'
+    """
+    if isinstance(event, Sampled):
+        return f"sample of {event.rows}, {event.seconds:.2f} s  {event.bytes_read / event.seconds / 1e6:.0f} MB/s"
+    error = "" if event.relative_error is None else f" relative error {event.relative_error:.6f} on the sample,"
+    return f"first factors,{error} {event.seconds:.2f} s since the start"
+
+
 class PlainLines:
     """Writes the plan, a line per pass at growing distances, and the end to a text stream."""
 
@@ -40,6 +54,8 @@ class PlainLines:
             case Planned():
                 self._nbytes = event.nbytes
                 self._line(describe(event))
+            case Sampled() | Started():
+                self._line(tell_sample(event))
             case PassDone() if _worth_a_line(event.iteration):
                 rate = self._nbytes / event.seconds / 1e6
                 self._line(
@@ -75,9 +91,11 @@ class Bar:
             case StripDone():
                 self._progress.update(
                     self._task,
-                    completed=(event.iteration - 1) * self._strips + event.done,
-                    description=f"pass {event.iteration}",
+                    completed=max(0, event.iteration - 1) * self._strips + event.done,
+                    description=f"pass {event.iteration}" if event.iteration else "sample",
                 )
+            case Sampled() | Started():
+                self._progress.console.print(tell_sample(event))
             case PassDone():
                 rate = self._nbytes / event.seconds / 1e6
                 self._progress.update(

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dnmf.strips import MIB, Grid, Workers
+from dnmf.memory import MIB, Grid, Workers
 
 Array = NDArray[np.floating]
 

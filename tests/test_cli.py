@@ -74,7 +74,9 @@ def test_info_tells_all_that_a_run_knows(folder: Path) -> None:
     assert "solver cd" in told["parameters"]
     assert told["passes"] == "12"
     assert float(told["loss"]) == pytest.approx(record.loss, rel=1e-6)
-    assert told["bytes read"].startswith(str(X.nbytes))
+    assert told["reads"] == "1 of X"
+    assert told["start"].startswith(f"{record.record['start']['seconds']:.2f} s for a sample of 600 rows, relative err")
+    assert float(told["gradient"].split(",")[0]) == pytest.approx(record.history["gradient"][-1], rel=1e-3)
     assert told["stopped"] == record.stopped
 
 

@@ -18,7 +18,7 @@ import dnmf
 from dnmf import cluster
 from dnmf.cluster import Profile, check_workers, connect, local_cluster, one_blas_thread, read_profile, survey
 from dnmf.matrices import open_matrix
-from dnmf.strips import MIB, Workers
+from dnmf.memory import MIB, Workers
 
 # cluster.yaml
 

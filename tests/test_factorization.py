@@ -128,7 +128,7 @@ def test_a_matrix_of_zeros_a_single_row_a_single_column_and_more_components_than
         ({"tol": -0.1}, ValueError, "tol is -0.1: a number from 0 (never stop early) to below 1 is required"),
         ({"tol": float("nan")}, ValueError, "tol is nan"),
         ({"solver": "hals"}, ValueError, "solver is 'hals': one of cd, mu is required"),
-        ({"init": "nndsvd"}, ValueError, "init is 'nndsvd': 'random', or first factors (W, V), are required"),
+        ({"init": "svd"}, ValueError, "init is 'svd': one of sample, nndsvd, nndsvda, nndsvdar, random, or first factors (W, V), is required"),
         ({"init": (np.ones((120, 2)), np.ones((3, 50)))}, ValueError, "the first W has shape (120, 2): (120, 3) is"),
         ({"init": (np.ones((120, 3)), -np.ones((3, 50)))}, ValueError, "the first V has a negative, NaN or infinite"),
         ({"X": -X}, ValueError, "X[0, 0] is -"),
@@ -285,7 +285,10 @@ def test_what_a_reader_had_open_is_an_error_when_it_is_gone_and_not_nan(tmp_path
         np.asarray(early[0].W)
 
 
-def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path) -> None:
+def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
+        monkeypatch.setattr(strips, name, 2**12)
+
     def damage(event: Any) -> None:
         if isinstance(event, PassDone) and event.iteration == 5:
             for chunks in (tmp_path / "run.zarr" / "generations").glob("*/W/c"):

@@ -12,7 +12,7 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import factorized
+from naive import RULES, factorized
 from sklearn.decomposition import non_negative_factorization
 
 import dnmf
@@ -49,10 +49,16 @@ matrices = st.tuples(
 )
 
 
-@settings(max_examples=25)
-@given(of=matrices, solver=st.sampled_from(SOLVERS), inner=st.integers(1, 4), zeros=st.booleans())
+@settings(max_examples=40)
+@given(
+    of=matrices,
+    solver=st.sampled_from(SOLVERS),
+    inner=st.integers(1, 4),
+    zeros=st.booleans(),
+    init=st.sampled_from(["sample", "random"]),
+)
 def test_factors_stay_non_negative_and_finite_and_the_loss_never_rises(
-    of: tuple[int, int, int, str, int], solver: str, inner: int, zeros: bool
+    of: tuple[int, int, int, str, int], solver: str, inner: int, zeros: bool, init: str
 ) -> None:
     m, n, k, dtype, seed = of
     X = noisy(m, n, k, dtype=dtype, seed=seed)
@@ -64,14 +70,16 @@ def test_factors_stay_non_negative_and_finite_and_the_loss_never_rises(
         if isinstance(event, PassDone):
             losses.append(event.loss)
 
-    result = dnmf.factorize(X, k, solver=solver, inner_iter=inner, max_iter=6, tol=0, listeners=[listen])
+    result = dnmf.factorize(X, k, solver=solver, init=init, inner_iter=inner, max_iter=6, tol=0, listeners=[listen])
     for factor in (np.asarray(result.W), result.V):
         assert factor.dtype == X.dtype
         assert np.isfinite(factor).all()
         assert (factor >= 0).all()
     norm = float((X.astype("f8") ** 2).sum())
     rounding = (1e-6 if dtype == "f4" else 1e-12) * norm
-    assert all(later <= earlier + rounding for earlier, later in pairwise(losses))
+    # With a sample, what is done on it between two passes may not pay on X: then the next pass but one is back.
+    apart = 1 if init == "random" else 3
+    assert all(later <= earlier + rounding for earlier, later in pairwise(losses[::apart]))
     assert result.loss == losses[-1]
 
 
@@ -121,12 +129,14 @@ def test_threads_and_any_number_of_workers_give_one_answer(
 @pytest.mark.parametrize("shape", [(60, 25), (25, 60)], ids=["tall", "wide"])
 def test_iterates_are_the_textbooks(solver: str, shape: tuple[int, int]) -> None:
     X, (W, V) = noisy(*shape, 4), factors(*shape, 4)
-    result = dnmf.factorize(X, 4, solver=solver, inner_iter=1, max_iter=20, tol=0, init=(W, V))
+    result = dnmf.factorize(X, 4, solver=solver, inner_iter=1, max_iter=21, tol=0, init=(W, V))
     if result.record["state"]["axis"] == 0:
         W, V = factorized(X, W, V, solver=solver, iterations=20)
+        W = RULES[solver](X, W, V, 1)
     else:
         turned = factorized(X.T, V.T, W.T, solver=solver, iterations=20)
         W, V = turned[1].T, turned[0].T
+        V = RULES[solver](X.T, V.T, W.T, 1).T
     np.testing.assert_allclose(np.asarray(result.W), W, rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(result.V, V, rtol=1e-8, atol=1e-12)
 
@@ -136,12 +146,16 @@ def test_iterates_are_the_textbooks(solver: str, shape: tuple[int, int]) -> None
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_iterates_are_scikit_learns(solver: str, shape: tuple[int, int]) -> None:
     X, (W, V) = noisy(*shape, 5), factors(*shape, 5)
-    result = dnmf.factorize(X, 5, solver=solver, inner_iter=1, max_iter=20, tol=0, init=(W, V))
+    result = dnmf.factorize(X, 5, solver=solver, inner_iter=1, max_iter=21, tol=0, init=(W, V))
     turned = result.record["state"]["axis"] == 1
     first = (V.T.copy(), W.T.copy()) if turned else (W.copy(), V.copy())
-    L, S, _ = non_negative_factorization(
-        X.T.copy() if turned else X,
-        W=first[0], H=first[1], n_components=5, init="custom", solver=solver, max_iter=20, tol=0,
+    # The last pass moves the long factor alone: in scikit-learn that is the first half of its 21st iteration.
+    (_, S), (L, _) = (
+        non_negative_factorization(
+            X.T.copy() if turned else X, W=first[0].copy(), H=first[1].copy(),
+            n_components=5, init="custom", solver=solver, max_iter=iterations, tol=0,
+        )[:2]
+        for iterations in (20, 21)
     )  # fmt: skip
     assert turned == (shape[0] < shape[1])
     np.testing.assert_allclose(np.asarray(result.W), S.T if turned else L, rtol=1e-6, atol=1e-9)

@@ -15,23 +15,46 @@ RNG = np.random.default_rng(0)
 X = RNG.random((200, 5)) @ RNG.random((5, 60)) + 0.2 * RNG.random((200, 60))
 
 
-def test_it_stops_when_a_pass_no_longer_pays_and_says_so() -> None:
-    result = dnmf.factorize(X, 5, tol=1e-3)
-    losses = result.history["loss"]
-    decreases = -np.diff(losses) / losses[:-1]
-    assert decreases[-1] < 1e-3
-    assert (decreases[:-1] >= 1e-3).all()
+@pytest.mark.parametrize("init", ["sample", "random"])
+def test_it_stops_when_a_pass_no_longer_pays_and_says_so(init: str) -> None:
+    result = dnmf.factorize(X, 5, tol=1e-4, init=init)
+    gains = result.history["gain"]
+    assert gains[-1] < 1e-4
+    assert (gains[:-1] >= 1e-4).all()
+    passes = "1 pass" if len(gains) == 1 else f"{len(gains)} passes"
     assert result.stopped == (
-        f"after {len(losses)} passes the loss decreased by {decreases[-1]:.1e} of itself in one pass, "
-        f"less than tol = 0.001"
+        f"after {passes} one more would decrease the loss by some {gains[-1]:.1e} of itself, less than tol = 0.0001"
     )
+
+
+def test_the_gain_is_what_moving_the_short_factor_brings() -> None:
+    """A further pass decreases the loss by at least that: it moves the long factor too."""
+    history = dnmf.factorize(X, 5, tol=0, init="random", max_iter=12).history
+    decreases = -np.diff(history["loss"]) / history["loss"][:-1]
+    # The gain is relative to the loss and a ten-thousandth of the squared norm, so it is a little smaller.
+    assert (decreases >= 0.99 * history["gain"][:-1]).all()
+    assert (history["gain"] > 0).all()
+
+
+def test_the_projected_gradient_falls_with_the_gain() -> None:
+    history = dnmf.factorize(X, 5, tol=0, init="random", max_iter=60).history
+    assert history["gradient"][-1] < 0.02 * history["gradient"][0]
+
+
+def test_the_long_factor_is_solved_against_the_short_one_that_is_kept() -> None:
+    """Solving for W once more with the stored V changes nothing: that is what new rows of X get."""
+    result = dnmf.factorize(X, 5, tol=1e-6)
+    W, V = np.asarray(result.W), result.V
+    gradient = 2 * (W @ (V @ V.T) - X @ V.T)
+    assert np.abs(gradient[W > 0]).max() < 1e-2 * np.abs(X @ V.T).max()
+    assert gradient[W == 0].min() > -1e-2 * np.abs(X @ V.T).max()
 
 
 def test_it_stops_at_max_iter_and_says_so() -> None:
     result = dnmf.factorize(X, 5, tol=0, max_iter=3)
     assert len(result.history["loss"]) == 3
-    assert result.stopped.startswith("reached max_iter = 3 passes; in the last one the loss decreased by ")
-    assert dnmf.factorize(X, 5, max_iter=1).stopped == "reached max_iter = 1 passes"
+    assert result.stopped.startswith("reached max_iter = 3 passes; one more would decrease the loss by some ")
+    assert dnmf.factorize(X, 5, tol=0, max_iter=1).stopped.startswith("reached max_iter = 1 pass; one more would ")
 
 
 def test_the_events_are_one_plan_every_pass_and_one_end() -> None:
@@ -46,7 +69,9 @@ def test_the_events_are_one_plan_every_pass_and_one_end() -> None:
 
 
 def test_more_updates_per_read_need_fewer_reads() -> None:
-    one, ten = (len(dnmf.factorize(X, 5, tol=1e-4, inner_iter=inner).history["loss"]) for inner in (1, 10))
+    one, ten = (
+        len(dnmf.factorize(X, 5, init="random", tol=1e-4, inner_iter=inner).history["loss"]) for inner in (1, 10)
+    )
     assert ten < one
 
 

@@ -12,7 +12,7 @@ from strategies import chunk_grids, matrices
 from zarr.storage import MemoryStore
 
 from dnmf.matrices import Strips, open_matrix, prepare, same_matrix, working_dtype
-from dnmf.strips import Grid
+from dnmf.memory import Grid
 
 SHAPE = (13, 9)
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", ">f4", ">f8", ">i4"]

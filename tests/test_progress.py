@@ -4,12 +4,14 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from dnmf.progress import PassDone, Planned, Stopped, StripDone
+from dnmf.progress import PassDone, Planned, Sampled, Started, Stopped, StripDone
 
 EVENTS = [
     Planned((4, 2), 32, 1, 32, 0, 2, 1, 160, 512, 10),
     StripDone(1, 1, 2),
-    PassDone(1, 0.5, 0.1, 0.2, 32, None),
+    Sampled(4, 0.1, 32),
+    Started(0.2, 0.3),
+    PassDone(1, 0.5, 0.1, 0.2, 0.3, 4, 0.2, 32, None),
     Stopped("reached max_iter = 1 passes"),
 ]
 

@@ -9,7 +9,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import grids, workers
 
-from dnmf.strips import IDLE_WORKER, MIB, Grid, Plan, Workers, peak_bytes, piece_rows, plan, well_chunked
+from dnmf.memory import IDLE_WORKER, MIB, Grid, Workers, peak_bytes, piece_rows
+from dnmf.strips import Plan, plan, well_chunked
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))

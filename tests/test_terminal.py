@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dnmf.progress import PassDone, Planned, Stopped, StripDone
+from dnmf.progress import PassDone, Planned, Sampled, Started, Stopped, StripDone
 from dnmf.terminal import MIB, PlainLines, describe, shown
 
 PLANNED = Planned((4000, 250), 4_000_000, 4, 1_000_000, 0, 2, 1, 160 * MIB, 512 * MIB, 20)
@@ -14,7 +14,7 @@ STOPPED = Stopped("reached max_iter = 20 passes")
 
 
 def passed(iteration):
-    return PassDone(iteration, 1234.5678 / iteration, 0.25 / iteration, 0.5, 4_000_000, None)
+    return PassDone(iteration, 1234.5678 / iteration, 0.25 / iteration, 0.1, 1e-3, 5, 0.5, 4_000_000, None)
 
 
 def test_the_plan_is_one_line():
@@ -28,10 +28,12 @@ def test_the_plan_is_one_line():
 def test_plain_lines_are_a_plan_passes_and_an_end():
     stream = StringIO()
     listener = PlainLines(stream)
-    for event in (PLANNED, StripDone(1, 1, 4), passed(1), STOPPED):
+    for event in (PLANNED, Sampled(300, 0.5, 4_000_000), Started(1.5, 0.26), StripDone(1, 1, 4), passed(1), STOPPED):
         listener(event)
     assert stream.getvalue().splitlines() == [
         describe(PLANNED),
+        "sample of 300, 0.50 s  8 MB/s",
+        "first factors, relative error 0.260000 on the sample, 1.50 s since the start",
         "pass    1  loss 1.234568e+03  relative error 0.250000  0.50 s  8 MB/s",
         "reached max_iter = 20 passes",
     ]
@@ -86,6 +88,9 @@ def test_on_a_terminal_a_bar_follows_strips_and_passes():
         assert "starting" in drawn(where)
         listener(PLANNED)
         assert (task.total, task.completed) == (80, 0)
+        listener(StripDone(0, 3, 4))
+        assert task.completed == 3
+        listener(Sampled(300, 0.5, 4_000_000))
         listener(StripDone(1, 3, 4))
         assert task.completed == 3
         listener(passed(1))

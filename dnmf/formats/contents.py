@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.strips import MIB, well_chunked
+from dnmf.memory import MIB
+from dnmf.strips import well_chunked
 
 Array = NDArray[Any]
 Dtype = np.dtype[Any]

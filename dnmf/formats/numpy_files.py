@@ -13,7 +13,7 @@ import numpy as np
 
 from dnmf.formats.contents import Array, Contents, Dtype, Shape, chosen, cuts
 from dnmf.formats.sparse_entries import Entries, gathered
-from dnmf.strips import MIB
+from dnmf.memory import MIB
 
 # Members of sparse archives are read this many entries at a time.
 ENTRIES = 2**20
