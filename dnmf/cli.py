@@ -95,7 +95,7 @@ def convert(source: Path, target: Path, dataset: str | None, overwrite: bool) ->
 @click.option(
     "--tol",
     type=click.FloatRange(0, 1, max_open=True),
-    default=1e-4,
+    default=3e-4,
     help="Stop where one more pass would decrease the loss by less than this share of itself; 0: never.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of everything random.")

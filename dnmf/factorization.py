@@ -95,7 +95,7 @@ def factorize(
     solver: str = "cd",
     init: str | Factors = "sample",
     max_iter: int = 200,
-    tol: float = 1e-4,
+    tol: float = 3e-4,
     seed: int = 0,
     inner_iter: int | None = None,
     snapshot_every: int | None = None,
@@ -178,7 +178,9 @@ def factorize(
     group = runs.create_run(out, overwrite=overwrite)
     cut, engine = _engine(matrix, cut, client, workers)
     with cluster.one_blas_thread(client):
-        run(_job(matrix, parameters, cut, engine, group, listeners, given=factors, sample=kept and kept[0]))
+        sampled = kept and kept[0]
+        job = _job(matrix, parameters, cut, engine, group, listeners, given=factors, sample=sampled, keeps=bool(out))
+        run(job)
     return open_run(group)
 
 
@@ -257,6 +259,7 @@ def _job(
     *,
     given: Factors | None,
     sample: Sample | None,
+    keeps: bool,
 ) -> Job:
     (m, n), k = matrix.grid.shape, parameters.rank
     height = cut.height
@@ -267,7 +270,7 @@ def _job(
         long = runs.Factor("V", (k, n), (k, height), matrix.dtype)
         short = runs.Factor("W", (m, k), (m, k), matrix.dtype)
     token = uuid4().hex[:12]
-    return Job(matrix, parameters, cut, engine, group, long, short, token, given, sample, tuple(listeners))
+    return Job(matrix, parameters, cut, engine, group, long, short, token, given, sample, keeps, tuple(listeners))
 
 
 def _planned(matrix: Matrix, cut: Plan, workers: Workers, max_iter: int) -> Planned:

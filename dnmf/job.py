@@ -62,7 +62,8 @@ def _counts(value: Any) -> bool:
 class Job:
     """All that stays the same from the first pass to the last.
 
-    `given` are the caller's first factors, `sample` is one that another run kept, where there are any.
+    `given` are the caller's first factors, `sample` is one that another run kept, where there are any. `keeps` says
+    whether generations are written: nobody could open those of a run that lives in this process's memory.
     """
 
     matrix: Matrix
@@ -75,6 +76,7 @@ class Job:
     token: str
     given: Factors | None
     sample: Sample | None
+    keeps: bool
     listeners: tuple[Listener, ...]
 
     def tell(self, event: Event) -> None:

@@ -75,7 +75,8 @@ def _begin(job: Job, point: Point) -> tuple[Point, Going]:
     rule, model, sweeps = RULES[parameters.solver], point.model, parameters.inner_iter or SWEEPS
     if model is not None:
         model, sweeps = follow(model, point.S, point.rule, rule, parameters.inner_iter)
-    at = runs.new_generation(job.group, iteration) if job.plan.in_run or iteration % WRITE_EVERY == 0 else None
+    writes = job.plan.in_run or (job.keeps and iteration % WRITE_EVERY == 0)
+    at = runs.new_generation(job.group, iteration) if writes else None
     base = state.base(point.S, point.loss, point.norm, exact=at is not None or _may_be_last(job, point))
     target = None if at is None else job.long.array(job.group, at)
     what = Pass(f"{job.token}-{iteration}", point.S, base, point.rule, sweeps, target)

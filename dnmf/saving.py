@@ -1,6 +1,7 @@
 """What a factorization leaves in its run: generations while it goes on, the factors and the record at the end."""
 
 from dataclasses import asdict, replace
+from functools import cache
 from importlib.metadata import version
 
 from dnmf import runs, state
@@ -49,6 +50,11 @@ def _write_all(job: Job, point: Point, at: str, history: History) -> None:
     job.long.publish(job.group, at)
 
 
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")}
+
+
 def _record(job: Job, point: Point, status: str, stopped: str | None) -> runs.Record:
     matrix, known = job.matrix, point.iteration > 0
     return {
@@ -76,5 +82,5 @@ def _record(job: Job, point: Point, status: str, stopped: str | None) -> runs.Re
             "split_every": SPLIT_EVERY,
             "token": job.token,
         },
-        "versions": {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")},
+        "versions": dict(_versions()),
     }

@@ -12,7 +12,7 @@ from dnmf.memory import MIB, USABLE_SHARE, Grid, Workers, peak_bytes, sample_row
 
 # A strip costs some 9 ms of scheduling. Below SMALL a strip is not worth a thread of its own, below WORTHWHILE
 # scheduling is over a tenth of reading it, above LARGE it is under 2 % and a lost strip only costs more.
-SMALL_STRIP, WORTHWHILE_STRIP, LARGE_STRIP = 8 * MIB, 64 * MIB, 512 * MIB
+SMALL_STRIP, WORTHWHILE_STRIP, LARGE_STRIP = 24 * MIB, 64 * MIB, 512 * MIB
 
 
 @dataclass(frozen=True, slots=True)
