@@ -138,12 +138,28 @@ class IgnoreInterrupts(WorkerPlugin):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@dataclass(frozen=True, slots=True)
+class ChunksInFlight(WorkerPlugin):
+    """Sets how many chunks of a read zarr fetches and decodes at the same time, in every worker. It stays."""
+
+    count: int
+    name = "dnmf-chunks-in-flight"
+
+    def setup(self, worker: Any) -> None:
+        """Called in the worker when it is registered or joins."""
+        zarr.config.set({"async.concurrency": self.count})
+
+
 @contextmanager
-def one_blas_thread(client: Client | None) -> Iterator[None]:
-    """Keep BLAS at one thread here and in every worker: results differ with their number, and more are slower."""
+def set_up(client: Client | None, chunks_in_flight: int) -> Iterator[None]:
+    """Settings for a factorization, here and in every worker: one BLAS thread, and how zarr reads.
+
+    Results differ with the number of BLAS threads, and more are slower.
+    """
     if client is not None:
         client.register_plugin(OneBlasThread())
-    with threadpool_limits(limits=1, user_api="blas"):
+        client.register_plugin(ChunksInFlight(chunks_in_flight))
+    with threadpool_limits(limits=1, user_api="blas"), zarr.config.set({"async.concurrency": chunks_in_flight}):
         yield
 
 

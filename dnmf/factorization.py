@@ -177,7 +177,7 @@ def factorize(
         cluster.check_workers(client, matrix, absolute(str(out)))
     group = runs.create_run(out, overwrite=overwrite)
     cut, engine = _engine(matrix, cut, client, workers)
-    with cluster.one_blas_thread(client):
+    with cluster.set_up(client, matrix.grid.in_flight):
         sampled = kept and kept[0]
         job = _job(matrix, parameters, cut, engine, group, listeners, given=factors, sample=sampled, keeps=bool(out))
         run(job)

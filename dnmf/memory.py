@@ -28,9 +28,6 @@ SAMPLE_ROWS, SAMPLE_BYTES, SAMPLE_ROWS_PER_COMPONENT = 8000, 32 * MIB, 8
 # Samples of strips are merged in a tree of this width.
 SAMPLE_SPLIT = 4
 
-# zarr-python decodes this many chunks of one read at the same time (its setting async.concurrency).
-CHUNKS_IN_FLIGHT = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -44,6 +41,7 @@ class Grid:
     stored : bytes of an entry in the store.
     itemsize : bytes of an entry as it is computed with.
     copies : how many times a strip is in memory while it is made.
+    in_flight : chunks of one read that are decoded at the same time.
     """
 
     shape: tuple[int, int]
@@ -52,6 +50,7 @@ class Grid:
     stored: int
     itemsize: int
     copies: int = 1
+    in_flight: int = 10
 
     @property
     def nbytes(self) -> int:
@@ -132,7 +131,7 @@ def peak_bytes(
     loaded = (ceil(workers.saturation * workers.threads) * grid.copies + workers.stolen) * strip
     chunk = prod(grid.chunk) * grid.stored
     chunks = ceil(height / grid.chunk[axis]) * ceil(width / grid.chunk[1 - axis])
-    decoded = workers.threads * min(CHUNKS_IN_FLIGHT, chunks) * 2 * chunk
+    decoded = workers.threads * min(grid.in_flight, chunks) * 2 * chunk
     share = ceil(ceil(length / height) / workers.count)
     pieces = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), height) * width
     block = rank * height * grid.itemsize

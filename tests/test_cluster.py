@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import dnmf
 from dnmf import cluster
-from dnmf.cluster import Profile, check_workers, connect, local_cluster, one_blas_thread, read_profile, survey
+from dnmf.cluster import Profile, check_workers, connect, local_cluster, read_profile, set_up, survey
 from dnmf.matrices import open_matrix
 from dnmf.memory import MIB, Workers
 
@@ -326,7 +326,7 @@ def test_blas_has_one_thread_here_and_as_many_as_before_afterwards():
     np.ones((2, 2)) @ np.ones((2, 2))
     with threadpool_limits(limits=2, user_api="blas"):
         assert blas_threads() == {2}
-        with one_blas_thread(None):
+        with set_up(None, 1):
             assert blas_threads() == {1}
         assert blas_threads() == {2}
 
@@ -341,7 +341,7 @@ def test_blas_has_one_thread_in_every_worker_and_here_as_many_as_before_afterwar
     client.run(threads, 2)
     with threadpool_limits(limits=2, user_api="blas"):
         assert list(client.run(threads).values()) == [{2}, {2}]
-        with one_blas_thread(client), one_blas_thread(client):  # two factorizations on one cluster
+        with set_up(client, 1), set_up(client, 1):  # two factorizations on one cluster
             assert list(client.run(threads).values()) == [{1}, {1}]
             assert blas_threads() == {1}
         assert blas_threads() == {2}
@@ -355,7 +355,7 @@ def registered(client):
 def test_a_worker_that_joins_later_has_one_blas_thread_too(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "2")  # Dask starts workers with 1 where nothing is said
-    with local_cluster(workers=1) as opened, one_blas_thread(opened):
+    with local_cluster(workers=1) as opened, set_up(opened, 1):
         opened.cluster.scale(2)
         opened.wait_for_workers(2, timeout=30)
         assert list(opened.run(lambda: blas_threads()).values()) == [{1}, {1}]

@@ -56,7 +56,7 @@ def test_zarr_arrays_of_any_format_open(tmp_path, storage, chunk, shard):
         matrix = open_matrix(X)
         assert matrix.kind == "zarr"
         assert matrix.dtype == "f4"
-        assert matrix.grid == Grid(SHAPE, chunk, shard, stored=4, itemsize=4)
+        assert matrix.grid == Grid(SHAPE, chunk, shard, stored=4, itemsize=4, in_flight=1)
         assert str(tmp_path / "X.zarr") in matrix.location
         assert_array_equal(matrix.array[...], x)
 
@@ -78,7 +78,7 @@ def test_numpy_and_dask_arrays_open():
     x = entries("i4")
     matrix = open_matrix(x)
     assert (matrix.kind, matrix.dtype, matrix.location) == ("numpy", "f8", "an array in memory")
-    assert matrix.grid == Grid(SHAPE, (1, 1), (1, 1), stored=4, itemsize=8)
+    assert matrix.grid == Grid(SHAPE, (1, 1), (1, 1), stored=4, itemsize=8, in_flight=1)
     assert matrix.array is x, "not copied"
     assert open_matrix([[1, 2], [3, 4]]).grid.shape == (2, 2)
     matrix = open_matrix(da.from_array(x, chunks=((4, 8, 1), (9,))))
