@@ -42,6 +42,7 @@ def peak_memory() -> int:
 
 def sweep(path: str, height: int, rank: int, first: int, step: int) -> None:
     """The floor's work in one process: every `step`-th strip from `first` on."""
+    zarr.config.set({"async.concurrency": 1})  # as dnmf reads
     array = zarr.open_array(path, mode="r")
     rng = np.random.default_rng(0)
     V = rng.random((rank, array.shape[1]), dtype="f4")
@@ -81,7 +82,15 @@ def measure(client: Client, pool: Any, path: str, rank: int, passes: int) -> dic
     client.restart()
     before = client.run_on_scheduler(executed)
     dnmf.factorize(
-        path, rank, out=f"{path}.run", max_iter=passes, tol=0, cache=False, overwrite=True, listeners=[listen]
+        path,
+        rank,
+        out=f"{path}.run",
+        init="random",
+        max_iter=passes,
+        tol=0,
+        cache=False,
+        overwrite=True,
+        listeners=[listen],
     )
     plan, X = plans[0], zarr.open_array(path, mode="r")
     per_pass = np.diff([before, *tasks])
@@ -104,7 +113,7 @@ def count_reads(path: str, rank: int) -> float:
     store = CountingStore(LocalStore(path))
     shutil.rmtree(store.log, ignore_errors=True)
     array = zarr.open_array(store, mode="r")
-    dnmf.factorize(array, rank, out=f"{path}.run", max_iter=3, tol=0, cache=False, overwrite=True)
+    dnmf.factorize(array, rank, out=f"{path}.run", init="random", max_iter=3, tol=0, cache=False, overwrite=True)
     return store.reads().total() / array.nchunks / 3
 
 
