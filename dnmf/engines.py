@@ -83,8 +83,8 @@ class Engine(Protocol):
         """Write the long factor."""
         ...
 
-    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """The results of small independent calls, side by side."""
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+        """`function(shared, item)` for each item, side by side."""
         ...
 
 
@@ -146,9 +146,9 @@ class Expressions:
         flags = passes.saved(L, target, self.plan.axis, name=name)
         self.scheduler.finish(self.scheduler.start([flags, flags.all()], _no_tick), _no_tick)
 
-    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """As tasks of the scheduler."""
-        return self.scheduler.each(calls)
+        return self.scheduler.each(function, shared, items)
 
 
 def _no_tick(done: int) -> None:
@@ -193,6 +193,6 @@ class Direct:
         """The one block."""
         blocks.write(L, target, self.plan.axis)
 
-    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """One after the other."""
-        return [call() for call in calls]
+        return [function(shared, item) for item in items]

@@ -197,6 +197,8 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> tupl
     group, record = runs.open_group(path)
     if init not in SAMPLED:
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
+    if matrix.kind != "zarr":
+        raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
     if (record["x"]["path"], record["x"]["fingerprint"]) != (matrix.location, matrix.fingerprint):
         raise ValueError(
             f"the sample in {path} is of {record['x']['path']} and not of {matrix.location} as it is now: name a run "

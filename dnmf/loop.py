@@ -96,12 +96,12 @@ def _complete(job: Job, point: Point, going: Going, sums: state.Sums, history: H
     rule, inner = RULES[job.parameters.solver], job.parameters.inner_iter or SWEEPS
     moved = state.moved(rule, inner, sums, going.base, point.S)
     decrease = loss - state.loss(sums, going.base, moved, norm)
-    rose = point.iteration > 1 and point.loss is not None and loss > point.loss
+    misled = point.model is not None and point.iteration > 1 and _rose(job, point, loss)
     point = replace(point, loss=loss, norm=norm, gain=decrease / (loss + NEGLIGIBLE * norm) if norm else 0.0)
     # Only a loss that is good to six digits ends a run.
-    reason = None if going.base is None else _reason(job.parameters, point)
+    reason = None if going.base is None else _reason(job.parameters, point, misled=misled)
     ended = point
-    if reason is None and point.model is not None and rose:
+    if reason is None and misled:
         # The sample misleads: go on without it, from where the pass before would have gone without it.
         point = replace(point, S=point.plain, model=None)
     elif reason is None and point.model is not None:
@@ -113,6 +113,12 @@ def _complete(job: Job, point: Point, going: Going, sums: state.Sums, history: H
     if point.at is not None:
         saving.commit(job, ended, history)
     return point, reason
+
+
+def _rose(job: Job, point: Point, loss: float) -> bool:
+    """Whether a loss is above that of the pass before, by more than rounding."""
+    assert point.loss is not None
+    return loss > point.loss and not state.is_noisy(loss - point.loss, point.norm, job.matrix.dtype)
 
 
 def _tell(job: Job, point: Point, going: Going, sums: state.Sums) -> None:
@@ -147,13 +153,13 @@ def _may_be_last(job: Job, point: Point) -> bool:
     )
 
 
-def _reason(parameters: Parameters, point: Point) -> str | None:
-    """Why to stop after a pass, as a sentence, or None to go on."""
+def _reason(parameters: Parameters, point: Point, *, misled: bool) -> str | None:
+    """Why to stop after a pass, as a sentence, or None to go on. What the sample misled to is no place to stop at."""
     iteration, gain = point.iteration, max(point.gain, 0.0)
     passes = f"{iteration} pass" + ("" if iteration == 1 else "es")
     if point.loss == 0:
         return f"after {passes} the loss is 0: X is factorized exactly"
-    if parameters.tol > 0 and gain < parameters.tol:
+    if parameters.tol > 0 and gain < parameters.tol and not misled:
         return (
             f"after {passes} one more would decrease the loss by some {gain:.1e} of itself, less than "
             f"tol = {parameters.tol:g}"

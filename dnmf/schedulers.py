@@ -1,6 +1,7 @@
 """The two schedulers that compute Dask arrays: Dask's threads in this process, and a cluster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +15,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 Tick = Callable[[int], None]
+
+
+@contextmanager
+def _dead_workers_told() -> Iterator[None]:
+    """Say in a sentence that workers died over a task."""
+    try:
+        yield
+    except KilledWorker as error:
+        raise RuntimeError(
+            f"workers died while they computed {error.task}, most likely for want of memory: give them more, or "
+            f"plan for less with --memory-limit (memory_limit=)"
+        ) from error
 
 
 class Scheduler(Protocol):
@@ -31,8 +44,8 @@ class Scheduler(Protocol):
         """Wait for arrays that were started; the block of the last one. Errors of tasks are raised here or before."""
         ...
 
-    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """The results of small independent calls, as parallel tasks."""
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+        """`function(shared, item)` for each item, as parallel tasks."""
         ...
 
 
@@ -63,10 +76,11 @@ class Threads:
         """The block of the last array."""
         return arrays[-1].compute(scheduler="threads")
 
-    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """As many at a time as there are threads."""
-        delayed = [dask.delayed(call, pure=False)() for call in calls]
-        return list(dask.compute(*delayed, scheduler="threads", num_workers=self.threads))
+        value = dask.delayed(shared, traverse=False)
+        calls = [dask.delayed(function, pure=False)(value, item) for item in items]
+        return list(dask.compute(*calls, scheduler="threads", num_workers=self.threads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +104,22 @@ class Cluster:
     def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
         """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
         try:
-            if len(arrays) > 1:
-                for done, future in enumerate(as_completed(futures_of(arrays[0])), start=1):
-                    if future.status == "error":
-                        break
-                    tick(done)
-            (total,) = futures_of(arrays[-1])
-            return total.result()
-        except KilledWorker as error:
-            raise RuntimeError(
-                f"workers died while they computed {error.task}, most likely for want of memory: give them more, or "
-                f"plan for less with --memory-limit (memory_limit=)"
-            ) from error
+            with _dead_workers_told():
+                if len(arrays) > 1:
+                    for done, future in enumerate(as_completed(futures_of(arrays[0])), start=1):
+                        if future.status == "error":
+                            break
+                        tick(done)
+                (total,) = futures_of(arrays[-1])
+                return total.result()
         finally:
             if not all(future.done() for future in futures_of(list(arrays))):
                 for future in futures_of(list(arrays)):
                     future.release()
 
-    def each(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """One task of the cluster for each."""
-        futures = self.client.compute([dask.delayed(call, pure=False)() for call in calls])
-        return list(self.client.gather(futures))
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+        """One task of the cluster for each; what they share is sent once, ahead of them."""
+        value = self.client.persist(dask.delayed(shared, traverse=False))
+        futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
+        with _dead_workers_told():
+            return list(self.client.gather(futures))

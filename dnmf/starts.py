@@ -108,14 +108,15 @@ def _short_factor(job: Job, A: Array, sample: Sample, *, whole: bool) -> tuple[A
             fill = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, A.dtype)
         H = nndsvd(small, rank)[1]
         return np.where(H > 0, H, fill).astype(A.dtype), model, None
-    fits = job.engine.each([partial(_followed, small, rank, seed, stream, mean) for stream in range(RANDOM_STARTS + 1)])
+    follow = partial(_followed, rank=rank, seed=seed, mean=mean)
+    fits = job.engine.each(follow, small, range(RANDOM_STARTS + 1))
     best = min(fits, key=lambda fit: float(fit.loss))
     for matrix in (small, model.A) if whole else (small,):
         best = alternate.alternate(matrix, best.W, best.H, iterations=alternate.affordable(matrix, rank, LONG), tol=TOL)
     return best.H, model, best.loss
 
 
-def _followed(A: Sketch, rank: int, seed: int, stream: int, mean: float) -> alternate.Fit:
+def _followed(A: Sketch, stream: int, *, rank: int, seed: int, mean: float) -> alternate.Fit:
     """One start, followed for a while: random for all streams but the last one."""
     if stream < RANDOM_STARTS:
         H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)

@@ -55,17 +55,18 @@ def textbook(A, W, H, iterations):
     return W_best, H_best, restarts
 
 
-@pytest.mark.parametrize("density", [0.3, 1.0])
-def test_iterates_are_those_of_the_textbook(density):
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize(("density", "seed"), [(0.6, 2), (1.0, 0)])
+def test_iterates_are_those_of_the_textbook(density, seed):
+    """On these two a limit of the step is reached between two restarts, which is seldom."""
+    rng = np.random.default_rng(seed)
     A = np.where(rng.random((14, 11)) < density, rng.random((14, 11)), 0)
     W, H = rng.random((3, 14)), rng.random((3, 11))
-    for iterations in (1, 2, 40):
+    for iterations in (1, 2, 35, 45):
         expected = textbook(A, W, H, iterations)
         fit = alternate(as_it_is(A), W, H, iterations=iterations, tol=0)
-        assert_allclose(fit.W.T, expected[0], rtol=1e-7, atol=1e-10)
-        assert_allclose(fit.H, expected[1], rtol=1e-7, atol=1e-10)
-    assert expected[2] > 1
+        assert_allclose(fit.W.T, expected[0], rtol=1e-9, atol=1e-11)
+        assert_allclose(fit.H, expected[1], rtol=1e-9, atol=1e-11)
+    assert expected[2] > 2
 
 
 @given(problems(), st.integers(1, 25))
