@@ -2,6 +2,7 @@
 
     python benchmarks/passes.py                        2.1 GB, 20 components, about ten minutes and 8 GB of disk
     python benchmarks/passes.py --rows 16384 --sizes 1
+    python benchmarks/passes.py --sizes 1 --cached     X stays in memory: the floor is the two products alone
 
 The floor is one plain Python loop per core, without Dask: read every strip, form X Vᵀ and Wᵀ X, nothing else. Floor and
 passes alternate in one run, so that the ratio holds when the machine's speed drifts. Both have the allocator
@@ -9,11 +10,13 @@ settings of dnmf's workers, and read through the operating system's page cache, 
 """
 
 import argparse
+import importlib
 import multiprocessing
 import os
 import shutil
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,7 +30,7 @@ from distributed import Client
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf import datasets
+from dnmf import datasets, strips
 from dnmf.cluster import local_cluster
 from dnmf.progress import PassDone, Planned
 
@@ -40,7 +43,20 @@ def peak_memory() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def sweep(path: str, height: int, rank: int, first: int, step: int) -> None:
+def idle_memory() -> int:
+    """The same of a worker that has what a pass needs and has done nothing with it yet."""
+    importlib.import_module("dnmf.blocks")
+    np.ones((64, 64)) @ np.ones((64, 64))
+    return peak_memory()
+
+
+@cache
+def held(path: str, start: int, height: int) -> Any:
+    """A strip that stays in this process's memory."""
+    return np.asarray(zarr.open_array(path, mode="r")[start : start + height])
+
+
+def sweep(path: str, height: int, rank: int, cached: bool, first: int, step: int) -> None:
     """The floor's work in one process: every `step`-th strip from `first` on."""
     zarr.config.set({"async.concurrency": 1})  # as dnmf reads
     array = zarr.open_array(path, mode="r")
@@ -48,21 +64,21 @@ def sweep(path: str, height: int, rank: int, first: int, step: int) -> None:
     V = rng.random((rank, array.shape[1]), dtype="f4")
     W = rng.random((rank, height), dtype="f4")
     for start in range(first * height, array.shape[0], step * height):
-        x = np.asarray(array[start : start + height])
+        x = held(path, start, height) if cached else np.asarray(array[start : start + height])
         V @ x.T
         W[:, : len(x)] @ x
 
 
-def floor(pool: Any, path: str, height: int, rank: int) -> float:
+def floor(pool: Any, path: str, height: int, rank: int, *, cached: bool) -> float:
     """Seconds of one sweep over X by all processes of a pool."""
     count = pool._processes
     began = time.perf_counter()
-    pool.starmap(sweep, [(path, height, rank, i, count) for i in range(count)], chunksize=1)
+    pool.starmap(sweep, [(path, height, rank, cached, i, count) for i in range(count)], chunksize=1)
     return time.perf_counter() - began
 
 
-def measure(client: Client, pool: Any, path: str, rank: int, passes: int) -> dict[str, float]:
-    """One factorization without a cache, floors between its passes; medians over its passes after the first."""
+def measure(client: Client, pool: Any, path: str, rank: int, passes: int, *, cached: bool) -> dict[str, float]:
+    """One factorization, floors between its passes; medians over its passes after the first."""
     plans: list[Planned] = []
     seconds: list[float] = []
     floors: list[float] = []
@@ -77,9 +93,10 @@ def measure(client: Client, pool: Any, path: str, rank: int, passes: int) -> dic
         if isinstance(event, PassDone):
             seconds.append(event.seconds)
             tasks.append(client.run_on_scheduler(executed))
-            floors.append(floor(pool, path, height, rank))
+            floors.append(min(floor(pool, path, height, rank, cached=cached) for _ in range(1 + 3 * cached)))
 
     client.restart()
+    idle = max(client.run(idle_memory).values())
     before = client.run_on_scheduler(executed)
     dnmf.factorize(
         path,
@@ -88,7 +105,7 @@ def measure(client: Client, pool: Any, path: str, rank: int, passes: int) -> dic
         init="random",
         max_iter=passes,
         tol=0,
-        cache=False,
+        cache=cached,
         overwrite=True,
         listeners=[listen],
     )
@@ -105,6 +122,7 @@ def measure(client: Client, pool: Any, path: str, rank: int, passes: int) -> dic
         "tasks / strip": max(per_pass) / plan.strips,
         "peak MiB": max(client.run(peak_memory).values()) / MIB,
         "projected": plan.peak / MIB,
+        "above idle": (max(client.run(peak_memory).values()) - idle) / MIB,
     }
 
 
@@ -132,10 +150,14 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--passes", type=int, default=7)
     parser.add_argument("--codec", choices=["raw", "zstd"], default="zstd")
+    parser.add_argument("--cached", action="store_true", help="keep X in memory, and its floor too")
+    parser.add_argument("--strip", type=float, help="MiB of a strip, instead of what the plan would choose")
     parser.add_argument("--memory", help="limit of a worker, such as 1GiB")
     parser.add_argument("--folder", help="where X is written; a temporary folder if not given")
     asked = parser.parse_args()
     storage = {"compressors": None} if asked.codec == "raw" else {}
+    if asked.strip:
+        strips.SMALL_STRIP = strips.WORTHWHILE_STRIP = strips.LARGE_STRIP = int(asked.strip * MIB)
     rows = []
     with (
         tempfile.TemporaryDirectory(dir=asked.folder) as folder,
@@ -147,7 +169,9 @@ def main() -> None:
             path = f"{folder}/{size}.zarr"
             datasets.low_rank(path, (size * asked.rows, asked.columns), asked.rank, **storage)
             reads = count_reads(path, asked.rank)
-            rows.append({**measure(client, pool, path, asked.rank, asked.passes), "reads / pass": reads})
+            rows.append(
+                {**measure(client, pool, path, asked.rank, asked.passes, cached=asked.cached), "reads / pass": reads}
+            )
             shutil.rmtree(path)
     show(rows)
 
