@@ -32,6 +32,10 @@ Array = NDArray[np.floating]
 # up to half of the gain away.
 STEPS, SWEEPS = 10, 3
 
+# Where a step makes an entry this many times as large as any before, the correction outweighs the sample: it has too
+# few rows. Without a limit that grows doubly exponentially.
+FARTHEST = 1e3
+
 # Sweeps of a pass: as long as one more decreases the sample's loss by this share of it, or of a hundredth of its size.
 SWEEP_PAYS, ENOUGH = 1e-5, 1e-4
 MOST_SWEEPS = 60
@@ -61,9 +65,9 @@ def follow(model: Model, S: Array, first: Rule, rule: Rule, inner: int | None) -
     first, rule : the rule of the first sweep, and that of all further ones.
     inner : sweeps, or None for as many as pay on the sample.
     """
-    N, G, A = model.A.right(S), gram(S), model.A
-    rows, sweeps = first(model.rows, N, G, 1), 1  # type: ignore[arg-type]
     # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
+    N, G, A = np.maximum(model.A.right(S), 0), gram(S), model.A
+    rows, sweeps = first(model.rows, N, G, 1), 1  # type: ignore[arg-type]
     loss = A.square - 2 * float(np.vdot(rows, N)) + float(np.vdot(rows, G @ rows))
     while sweeps < (inner or MOST_SWEEPS):
         moved = rule(rows, N, G, 1)
@@ -76,8 +80,10 @@ def follow(model: Model, S: Array, first: Rule, rule: Rule, inner: int | None) -
     return replace(model, rows=rows), sweeps
 
 
-def corrected(model: Model, S: Array, cross: NDArray[np.float64], long: NDArray[np.float64], rule: Rule) -> Array:
-    """The short factor (k, N) for the next pass.
+def corrected(
+    model: Model, S: Array, cross: NDArray[np.float64], long: NDArray[np.float64], rule: Rule
+) -> Array | None:
+    """The short factor (k, N) for the next pass, or None where the sample is too poor a model of X to take a step.
 
     Parameters
     ----------
@@ -95,7 +101,11 @@ def corrected(model: Model, S: Array, cross: NDArray[np.float64], long: NDArray[
             short = moved.astype(S.dtype)
             rows = rule(rows, np.maximum(A.right(short), 0), gram(short), SWEEPS)
         moved = rule(moved, np.maximum(A.left(rows) + drift, 0), gram8(rows), SWEEPS)
+        if moved.max() > FARTHEST * S.max():
+            return None
         new = np.linalg.norm(moved, axis=1, keepdims=True)
+        # A component that was zero may come back, and then keeps the length that it comes with.
+        lengths = np.where(lengths > 0, lengths, new)
         stretch = np.divide(new, lengths, out=np.ones_like(new), where=(new > 0) & (lengths > 0))
         moved, rows = moved / stretch, rows * stretch.astype(S.dtype)
     return moved.astype(S.dtype)

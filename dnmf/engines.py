@@ -167,7 +167,9 @@ class Direct:
 
     def sample(self, Y: Any, seed: int, name: str, tick: Tick) -> tuple[Sample, Any]:
         """Of the one strip."""
-        return blocks.drawn_rows(Y, self.plan.height, seed, self.plan.sample), Y
+        drawn = blocks.drawn_rows(Y, self.plan.height, seed, self.plan.sample)
+        tick(1)
+        return drawn, Y
 
     def drawn(self, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> Any:
         """The one block."""

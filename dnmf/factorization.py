@@ -117,9 +117,9 @@ def factorize(
     out : path of the run to write, which every worker must reach. None keeps the run in this process's memory.
     solver : "cd" (coordinate descent, also called HALS) or "mu" (Lee and Seung's multiplicative updates).
     init : first factors. "sample": X is read once for a sample of its rows, which is factorized in memory, see
-        `dnmf.starts`. "nndsvd", "nndsvda", "nndsvdar": singular vectors of that sample, their zeros kept, or replaced
-        by the mean of X, or by random numbers below a hundredth of it. "random": uniform numbers, without that read.
-        Or your own (W, V), of shapes (m, k) and (k, n).
+        `dnmf.starts`. "nndsvd", "nndsvda", "nndsvdar": singular vectors of that sample, their zeros kept (unless by
+        solver "mu", which could not leave them), or replaced by the mean of X, or by random numbers below a hundredth
+        of it. "random": uniform numbers, without that read. Or your own (W, V), of shapes (m, k) and (k, n).
     max_iter : passes over X at most, that of the sample aside.
     tol : stop when one more pass would decrease the loss by less than this share of itself; 0 never stops early.
     seed : of everything random. The result depends on it, X and the parameters, not on the cluster.

@@ -91,8 +91,9 @@ def from_scratch(rule: Rule, *, keeps_zeros: bool) -> Rule:
     """
 
     def solve(_: object, N: NDArray[np.floating], G: NDArray[np.floating], inner: int) -> NDArray[np.floating]:
-        ridge = RIDGE * float(np.linalg.norm(G)) * np.eye(len(G))
-        solution = np.linalg.pinv(G.astype("f8") + ridge, hermitian=True).astype(N.dtype) @ N
+        G8 = G.astype("f8")
+        ridge = RIDGE * float(np.linalg.norm(G8)) * np.eye(len(G))
+        solution = np.linalg.pinv(G8 + ridge, hermitian=True).astype(N.dtype) @ N
         least = LEAST_SHARE * scale_rows(np.ones_like(N), N, G) if keeps_zeros else 0
         return rule(np.maximum(solution, least, out=solution), N, G, inner)
 

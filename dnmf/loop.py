@@ -99,14 +99,16 @@ def _complete(job: Job, point: Point, going: Going, sums: state.Sums, history: H
     misled = point.model is not None and point.iteration > 1 and _rose(job, point, loss)
     point = replace(point, loss=loss, norm=norm, gain=decrease / (loss + NEGLIGIBLE * norm) if norm else 0.0)
     # Only a loss that is good to six digits ends a run.
-    reason = None if going.base is None else _reason(job.parameters, point, misled=misled)
+    exact = state.is_exact(going.base, loss, norm) or point.iteration == job.parameters.max_iter
+    reason = _reason(job.parameters, point, misled=misled) if exact else None
     ended = point
     if reason is None and misled:
         # The sample misleads: go on without it, from where the pass before would have gone without it.
         point = replace(point, S=point.plain, model=None)
     elif reason is None and point.model is not None:
-        cross = state.cross(sums, going.base)
-        point = replace(point, S=corrected(point.model, point.S, cross, sums.gram, rule), plain=moved)
+        step = corrected(point.model, point.S, state.cross(sums, going.base), sums.gram, rule)
+        model = None if step is None else point.model
+        point = replace(point, S=moved if step is None else step, model=model, plain=moved)
     elif reason is None:
         point = replace(point, S=moved)
     _tell(job, ended, going, sums)

@@ -188,8 +188,7 @@ def write_sample(group: zarr.Group, sample: Sample, axis: int, size: int) -> Non
     kept = group.create_group("sample", attributes=facts)
     for name in ("rows", "index", "keys", "square"):
         values = getattr(sample, name)
-        if len(values):
-            _write(group, f"sample/{name}", values, ("drawn", "across")[: values.ndim])
+        _write(group, f"sample/{name}", values, ("drawn", "across")[: values.ndim])
     kept.attrs["whole"] = True
 
 
@@ -211,7 +210,7 @@ def read_sample(group: zarr.Group) -> tuple[Sample, int, int]:
 
 def _write(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:
     fill = np.nan if data.dtype.kind == "f" else -1
-    chunks = data.shape if data.ndim < 3 else (1, *data.shape[1:])
+    chunks = tuple(max(1, n) for n in data.shape) if data.ndim < 3 else (1, *data.shape[1:])
     array = group.create_array(
         path, shape=data.shape, chunks=chunks, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
     )

@@ -85,6 +85,9 @@ def _sampled(job: Job, Y: object) -> Point:
     runs.write_sample(job.group, sample, job.plan.axis, size)
     A = sampling.weighted(sample, size)
     S, model, loss = _short_factor(job, A, sample, whole=sampling.is_whole(sample, size))
+    # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
+    top = S.max(axis=1, keepdims=True)
+    S = S / np.where(top > 0, top, 1)
     keeps_zeros = solver in KEEPS_ZEROS
     if keeps_zeros:
         S = np.maximum(S, LEAST_SHARE * S.mean(axis=1, keepdims=True))

@@ -200,6 +200,11 @@ def base(S: Array, known: float | None, norm: float, *, exact: bool) -> Array | 
     return S if exact else None
 
 
+def is_exact(base: Array | None, loss: float, norm: float) -> bool:
+    """Whether a loss from sums about this base is good to six digits."""
+    return base is not None and (base.dtype == np.float64 or loss >= CLOSE * norm)
+
+
 def is_noisy(decrease: float, norm: float, dtype: np.dtype[Any]) -> bool:
     """Whether a free loss could not tell a decrease of this size."""
     return decrease < 20 * float(np.finfo(dtype).eps) * norm

@@ -11,11 +11,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 from sklearn.decomposition import non_negative_factorization
 from strategies import problems
+from threadpoolctl import threadpool_limits
 
 from dnmf import alternate as module
 from dnmf.alternate import affordable, alternate
 from dnmf.rules import coordinate_descent
 from dnmf.sketch import Sketch, as_it_is, sketch
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_blas_thread():
+    """As in a factorization: where other processes use the same cores, more threads wait for each other."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def problem(m=120, n=60, k=5, *, noise=0.1, dtype="f8", seed=0):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 from strategies import problems
+from threadpoolctl import threadpool_limits
 
 from dnmf.alternate import alternate
 from dnmf.correction import ENOUGH, MOST_SWEEPS, STEPS, SWEEP_PAYS, SWEEPS, Model, corrected, follow
@@ -20,6 +21,13 @@ from dnmf.state import gram, gram8
 
 KINDS = ["six rows", "uneven weights", "another matrix", "a coarse sketch"]
 each_rule = pytest.mark.parametrize("name", list(RULES))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_blas_thread():
+    """As in a factorization: where other processes use the same cores, more threads wait for each other."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def fixed(a):
@@ -146,6 +154,9 @@ def test_it_is_not_negative_keeps_lengths_and_changes_nothing_that_it_is_given(n
     model, sweeps = follow(Model(A, None), S, scratch, RULES[name], None)
     cross, long = (fixed(a) for a in sums(X, scratch(None, S @ X.T, gram(S), sweeps)))
     after = corrected(Model(A, fixed(model.rows)), S, cross, long, RULES[name])
+    if after is None:  # too poor a sample for a step: the loop takes a plain one
+        assert len(drawn) <= 2 * len(S)
+        return
     assert (after.dtype, after.shape) == (S.dtype, S.shape)
     assert np.isfinite(after).all()
     assert (after >= 0).all()
@@ -166,9 +177,12 @@ def test_a_sample_of_fewer_rows_than_components_stays_finite(name, dtype):
     scratch = from_scratch(RULES[name], keeps_zeros=name in KEEPS_ZEROS)
     model, sweeps = follow(Model(as_it_is(X[:1]), None), S, scratch, RULES[name], None)
     after = corrected(model, S, *sums(X, scratch(None, S @ X.T, gram(S), sweeps)), RULES[name])
-    assert np.isfinite(after).all()
-    assert (after >= 0).all()
-    assert after.max() < 10 * S.max()
+    if name == "mu":
+        assert after is None, "the sample is no model of X, and the caller must know"
+    else:
+        assert np.isfinite(after).all()
+        assert (after >= 0).all()
+        assert after.max() < 10 * S.max()
 
 
 def test_a_component_that_comes_back_does_not_outgrow_the_others():

@@ -6,8 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import matrices, seeds
+from threadpoolctl import threadpool_limits
 
 from dnmf.sketch import as_it_is, sketch
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_blas_thread():
+    """As in a factorization: where other processes use the same cores, more threads wait for each other."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def low_rank(shape, rank, dtype="f8", seed=0):
