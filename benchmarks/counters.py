@@ -1,4 +1,4 @@
-"""Counters that the benchmarks and the tests share: reads of a store's chunks, and tasks that a cluster executes."""
+"""What benchmarks and tests count with: reads of a store's chunks, tasks of a cluster, the peak memory of a process."""
 
 import os
 from collections import Counter
@@ -31,6 +31,12 @@ class CountingStore(WrapperStore[LocalStore]):
         """How often each chunk was read so far, by all processes together."""
         logs = Path(self.log).iterdir() if Path(self.log).exists() else ()
         return Counter(key for log in logs for key in log.read_text().split())
+
+
+def peak_memory() -> int:
+    """The largest memory of this process so far, bytes, as Linux tells it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 class CountTasks(SchedulerPlugin):

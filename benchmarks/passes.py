@@ -17,7 +17,6 @@ import shutil
 import tempfile
 import time
 from functools import cache
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -25,7 +24,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import zarr
-from counters import CountingStore, CountTasks, executed
+from counters import CountingStore, CountTasks, executed, peak_memory
 from distributed import Client
 from zarr.storage import LocalStore
 
@@ -35,12 +34,6 @@ from dnmf.cluster import local_cluster
 from dnmf.progress import PassDone, Planned
 
 MIB = 2**20
-
-
-def peak_memory() -> int:
-    """The largest memory of this process so far, bytes."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def idle_memory() -> int:

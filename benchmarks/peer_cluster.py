@@ -13,9 +13,10 @@ from typing import Any
 import dask
 import dask.array as da
 import zarr
+from counters import peak_memory
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, wait
-from peer_trace import Round, Rounds, Task, Trace, follow, loss, peak_memory, repeated, serve
+from peer_trace import Round, Rounds, Task, Trace, follow, loss, repeated, serve
 
 import dnmf
 from dnmf.cluster import local_cluster

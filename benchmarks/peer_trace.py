@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from counters import peak_memory
 
 from dnmf.rules import coordinate_descent
 
@@ -167,12 +168,6 @@ def best_long(Y: Any, S: Any) -> Any:
             break
         before = now
     return F.T
-
-
-def peak_memory() -> int:
-    """The largest memory of this process so far, bytes (as Linux tells it)."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def serve(contestants: dict[str, Callable[[Task], dict[str, Any]]]) -> None:

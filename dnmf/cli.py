@@ -94,7 +94,7 @@ def convert(source: Path, target: Path, dataset: str | None, overwrite: bool) ->
 @click.option("--max-iter", type=COUNT, default=200, help="Passes over X at most, that of the sample aside.")
 @click.option(
     "--tol",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=SHARE,
     default=3e-4,
     help="Stop where one more pass would decrease the loss by less than this share of itself; 0: never.",
 )

@@ -11,9 +11,10 @@ from dnmf import runs
 from dnmf.correction import Model
 from dnmf.engines import Engine
 from dnmf.matrices import Matrix
-from dnmf.progress import Event, Listener
+from dnmf.progress import Event, Listener, StripDone
 from dnmf.rules import RULES, Rule
 from dnmf.sample import Sample
+from dnmf.schedulers import Tick
 from dnmf.strips import Plan
 
 Factors = tuple[Any, Any]
@@ -83,6 +84,11 @@ class Job:
         """Emit an event."""
         for listener in self.listeners:
             listener(event)
+
+    def ticker(self, iteration: int) -> Tick:
+        """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""
+        total = len(self.plan.heights)
+        return lambda done: self.tell(StripDone(iteration, done, total))
 
 
 @dataclass(frozen=True, slots=True)

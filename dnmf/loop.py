@@ -16,9 +16,8 @@ from dnmf import runs, saving, state
 from dnmf.correction import corrected, follow
 from dnmf.engines import Begun, Pass
 from dnmf.job import Job, Parameters, Point
-from dnmf.progress import History, PassDone, Stopped, StripDone
+from dnmf.progress import History, PassDone, Stopped
 from dnmf.rules import RULES
-from dnmf.schedulers import Tick
 from dnmf.starts import first_point
 from dnmf.state import Array
 
@@ -58,7 +57,7 @@ def run(job: Job) -> None:
         while reason is None:
             # Rebinding `point` lets go of the old long factor while the pass goes on.
             point, going = _begin(job, point)
-            sums = job.engine.finish(going.begun, _ticker(job, point.iteration))
+            sums = job.engine.finish(going.begun, job.ticker(point.iteration))
             point, reason = _complete(job, point, going, sums, history)
         saving.finish(job, point, history, reason)
     except BaseException as error:
@@ -80,7 +79,7 @@ def _begin(job: Job, point: Point) -> tuple[Point, Going]:
     base = state.base(point.S, point.loss, point.norm, exact=at is not None or _may_be_last(job, point))
     target = None if at is None else job.long.array(job.group, at)
     what = Pass(f"{job.token}-{iteration}", point.S, base, point.rule, sweeps, target)
-    begun = job.engine.begin(point.Y, point.L, what, _ticker(job, iteration))
+    begun = job.engine.begin(point.Y, point.L, what, job.ticker(iteration))
     first = iteration == 1 and point.start.bytes_read == 0
     bytes_read = job.matrix.grid.stored_nbytes if first or not job.plan.cached else 0
     point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, rule=rule, model=model, at=at)
@@ -169,8 +168,3 @@ def _reason(parameters: Parameters, point: Point, *, misled: bool) -> str | None
     if iteration == parameters.max_iter:
         return f"reached max_iter = {passes}; one more would decrease the loss by some {gain:.1e} of itself"
     return None
-
-
-def _ticker(job: Job, iteration: int) -> Tick:
-    total = len(job.plan.heights)
-    return lambda done: job.tell(StripDone(iteration, done, total))

@@ -16,6 +16,7 @@ components, rows in order; rank 4 to 25) against 200 iterations of scikit-learn,
 
 import time
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ from dnmf import sample as sampling
 from dnmf.correction import Model
 from dnmf.initialise import from_scratch, nndsvd, random_rows, scaled
 from dnmf.job import SAMPLED, Job, Point, Start
-from dnmf.progress import Sampled, Started, StripDone
-from dnmf.rules import KEEPS_ZEROS, RULES, Rule
+from dnmf.progress import Sampled, Started
+from dnmf.rules import KEEPS_ZEROS, RULES
 from dnmf.sample import Sample
 from dnmf.sketch import Sketch, as_it_is, sketch
 
@@ -75,10 +76,7 @@ def _sampled(job: Job, Y: object) -> Point:
     began, solver, sample, size = time.perf_counter(), job.parameters.solver, job.sample, job.plan.sample
     bytes_read = 0
     if sample is None:
-        total = len(job.plan.heights)
-        sample, Y = job.engine.sample(
-            Y, job.parameters.seed, f"sample-{job.token}", lambda done: job.tell(StripDone(0, done, total))
-        )
+        sample, Y = job.engine.sample(Y, job.parameters.seed, f"sample-{job.token}", job.ticker(0))
         bytes_read = job.matrix.grid.stored_nbytes
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, bytes_read))
     state.check_range(sample.norm, job.plan.length * job.plan.width, job.matrix.dtype)
@@ -108,9 +106,8 @@ def _short_factor(job: Job, A: Array, sample: Sample, *, whole: bool) -> tuple[A
     if len(A) == 0:
         return random_rows(seed, 1, 0, job.plan.width, rank, A.dtype), model, None
     if init != "sample":
-        fill = {"nndsvd": np.zeros(1), "nndsvda": np.full(1, mean), "nndsvdar": None}[init]
-        if fill is None:
-            fill = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, A.dtype)
+        small_numbers = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, A.dtype)
+        fill: Any = {"nndsvd": 0.0, "nndsvda": mean, "nndsvdar": small_numbers}[init]
         H = nndsvd(small, rank)[1]
         return np.where(H > 0, H, fill).astype(A.dtype), model, None
     follow = partial(_followed, rank=rank, seed=seed, mean=mean)
@@ -125,13 +122,10 @@ def _followed(A: Sketch, stream: int, *, rank: int, seed: int, mean: float) -> a
     """One start, followed for a while: random for all streams but the last one."""
     if stream < RANDOM_STARTS:
         H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)
-        W = _solved(RULES["cd"], A, H)
+        solve = from_scratch(RULES["cd"], keeps_zeros=False)
+        W = solve(None, A.right(H), state.gram(H), 1)  # type: ignore[arg-type]
     else:
         W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(A, rank))
     return alternate.alternate(
         A, W, H, iterations=alternate.affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1), tol=0
     )
-
-
-def _solved(rule: Rule, A: Sketch, H: Array) -> Array:
-    return from_scratch(rule, keeps_zeros=False)(None, A.right(H), state.gram(H), 1)  # type: ignore[arg-type]

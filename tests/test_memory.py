@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from counters import peak_memory
 from distributed import wait
 
 import dnmf
@@ -15,11 +16,6 @@ from dnmf.cluster import local_cluster
 from dnmf.progress import PassDone, Planned
 
 MIB = 2**20
-
-
-def peak_memory() -> int:
-    """Largest memory of the process so far, bytes."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 
 
 def memory_now() -> int:
