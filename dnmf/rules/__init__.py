@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from dnmf.rules.coordinate_descent import coordinate_descent
 from dnmf.rules.multiplicative import multiplicative
+from dnmf.rules.penalty import NO_PENALTY, Penalty
 
 Array = NDArray[np.floating]
 Rule = Callable[[Array, Array, Array, int], Array]
 
-RULES: dict[str, Rule] = {"cd": coordinate_descent, "mu": multiplicative}
+# A penalty, and for cd an order of components, are bound to a rule by whoever chooses it.
+RULES: dict[str, Callable[..., Array]] = {"cd": coordinate_descent, "mu": multiplicative}
 
 # Rules that cannot move an entry away from zero: first factors must be positive.
 KEEPS_ZEROS = frozenset({"mu"})
 
-__all__ = ["KEEPS_ZEROS", "RULES", "Rule", "coordinate_descent", "multiplicative"]
+__all__ = ["KEEPS_ZEROS", "NO_PENALTY", "RULES", "Penalty", "Rule", "coordinate_descent", "multiplicative"]

@@ -3,13 +3,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.rules.penalty import NO_PENALTY, Penalty
+
 
 def multiplicative(
-    F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.floating], inner: int = 1
+    F: NDArray[np.floating],
+    N: NDArray[np.floating],
+    G: NDArray[np.floating],
+    inner: int = 1,
+    *,
+    penalty: Penalty = NO_PENALTY,
 ) -> NDArray[np.floating]:
     """Multiply each entry of a factor by the ratio that leaves it alone exactly where the gradient is zero.
 
-    F ← F ⊙ N / (G F), `inner` times with the same N and G. The loss never rises and a zero stays zero.
+    F ← F ⊙ N / (G F + l1 + l2 F), `inner` times with the same N and G. The loss, with its penalties, never rises and a
+    zero stays zero.
 
     Parameters
     ----------
@@ -17,6 +25,7 @@ def multiplicative(
     N : (k, r) numerator.
     G : (k, k) Gram matrix of the other factor.
     inner : number of updates.
+    penalty : l1 and l2, on F.
 
     Returns
     -------
@@ -41,6 +50,8 @@ def multiplicative(
     F, denominator, ratio = F.copy(order="C"), np.empty_like(F, order="C"), np.empty_like(F, order="C")
     for _ in range(inner):
         np.matmul(G, F, out=denominator)
+        if penalty:
+            denominator += penalty.gradient(F)
         ratio[...] = 0
         with np.errstate(over="ignore"):
             np.divide(N, denominator, out=ratio, where=denominator > 0)

@@ -1,0 +1,102 @@
+"""Products of whole rows of a matrix, dense or sparse, with factors. Pure NumPy and SciPy.
+
+Rows y (h × N) are a NumPy array or a `scipy.sparse.csr_matrix`; factors are component-major: L (k × h), S (k × N).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from dnmf.memory import piece_rows
+
+Array = NDArray[np.floating]
+Rows = Any  # an Array or a csr_matrix
+
+# Non-zeros of a sparse piece: its temporary arrays of one number per non-zero and component stay in a core's caches.
+PIECE_NON_ZEROS = 2**15
+
+
+def is_sparse(y: Rows) -> bool:
+    """Whether rows are a sparse matrix."""
+    return bool(sparse.issparse(y))
+
+
+def settled(y: Rows) -> Rows:
+    """An array as it was made: one that came from another process may lie across its own alignment in memory.
+
+    NumPy multiplies such an array another way, and the last digits would depend on which worker did what.
+    """
+    return y if is_sparse(y) else np.require(y, requirements="A")
+
+
+def right(S: Array, y: Rows) -> Array:
+    """S yᵀ (k × h)."""
+    return np.asarray((y @ np.ascontiguousarray(S.T)).T if is_sparse(y) else S @ y.T)
+
+
+def left(L: Array, y: Rows) -> Array:
+    """L y (k × N)."""
+    return np.asarray((y.T @ np.ascontiguousarray(L.T)).T if is_sparse(y) else L @ y)
+
+
+def row_squares(y: Rows) -> NDArray[np.float64]:
+    """Squared norms of rows, (h,)."""
+    return row_powers(y, 2.0)
+
+
+def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
+    """Σ_j y_ij^β for every row, (h,), over what is not zero; for β = 0 all entries count."""
+    if beta == 0:
+        return np.full(y.shape[0], float(y.shape[1]))
+    if is_sparse(y):
+        powers = sparse.csr_matrix((_powers(y.data.astype("f8"), beta), y.indices, y.indptr), shape=y.shape)
+        return np.asarray(powers.sum(axis=1), "f8").ravel()
+    lines = y if y.flags.c_contiguous else np.ascontiguousarray(y)
+    if beta == 2:
+        return np.einsum("ij,ij->i", lines, lines).astype("f8")
+    if beta == 1:
+        return np.asarray(lines.sum(axis=1, dtype="f8"))
+    return np.concatenate([_powers(part.astype("f8"), beta).sum(axis=1) for part in pieces(lines)])
+
+
+def _powers(x: Array, beta: float) -> Array:
+    return x * x if beta == 2 else x if beta == 1 else np.power(x, beta, out=np.zeros_like(x), where=x > 0)
+
+
+def total(y: Rows) -> float:
+    """Sum of all entries, rows added up in float64."""
+    return float(y.data.sum(dtype="f8") if is_sparse(y) else y.sum(axis=1).sum(dtype="f8"))
+
+
+def cuts(y: Rows) -> Iterator[slice]:
+    """Consecutive rows that are worked on at a time: few enough for a core's caches."""
+    height = y.shape[0]
+    if is_sparse(y):
+        start = 0
+        while start < height:
+            stop = int(np.searchsorted(y.indptr, y.indptr[start] + PIECE_NON_ZEROS, side="right")) - 1
+            stop = min(max(stop, start + 1), height)
+            yield slice(start, stop)
+            start = stop
+    else:
+        rows = piece_rows(y.shape[1], residual=True)
+        yield from (slice(start, min(start + rows, height)) for start in range(0, height, rows))
+
+
+def pieces(y: Rows) -> Iterator[Rows]:
+    """The rows of `cuts`."""
+    return (y[cut] for cut in cuts(y))
+
+
+def model_at(y: Any, L: Array, S_rows: Array) -> Array:
+    """(Lᵀ S) where sparse rows y have their non-zeros, in their order; `S_rows` is Sᵀ (N × k), contiguous."""
+    counts = np.diff(y.indptr)
+    return np.einsum("pk,pk->p", np.repeat(L.T, counts, axis=0), S_rows[y.indices])
+
+
+def with_data(y: Any, data: Array) -> Any:
+    """Sparse rows with other numbers in the same places."""
+    return sparse.csr_matrix((data, y.indices, y.indptr), shape=y.shape)

@@ -1,0 +1,45 @@
+"""Penalties on the entries of a factor, as scikit-learn's alpha_W, alpha_H and l1_ratio define them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Penalty:
+    """l1 · Σ F + l2 / 2 · Σ F² is added to half of the loss.
+
+    Attributes
+    ----------
+    l1 : on the sum of the entries: a number, or one for each column of the factor (r,).
+    l2 : on the sum of their squares.
+    """
+
+    l1: Any = 0.0
+    l2: float = 0.0
+
+    def __bool__(self) -> bool:
+        """Whether anything is penalized."""
+        return bool(np.any(self.l1)) or self.l2 != 0
+
+    def value(self, total: float, square: float) -> float:
+        """What it adds to a loss (not halved), from the sum of the entries and that of their squares."""
+        return 2 * float(self.l1) * total + self.l2 * square
+
+    def of(self, F: NDArray[np.floating]) -> float:
+        """What it adds to a loss (not halved) for a factor (k, r)."""
+        F8 = F.astype("f8")
+        return 2 * float((F8 * self.l1).sum()) + self.l2 * float(np.vdot(F8, F8))
+
+    def gradient(self, F: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Its derivative where a factor is F (k, r): l1 + l2 F."""
+        return np.asarray(self.l1 + self.l2 * F)
+
+    def weighted(self, weights: NDArray[np.floating]) -> "Penalty":
+        """The penalty on a factor whose columns were multiplied by weights (r,): its square grows with it."""
+        return Penalty(self.l1 * weights, self.l2) if np.any(self.l1) else self
+
+
+NO_PENALTY = Penalty()
