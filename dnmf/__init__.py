@@ -4,11 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dnmf.factorization import Factorization, factorize, open_run
+    from dnmf.factorization import factorize
+    from dnmf.results import Factorization, open_run
+    from dnmf.transformation import transform
 
-__all__ = ["Factorization", "factorize", "open_run"]
+_HOMES = {
+    "Factorization": "dnmf.results",
+    "factorize": "dnmf.factorization",
+    "open_run": "dnmf.results",
+    "transform": "dnmf.transformation",
+}
 
-_HOMES = dict.fromkeys(__all__, "dnmf.factorization")
+__all__ = ["Factorization", "factorize", "open_run", "transform"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.rules import coordinate_descent
+from dnmf.products import dense_size, settled
+from dnmf.rules import NO_PENALTY, Penalty, coordinate_descent
 from dnmf.sketch import Sketch
-from dnmf.state import gram8, settled
+from dnmf.state import gram8
 
 Array = NDArray[np.floating]
 
@@ -22,36 +23,42 @@ STRETCH = 10
 # because it runs so much slower than a matrix product.
 WORK, SWEEP_COST = 3e11, 8
 
+UNPENALIZED = (NO_PENALTY, NO_PENALTY)
+
 # Of the extrapolation, as published.
 FIRST_STEP, STEP_GROWTH, BOUND_GROWTH, STEP_CUT = 0.5, 1.05, 1.01, 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A ≈ Wᵀ H: W (k, s) component-major, H (k, N), and ‖A − Wᵀ H‖²."""
+    """A ≈ Wᵀ H: W (k, s) component-major, H (k, N), ‖A − Wᵀ H‖², and that with the penalties."""
 
     W: Array
     H: Array
     loss: float
+    objective: float
 
 
 def affordable(A: Sketch, rank: int, iterations: int, *, shares: int = 1) -> int:
     """How many of so many iterations fit in one of several equal shares of the work: ten at least."""
     rows, columns = A.rows, A.B.shape[1]
-    products = 4 * len(A.B) * rank * columns + (0 if A.Q is None else 4 * len(A.B) * rank * rows)
+    products = 4 * rank * (dense_size(A.B) + (0 if A.Q is None else A.Q.size))
     sweeps = SWEEP_COST * SWEEPS * 2 * rank * rank * (rows + columns)
     return max(STRETCH, min(iterations, int(WORK / shares / (products + sweeps))))
 
 
-def alternate(A: Sketch, W: Array, H: Array, *, iterations: int, tol: float) -> Fit:
-    """Move W, then H, until the loss decreases by less than `tol` of itself over ten iterations.
+def alternate(
+    A: Sketch, W: Array, H: Array, *, iterations: int, tol: float, penalties: tuple[Penalty, Penalty] = UNPENALIZED
+) -> Fit:
+    """Move W, then H, until the objective decreases by less than `tol` of itself over ten iterations.
 
     Parameters
     ----------
     A : (s, N), non-negative, as a sketch.
     W, H : first factors, (k, s) and (k, N). Not changed.
     iterations : at most.
-    tol : relative decrease of the loss; 0 goes on as long as it decreases.
+    tol : relative decrease of the objective; 0 goes on as long as it decreases.
+    penalties : on W and on H.
 
     References
     ----------
@@ -63,22 +70,24 @@ def alternate(A: Sketch, W: Array, H: Array, *, iterations: int, tol: float) -> 
     """
     A = Sketch(None if A.Q is None else settled(A.Q), settled(A.B), A.square)
     W_next, H_next = settled(W), settled(H)
-    kept = Fit(W_next, H_next, np.inf)
+    kept = Fit(W_next, H_next, np.inf, np.inf)
+    on_W, on_H = penalties
     step, bound, before = FIRST_STEP, 1.0, np.inf
     for iteration in range(1, iterations + 1):
-        moved = coordinate_descent(W_next, A.right(H_next), H_next @ H_next.T, SWEEPS)
+        moved = coordinate_descent(W_next, A.right(H_next), H_next @ H_next.T, SWEEPS, penalty=on_W)
         W_next = np.maximum(moved + step * (moved - kept.W), 0).astype(W.dtype, copy=False)
         cross, gram = A.left(W_next).astype("f8"), gram8(W_next)
-        moved = coordinate_descent(H_next.astype("f8"), cross, gram, SWEEPS).astype(H.dtype)
+        moved = coordinate_descent(H_next.astype("f8"), cross, gram, SWEEPS, penalty=on_H).astype(H.dtype)
         loss = A.square - 2 * float(np.vdot(moved, cross)) + float(np.vdot(gram, gram8(moved)))
-        if loss > kept.loss:
+        objective = loss + on_W.of(W_next) + on_H.of(moved) if any(penalties) else loss
+        if objective > kept.objective:
             W_next, H_next, bound, step = kept.W, kept.H, step, step / STEP_CUT
         else:
             H_next = np.maximum(moved + step * (moved - kept.H), 0).astype(H.dtype, copy=False)
-            kept = Fit(W_next, moved, max(loss, 0.0))
+            kept = Fit(W_next, moved, max(loss, 0.0), max(objective, 0.0))
             step, bound = min(bound, STEP_GROWTH * step), min(1.0, BOUND_GROWTH * bound)
         if iteration % STRETCH == 0:
-            if before - kept.loss <= tol * kept.loss:
+            if before - kept.objective <= tol * kept.objective:
                 break
-            before = kept.loss
+            before = kept.objective
     return kept

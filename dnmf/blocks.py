@@ -4,57 +4,84 @@ Blocks of the long factor are transposed component-major arrays, (h × k): rules
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf import sample, state
-from dnmf.rules import Rule
+from dnmf import sample
+from dnmf.objectives import Objective
+from dnmf.products import Rows, settled
 from dnmf.runs import whole
-from dnmf.state import settled
 
 Array = NDArray[np.floating]
 Draw = Callable[[int, int], Array]
-Where = tuple[int, int]
+Update = Callable[[Rows, Any, Array, Any, int], Array]
 
 
-def update(y: Array, L: Array | None, S: Array, gram: Array, rule: Rule, inner: int) -> Array:
-    """rule(L, y Sᵀ, S Sᵀ); None for L where the rule makes its own."""
-    numerator = settled(S) @ settled(y).T
-    return rule(None if L is None else settled(L).T, numerator, settled(gram), inner).T  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class Places:
+    """An array-like of the length of X's cut axis whose slices say where they are: [[first, last + 1]]."""
+
+    length: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """One column."""
+        return self.length, 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of row numbers."""
+        return np.dtype("i8")
+
+    @property
+    def ndim(self) -> int:
+        """Always 2."""
+        return 2
+
+    def __getitem__(self, where: tuple[slice, ...]) -> NDArray[np.int64]:
+        return np.array([where[0].indices(self.length)[:2]])
 
 
-def sums(y: Array, L: Array, base: Array | None) -> state.Sums:
-    """The sums of one strip, see `dnmf.state`."""
-    return state.strip_sums(settled(y), settled(L).T, None if base is None else settled(base))
+def _slice(place: NDArray[np.int64]) -> slice:
+    return slice(int(place[0, 0]), int(place[0, 1]))
 
 
-def drawn_rows(y: Array, height: int, seed: int, size: int, block_id: Where = (0, 0)) -> sample.Sample:
+def update(y: Rows, L: Array | None, S: Array, shared: Array | None, update: Update, inner: int) -> Array:
+    """The block of the long factor after a pass; None for L where the update makes its own."""
+    own = None if L is None else settled(L).T
+    return update(settled(y), own, settled(S), None if shared is None else settled(shared), inner).T
+
+
+def sums(y: Rows, L: Array, base: Array | None, objective: Objective) -> Any:
+    """The sums of one strip."""
+    return objective.sums(settled(y), settled(L).T, base)
+
+
+def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> sample.Sample:
     """The sample of one strip, see `dnmf.sample`."""
-    return sample.draw(settled(y), block_id[0] * height, seed=seed, size=size)
+    return sample.draw(settled(y), int(place[0, 0]), seed=seed, size=size, beta=beta)
 
 
-def drawn(draw: Draw, height: int, length: int, block_id: Where = (0, 0)) -> Array:
+def drawn(place: NDArray[np.int64], draw: Draw) -> Array:
     """A block of a first long factor, from `draw(first_row, rows)`."""
-    first = block_id[0] * height
-    return draw(first, min(height, length - first)).T
+    first, last = place[0].tolist()
+    return draw(first, last - first).T
 
 
-def write(L: Array, target: Any, axis: int, block_id: Where = (0, 0)) -> Array:
-    """L unchanged, also written to its chunk of a stored factor."""
-    height = target.chunks[axis]
-    rows = slice(block_id[0] * height, block_id[0] * height + len(L))
+def write(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> Array:
+    """L unchanged, also written to its chunks of a stored factor."""
     if axis == 0:
-        target[rows, :] = np.ascontiguousarray(L)
+        target[_slice(place), :] = np.ascontiguousarray(L)
     else:
-        target[:, rows] = np.ascontiguousarray(L.T)
+        target[:, _slice(place)] = np.ascontiguousarray(L.T)
     return L
 
 
-def read(source: Any, axis: int, block_id: Where = (0, 0)) -> Array:
+def read(place: NDArray[np.int64], source: Any, axis: int) -> Array:
     """A block of a stored factor."""
-    height = source.chunks[axis]
-    rows = slice(block_id[0] * height, (block_id[0] + 1) * height)
+    rows = _slice(place)
     block = whole(source[rows, :] if axis == 0 else source[:, rows], source)
     return np.asfortranarray(block if axis == 0 else block.T)

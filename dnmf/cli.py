@@ -65,19 +65,19 @@ def demo(out: Path, quiet: bool) -> None:
 @cli.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--dataset", help="Name of the array in a .npz or .h5 file that has several.")
-@click.option("--overwrite", is_flag=True, help="Replace a Zarr array at TARGET.")
+@click.option("--dataset", help="Matrix in a .npz or .h5 file that has several; in .h5ad, instead of X.")
+@click.option("--overwrite", is_flag=True, help="Replace a Zarr array or group at TARGET.")
 def convert(source: Path, target: Path, dataset: str | None, overwrite: bool) -> None:
     """Write a matrix file as well-chunked Zarr.
 
-    SOURCE is a .npy, .npz, .csv, .mtx or .h5 file. It is streamed and never whole in memory.
+    SOURCE is a .npy, .npz, .csv, .mtx, .h5 or .h5ad file. It is streamed and never whole in memory. What is sparse
+    stays sparse.
     """
     from dnmf.convert import convert as run_convert
+    from dnmf.convert import described
 
-    array = run_convert(source, target, dataset=dataset, overwrite=overwrite)
-    console.print(
-        f"{target}: {array.shape[0]} × {array.shape[1]} {array.dtype}, chunks of {array.chunks[0]} × {array.chunks[1]}"
-    )
+    made = run_convert(source, target, dataset=dataset, overwrite=overwrite)
+    console.print(f"{target}: {described(made)}")
 
 
 @cli.command()
@@ -162,7 +162,7 @@ def _cluster(workers: int | None, memory: int | None, scheduler: str | None, pro
 @click.argument("run")
 def info(run: str) -> None:
     """Tell what a run is and why it stopped."""
-    from dnmf.factorization import open_run
+    from dnmf.results import open_run
 
     result = open_run(run)
     for name, text in facts(result.record, result.history, result.reads).items():
@@ -205,7 +205,7 @@ def _begun(start: Mapping[str, Any], rows_or_columns: str) -> str:
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: Path, x: str | None) -> None:
     """Draw loss, components and reconstructions."""
-    from dnmf.factorization import open_run
+    from dnmf.results import open_run
     from dnmf.matrices import open_matrix
     from dnmf.plots import run_figures, save
 

@@ -78,7 +78,7 @@ def _scheduling(dask_scheduler: Any) -> tuple[float, bool]:
     return float(dask_scheduler.WORKER_SATURATION), "stealing" in dask_scheduler.extensions
 
 
-def check_workers(client: Client, matrix: Matrix, out: str) -> None:
+def check_workers(client: Client, matrix: Matrix, out: str | None) -> None:
     """Ask every worker whether it finds X and can write beside `out`, and look here for what they wrote.
 
     Raises
@@ -86,13 +86,18 @@ def check_workers(client: Client, matrix: Matrix, out: str) -> None:
     RuntimeError
         Names the first worker that does not, and what to do.
     """
-    if matrix.kind == "zarr":
+    if matrix.stored:
         sees = client.run(same_matrix, matrix)
         if blind := sorted(worker for worker, found in sees.items() if not found):
             raise RuntimeError(
                 f"worker {blind[0]} does not find X at {matrix.location} ({len(blind)} of {len(sees)} workers do not): "
                 f"X must be on a path or store that every worker reaches"
             )
+    if out is not None:
+        _check_output(client, out)
+
+
+def _check_output(client: Client, out: str) -> None:
     probe = f"{out}.probe-{uuid4().hex[:8]}"
     group = zarr.create_group(probe)
     try:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.rules import Rule
+from dnmf.rules import NO_PENALTY, Penalty, Rule
 from dnmf.sketch import Sketch
 from dnmf.state import gram, gram8
 
@@ -49,13 +49,17 @@ class Model:
     ----------
     A : (s, N) sample.
     rows : (k, s) its long factor; None before the first pass.
+    weights : (s,) by which rows of X were multiplied; None where that does not matter.
     """
 
     A: Sketch
     rows: Array | None
+    weights: Array | None = None
 
 
-def follow(model: Model, S: Array, first: Rule, rule: Rule, inner: int | None) -> tuple[Model, int]:
+def follow(
+    model: Model, S: Array, first: Rule, rule: Rule, inner: int | None, penalty: Penalty = NO_PENALTY
+) -> tuple[Model, int]:
     """The model's rows after the next pass, and how many sweeps that pass makes.
 
     Parameters
@@ -64,6 +68,7 @@ def follow(model: Model, S: Array, first: Rule, rule: Rule, inner: int | None) -
     S : (k, N) the pass's short factor.
     first, rule : the rule of the first sweep, and that of all further ones.
     inner : sweeps, or None for as many as pay on the sample.
+    penalty : that of the rules, on the rows.
     """
     # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
     N, G, A = np.maximum(model.A.right(S), 0), gram(S), model.A
@@ -73,7 +78,7 @@ def follow(model: Model, S: Array, first: Rule, rule: Rule, inner: int | None) -
         moved = rule(rows, N, G, 1)
         step = moved - rows
         # Not the difference of two losses, which float32 would round away.
-        decrease = float(np.vdot(step, 2 * (N - G @ rows) - G @ step))
+        decrease = float(np.vdot(step, 2 * (N - G @ rows - penalty.gradient(rows)) - G @ step - penalty.l2 * step))
         rows, sweeps, loss = moved, sweeps + 1, loss - decrease
         if inner is None and decrease < SWEEP_PAYS * (loss + ENOUGH * A.square):
             break
@@ -81,7 +86,12 @@ def follow(model: Model, S: Array, first: Rule, rule: Rule, inner: int | None) -
 
 
 def corrected(
-    model: Model, S: Array, cross: NDArray[np.float64], long: NDArray[np.float64], rule: Rule
+    model: Model,
+    S: Array,
+    cross: NDArray[np.float64],
+    long: NDArray[np.float64],
+    rule: Rule,
+    rows_rule: Rule | None = None,
 ) -> Array | None:
     """The short factor (k, N) for the next pass, or None where the sample is too poor a model of X to take a step.
 
@@ -91,6 +101,8 @@ def corrected(
     S : (k, N) short factor of the pass.
     cross, long : (k, N), L Y, and (k, k), L Lᵀ, of the pass.
     rule : that of the short factor.
+    rows_rule : that of the sample's rows, where penalties make it another one: then the length of a row of S matters,
+        and is not kept.
     """
     A, rows, moved = model.A, model.rows, S.astype("f8")
     assert rows is not None
@@ -99,10 +111,12 @@ def corrected(
     for step in range(STEPS):
         if step:
             short = moved.astype(S.dtype)
-            rows = rule(rows, np.maximum(A.right(short), 0), gram(short), SWEEPS)
+            rows = (rows_rule or rule)(rows, np.maximum(A.right(short), 0), gram(short), SWEEPS)
         moved = rule(moved, np.maximum(A.left(rows) + drift, 0), gram8(rows), SWEEPS)
         if moved.max() > FARTHEST * S.max():
             return None
+        if rows_rule is not None:
+            continue
         new = np.linalg.norm(moved, axis=1, keepdims=True)
         # A component that was zero may come back, and then keeps the length that it comes with.
         lengths = np.where(lengths > 0, lengths, new)

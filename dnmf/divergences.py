@@ -119,7 +119,14 @@ def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = No
     S : (k, N). Its dtype is that in which the model is formed.
     beta : of the loss.
     weights : (h,) what every row counts, or None for 1.
+
+    Raises
+    ------
+    ValueError
+        If an entry is 0 where the divergence is infinite then: for β ≤ 0.
     """
+    if beta <= 0:
+        _check_positive(y, beta)
     L = L.astype(S.dtype, copy=False)
     numerator, loss = np.zeros(S.shape), 0.0
     below = np.zeros((len(S), 1) if beta == 1 else S.shape)
@@ -141,6 +148,15 @@ def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = No
         mass=float(L8.sum()),
         square=float(np.vdot(L8, L8)),
     )
+
+
+def _check_positive(y: Rows, beta: float) -> None:
+    zeros = y.nnz < y.shape[0] * y.shape[1] or y.data.min() <= 0 if products.is_sparse(y) else y.min() <= 0
+    if zeros:
+        raise ValueError(
+            f"X has an entry of 0, and beta_loss is {beta:g}, for which the loss is infinite there: add a small number to "
+            f"X, or choose a positive beta_loss"
+        )
 
 
 def _counted_below(counted: Array, L: Array, S: Array, Q: Array | None, beta: float) -> NDArray[np.float64]:

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from dnmf import blocks, passes
 from dnmf.matrices import Matrix, Strips
-from dnmf.rules import Rule
+from dnmf.objectives import Objective
 from dnmf.sample import Sample
 from dnmf.schedulers import Scheduler, Tick
-from dnmf.state import Sums, gram
 from dnmf.strips import Plan
 
 Array = NDArray[np.floating]
@@ -31,14 +30,16 @@ class Pass:
     name : unlike that of any other pass.
     S : (k, N) short factor.
     base : (k, N) that the sums are taken about, or None.
-    rule, inner : of the long factor, and its sweeps.
+    objective : whose sums are wanted.
+    update, inner : of the long factor, and its sweeps.
     target : a stored factor that the long one is written to, or None.
     """
 
     name: str
     S: Array
     base: Array | None
-    rule: Rule
+    objective: Objective
+    update: blocks.Update
     inner: int
     target: Any
 
@@ -59,7 +60,7 @@ class Engine(Protocol):
         """X as it is cut: Y."""
         ...
 
-    def sample(self, Y: Any, seed: int, name: str, tick: Tick) -> tuple[Sample, Any]:
+    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Sample, Any]:
         """A sample of Y, in one read, and the Y for all passes after this first one."""
         ...
 
@@ -72,15 +73,19 @@ class Engine(Protocol):
         ...
 
     def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
-        """Start a pass; None for L where the rule makes its own."""
+        """Start a pass; None for L where the update makes its own."""
         ...
 
-    def finish(self, begun: Begun, tick: Tick) -> Sums:
+    def finish(self, begun: Begun, tick: Tick) -> Any:
         """Wait for a pass. Errors of tasks are raised here or before."""
         ...
 
     def save(self, L: Any, target: Any, *, name: str) -> None:
         """Write the long factor."""
+        ...
+
+    def collect(self, L: Any) -> Array:
+        """The long factor (M, k), in this process."""
         ...
 
     def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
@@ -100,10 +105,10 @@ class Expressions:
         checked = passes.strips_of(matrix, self.plan, name=f"{name}-checked", check=True)
         return checked, passes.strips_of(matrix, self.plan, name=name, check=False)
 
-    def sample(self, Y: Any, seed: int, name: str, tick: Tick) -> tuple[Sample, Any]:
+    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Sample, Any]:
         """In the tree of a pass."""
         checked, plain = Y
-        seen, total = passes.sampled(checked, self.plan.height, seed=seed, size=self.plan.sample, name=name)
+        seen, total = passes.sampled(checked, self.plan, seed=seed, beta=beta, name=name)
         begun = self.scheduler.start([checked if self.plan.cached else seen, total], tick)
         sample = self.scheduler.finish(begun, tick)
         return sample, (begun[0], begun[0]) if self.plan.cached else (plain, plain)
@@ -114,23 +119,24 @@ class Expressions:
 
     def stored(self, source: Any, *, name: str) -> Any:
         """Each block read in the strip's own task."""
-        return passes.stored(source, self.plan.axis, name=name)
+        return passes.stored(source, self.plan, name=name)
 
     def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
         """Persist the update, what is written of it, and the sums, as one graph."""
         name, cut, (X, plain) = what.name, self.plan, Y
         S = self.scheduler.place(what.S, name=f"S-{name}")
         base = None if what.base is None else self.scheduler.place(what.base, name=f"B-{name}")
-        G = self.scheduler.place(gram(what.S), name=f"SS-{name}")
-        L = passes.update(X, L, S, G, rank=len(what.S), rule=what.rule, inner=what.inner, name=f"L-{name}")
+        shared = what.objective.shared(what.S)
+        G = None if shared is None else self.scheduler.place(shared, name=f"SS-{name}")
+        L = passes.update(X, L, S, G, rank=len(what.S), update=what.update, inner=what.inner, name=f"L-{name}")
         wanted = {"L": L}
         if what.target is not None and cut.in_run:
-            wanted = {"saved": passes.saved(L, what.target, cut.axis, name=f"saved-{name}")}
+            wanted = {"saved": passes.saved(L, what.target, cut, name=f"saved-{name}")}
         elif what.target is not None:
-            L = wanted["L"] = passes.written(L, what.target, cut.axis, name=f"written-{name}")
+            L = wanted["L"] = passes.written(L, what.target, cut, name=f"written-{name}")
         if cut.cached and X is not plain:
             wanted["Y"] = X
-        wanted["sums"] = passes.totals(X, L, base, name=f"sums-{name}")
+        wanted["sums"] = passes.totals(X, L, base, what.objective, name=f"sums-{name}")
         begun = dict(zip(wanted, self.scheduler.start(list(wanted.values()), tick), strict=True))
         # Read back under a new name, or the scheduler would remember where it came from for ever.
         L = begun["L"] if what.target is None else self.stored(what.target, name=f"L-{name}-stored")
@@ -143,8 +149,13 @@ class Expressions:
 
     def save(self, L: Any, target: Any, *, name: str) -> None:
         """Each block in its own task."""
-        flags = passes.saved(L, target, self.plan.axis, name=name)
+        flags = passes.saved(L, target, self.plan, name=name)
         self.scheduler.finish(self.scheduler.start([flags, flags.all()], _no_tick), _no_tick)
+
+    def collect(self, L: Any) -> Array:
+        """All blocks, as one."""
+        whole = L.rechunk((-1, -1))
+        return np.asarray(self.scheduler.finish(self.scheduler.start([whole], _no_tick), _no_tick))
 
     def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """As tasks of the scheduler."""
@@ -165,26 +176,30 @@ class Direct:
         """All of X, read and checked at once."""
         return Strips(matrix, self.plan.axis, check=True)[:, :]
 
-    def sample(self, Y: Any, seed: int, name: str, tick: Tick) -> tuple[Sample, Any]:
+    @property
+    def _place(self) -> Any:
+        return blocks.Places(self.plan.length)[:, :]
+
+    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Sample, Any]:
         """Of the one strip."""
-        drawn = blocks.drawn_rows(Y, self.plan.height, seed, self.plan.sample)
+        drawn = blocks.drawn_rows(Y, self._place, seed, self.plan.sample, beta)
         tick(1)
         return drawn, Y
 
     def drawn(self, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> Any:
         """The one block."""
-        return blocks.drawn(draw, self.plan.height, self.plan.length)
+        return blocks.drawn(self._place, draw)
 
     def stored(self, source: Any, *, name: str) -> Any:
         """The one block, read."""
-        return blocks.read(source, self.plan.axis)
+        return blocks.read(self._place, source, self.plan.axis)
 
     def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
         """All of the pass."""
-        L = blocks.update(Y, L, what.S, gram(what.S), what.rule, what.inner)
+        L = blocks.update(Y, L, what.S, what.objective.shared(what.S), what.update, what.inner)
         if what.target is not None:
-            blocks.write(L, what.target, self.plan.axis)
-        return Begun(Y, L, blocks.sums(Y, L, what.base))
+            blocks.write(L, self._place, what.target, self.plan.axis)
+        return Begun(Y, L, blocks.sums(Y, L, what.base, what.objective))
 
     def finish(self, begun: Begun, tick: Tick) -> Any:
         """The sums, which are there."""
@@ -193,7 +208,11 @@ class Direct:
 
     def save(self, L: Any, target: Any, *, name: str) -> None:
         """The one block."""
-        blocks.write(L, target, self.plan.axis)
+        blocks.write(L, self._place, target, self.plan.axis)
+
+    def collect(self, L: Any) -> Array:
+        """The one block."""
+        return np.asarray(L)
 
     def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """One after the other."""

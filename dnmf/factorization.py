@@ -1,90 +1,25 @@
-"""`factorize` and what it gives back: X, a cluster and an output are opened, checked and handed to the loop."""
+"""`factorize`: X, a cluster and an output are opened, checked and handed to the loop."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dnmf import cluster, passes, runs
+from dnmf import cluster, runs
 from dnmf.engines import Direct, Engine, Expressions
-from dnmf.job import SAMPLED, Factors, Job, Parameters
+from dnmf.job import SAMPLED, Factors, Job, Parameters, Saves, loss_by_number
 from dnmf.loop import run
 from dnmf.matrices import Matrix, open_matrix
 from dnmf.memory import Workers
 from dnmf.paths import absolute
-from dnmf.progress import KEPT, Listener, Planned
+from dnmf.progress import Listener, Planned
+from dnmf.results import Factorization, open_run
 from dnmf.sample import Sample
 from dnmf.schedulers import Cluster, Threads
 from dnmf.strips import Plan, plan
-
-
-@dataclass(frozen=True, slots=True)
-class Factorization:
-    """X ≈ W V.
-
-    Attributes
-    ----------
-    W : Dask array (m, k) over the run, in chunks that line up with strips; nothing of it is in memory.
-    V : NumPy array (k, n).
-    loss : ‖X − W V‖² of this very W and V.
-    relative_error : ‖X − W V‖ / ‖X‖.
-    stopped : a sentence that says why the factorization ended; None while it is going on.
-    history : one value per pass, that of the sample aside: `loss`, `gradient` (norm of the projected gradient of the
-        loss with respect to the short factor), `gain` (share of the loss that its next move takes), `sweeps` (updates
-        of the long factor), `seconds`, `bytes_read`.
-    snapshots : the short factor by pass, where snapshots were asked for: (k, n) for V, (m, k) for W.
-    record : what the run says of itself: see `dnmf.runs`.
-    """
-
-    W: Any
-    V: NDArray[np.floating]
-    loss: float
-    relative_error: float
-    stopped: str | None
-    history: Mapping[str, NDArray[Any]]
-    snapshots: Mapping[int, NDArray[np.floating]]
-    record: Mapping[str, Any]
-
-    @property
-    def reads(self) -> float:
-        """How often X was read, the read for the sample included."""
-        m, n = self.record["x"]["shape"]
-        nbytes = m * n * np.dtype(self.record["x"]["dtype"]).itemsize
-        return (self.record["start"]["bytes_read"] + int(sum(self.history["bytes_read"]))) / nbytes
-
-
-def open_run(path: Any) -> Factorization:
-    """Open a run: its last whole state, whether it has ended or not.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no run, or one of a newer format, or one that holds no finished pass yet.
-    """
-    group, record = runs.open_group(path)
-    at: Any = group[record["at"]] if record["at"] else group
-    history = {name: at[name][...] for name in KEPT}
-    token = uuid4().hex[:12]
-    return Factorization(
-        W=passes.as_stored(at["W"], name=f"W-{token}"),
-        V=np.asarray(at["V"][...]),
-        loss=float(history["loss"][-1]),
-        relative_error=record["relative_error"],
-        stopped=record["stopped"],
-        history=history,
-        snapshots=_snapshots(at),
-        record=record,
-    )
-
-
-def _snapshots(at: Any) -> dict[int, NDArray[np.floating]]:
-    if "snapshots" not in at:
-        return {}
-    return dict(zip(at["snapshot_pass"][...].tolist(), at["snapshots"][...], strict=True))
 
 
 def factorize(
@@ -93,15 +28,22 @@ def factorize(
     *,
     out: str | Path | None = None,
     solver: str = "cd",
+    beta_loss: float | str = 2.0,
     init: str | Factors = "sample",
     max_iter: int = 200,
     tol: float = 3e-4,
     seed: int = 0,
     inner_iter: int | None = None,
+    alpha_W: float = 0.0,
+    alpha_H: float | str = "same",
+    l1_ratio: float = 0.0,
+    shuffle: bool = False,
     snapshot_every: int | None = None,
     cache: bool = True,
     memory_limit: int | None = None,
     sample: str | Path | None = None,
+    layer: str | None = None,
+    keep_W: bool = True,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Factorization:
@@ -112,10 +54,14 @@ def factorize(
 
     Parameters
     ----------
-    X : (m, n), entries finite and not negative: the path of a Zarr array, a `zarr.Array`, a Dask or a NumPy array.
+    X : (m, n), entries finite and not negative: the path of a Zarr array, or of a sparse matrix as AnnData writes it;
+        a `zarr.Array` or `zarr.Group`, a Dask array of dense or scipy.sparse blocks, an AnnData object, a scipy.sparse
+        matrix, a NumPy array.
     rank : number of components k.
     out : path of the run to write, which every worker must reach. None keeps the run in this process's memory.
     solver : "cd" (coordinate descent, also called HALS) or "mu" (Lee and Seung's multiplicative updates).
+    beta_loss : β of the β-divergence that is minimized, or "frobenius" (2), "kullback-leibler" (1), "itakura-saito"
+        (0, for X without zeros). All but 2 need solver "mu".
     init : first factors. "sample": X is read once for a sample of its rows, which is factorized in memory, see
         `dnmf.starts`. "nndsvd", "nndsvda", "nndsvdar": singular vectors of that sample, their zeros kept (unless by
         solver "mu", which could not leave them), or replaced by the mean of X, or by random numbers below a hundredth
@@ -124,11 +70,17 @@ def factorize(
     tol : stop when one more pass would decrease the loss by less than this share of itself; 0 never stops early.
     seed : of everything random. The result depends on it, X and the parameters, not on the cluster.
     inner_iter : updates of a factor per pass; more cost no further read. 1 is the published rule; None makes as many as
-        pay on the sample, 10 where there is none.
+        pay on the sample, 10 where there is none. With 1 and an init of your own the iterates are scikit-learn's: W,
+        then V, `max_iter` times.
+    alpha_W, alpha_H, l1_ratio : penalties, as scikit-learn defines and scales them: to half of the loss are added
+        n · alpha_W · (l1_ratio ΣW + (1 − l1_ratio)/2 ΣW²) and the same for V with m · alpha_H.
+    shuffle : set components in another order in every pass, with solver "cd".
     snapshot_every : keep the short factor (V, or W where strips are whole columns) every so many passes.
     cache : keep X in memory after the first pass where it fits in half of it.
     memory_limit : bytes that a worker (or this process) may use; its own limit if that is lower or this is None.
     sample : path of an earlier run on the same X, whose sample is taken: X need not be read for one.
+    layer : of an AnnData X: which of its layers is meant, None for its X.
+    keep_W : False writes no W: then a cluster needs no `out`, and the result's W is None.
     overwrite : replace a run at `out`.
     listeners : called with every event of `dnmf.progress`.
 
@@ -156,31 +108,34 @@ def factorize(
     (True, (60, 2), (2, 40))
     """
     rank, max_iter, seed, inner_iter = (_plain(value) for value in (rank, max_iter, seed, inner_iter))
-    first = init if isinstance(init, str) else "given"
+    first, beta = init if isinstance(init, str) else "given", loss_by_number(_plain(beta_loss))
+    of_V: Any = alpha_W if alpha_H == "same" else alpha_H
     parameters = Parameters(
-        rank, solver, first, max_iter, _plain(tol), seed, inner_iter, snapshot_every, cache, memory_limit
-    )
-    matrix = open_matrix(X)
+        rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=_plain(tol), seed=seed,
+        inner_iter=inner_iter, alpha_W=_plain(alpha_W), alpha_H=_plain(of_V), l1_ratio=_plain(l1_ratio),
+        shuffle=shuffle, snapshot_every=snapshot_every, cache=cache, memory_limit=memory_limit,
+    )  # fmt: skip
+    matrix = open_matrix(X, layer=layer)
     factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
-    client = None if matrix.kind == "numpy" else cluster.current_client()
-    _check_out(matrix, out, overwrite=overwrite, on_cluster=client is not None)
+    client = None if matrix.in_memory else cluster.current_client()
+    _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
     workers = cluster.survey(client, memory_limit) if client else cluster.threads_here(memory_limit)
-    cut = plan(
-        matrix.grid, rank=rank, workers=workers, cache=cache and matrix.kind != "numpy", sampled=first in SAMPLED
-    )
+    cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and not matrix.in_memory, sampled=first in SAMPLED)
+    if cut.in_run and client and out is None:
+        raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
     kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
     if kept is not None:
         cut = replace(cut, sample=kept[1])
     for listener in listeners:
         listener(_planned(matrix, cut, workers, max_iter))
     if client:
-        cluster.check_workers(client, matrix, absolute(str(out)))
+        cluster.check_workers(client, matrix, None if out is None else absolute(str(out)))
     group = runs.create_run(out, overwrite=overwrite)
     cut, engine = _engine(matrix, cut, client, workers)
     with cluster.set_up(client, matrix.grid.in_flight):
         sampled = kept and kept[0]
-        job = _job(matrix, parameters, cut, engine, group, listeners, given=factors, sample=sampled, keeps=bool(out))
-        run(job)
+        saves = Saves(generations=bool(out), chunks=client is None or bool(out), W=keep_W)
+        run(_job(matrix, parameters, cut, engine, group, listeners, given=factors, sample=sampled, saves=saves))
     return open_run(group)
 
 
@@ -197,7 +152,7 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> tupl
     group, record = runs.open_group(path)
     if init not in SAMPLED:
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
-    if matrix.kind != "zarr":
+    if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
     if (record["x"]["path"], record["x"]["fingerprint"]) != (matrix.location, matrix.fingerprint):
         raise ValueError(
@@ -219,17 +174,18 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, on_cluster: bool) -> None:
+def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, needed: bool) -> None:
     """Refuse an output that is missing where it is needed, exists, or is where X is."""
     if out is None:
-        if on_cluster:
+        if needed:
             raise ValueError(
-                "out is None on a cluster, whose workers write W there: give a path that all of them reach"
+                "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where "
+                "V is all you need, keep_W=False"
             )
         return
     exists = runs.check_out(out, overwrite=overwrite)
     place, source = Path(absolute(out)), Path(matrix.location)
-    if matrix.kind == "zarr" and (place == source or place in source.parents or source in place.parents):
+    if matrix.stored and (place == source or place in source.parents or source in place.parents):
         raise ValueError(f"the output {out} and X at {matrix.location} are inside one another: choose another output")
     if exists and matrix.kind == "dask":
         raise FileExistsError(
@@ -261,7 +217,7 @@ def _job(
     *,
     given: Factors | None,
     sample: Sample | None,
-    keeps: bool,
+    saves: Saves,
 ) -> Job:
     (m, n), k = matrix.grid.shape, parameters.rank
     height = cut.height
@@ -271,8 +227,10 @@ def _job(
     else:
         long = runs.Factor("V", (k, n), (k, height), matrix.dtype)
         short = runs.Factor("W", (m, k), (m, k), matrix.dtype)
-    token = uuid4().hex[:12]
-    return Job(matrix, parameters, cut, engine, group, long, short, token, given, sample, keeps, tuple(listeners))
+    token, objective = uuid4().hex[:12], parameters.objective((m, n), cut.axis, sparse=matrix.sparse)
+    return Job(
+        matrix, parameters, cut, objective, engine, group, long, short, token, given, sample, saves, tuple(listeners)
+    )
 
 
 def _planned(matrix: Matrix, cut: Plan, workers: Workers, max_iter: int) -> Planned:
@@ -280,7 +238,7 @@ def _planned(matrix: Matrix, cut: Plan, workers: Workers, max_iter: int) -> Plan
         shape=matrix.grid.shape,
         nbytes=matrix.grid.stored_nbytes,
         strips=len(cut.heights),
-        strip_bytes=cut.height * cut.width * matrix.grid.itemsize,
+        strip_bytes=cut.largest,
         axis=cut.axis,
         workers=workers.count,
         threads=workers.threads,

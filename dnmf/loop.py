@@ -1,7 +1,9 @@
 """The loop: passes, and when to stop. It knows neither formulas nor graphs nor how to draw.
 
 An iteration moves the long factor, then the short one. Where strips are whole rows of X that is W, then V, the order of
-Lee and Seung and of scikit-learn. Where strips are whole columns it is V, then W: the same iteration on Xᵀ.
+Lee and Seung and of scikit-learn. Where strips are whole columns it is V, then W: the same iteration on Xᵀ. Iterations
+of the published rules move W, then V in both cases, at the price of one more pass: it moves nothing, and comes first
+where strips are columns, to move W by its sums; last where they are rows, to tell the loss.
 
 Whether a pass was the last one is decided before the short factor moves, from what moving it would bring. So the long
 factor that is kept was solved against the short one that is kept, which is what solving for new rows of X gives.
@@ -11,13 +13,14 @@ import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dnmf import runs, saving, state
-from dnmf.correction import corrected, follow
 from dnmf.engines import Begun, Pass
 from dnmf.job import Job, Parameters, Point
+from dnmf.initialise import random_order
+from dnmf.objectives import Objective, Squared
 from dnmf.progress import History, PassDone, Stopped
-from dnmf.rules import RULES
 from dnmf.starts import first_point
 from dnmf.state import Array
 
@@ -37,9 +40,10 @@ NEGLIGIBLE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """A pass that is going on: what the engine began, the base of its sums, its sweeps, what it reads, since when."""
+    """A pass: what the engine began, its objective, the base of its sums, its sweeps, what it reads, since when."""
 
     begun: Begun
+    objective: Objective
     base: Array | None
     sweeps: int
     bytes_read: int
@@ -71,41 +75,56 @@ def run(job: Job) -> None:
 def _begin(job: Job, point: Point) -> tuple[Point, Going]:
     """Hand a pass to the engine. The point that comes back has the new long factor and still the old short one."""
     began, iteration, parameters = time.perf_counter(), point.iteration + 1, job.parameters
-    rule, model, sweeps = RULES[parameters.solver], point.model, parameters.inner_iter or SWEEPS
+    objective, model, sweeps = _objective(job, iteration), point.model, _sweeps(job, iteration)
     if model is not None:
-        model, sweeps = follow(model, point.S, point.rule, rule, parameters.inner_iter)
-    writes = job.plan.in_run or (job.keeps and iteration % WRITE_EVERY == 0)
+        model, sweeps = objective.follow(model, point.S, first=point.L is None, inner=parameters.inner_iter)
+    writes = job.plan.in_run or (job.saves.generations and iteration % WRITE_EVERY == 0)
     at = runs.new_generation(job.group, iteration) if writes else None
-    base = state.base(point.S, point.loss, point.norm, exact=at is not None or _may_be_last(job, point))
+    base = objective.base(point.S, point.loss, point.norm, exact=at is not None or _may_be_last(job, point))
     target = None if at is None else job.long.array(job.group, at)
-    what = Pass(f"{job.token}-{iteration}", point.S, base, point.rule, sweeps, target)
+    update = point.update if iteration == 1 else objective.update
+    what = Pass(f"{job.token}-{iteration}", point.S, base, objective, update, sweeps, target)
     begun = job.engine.begin(point.Y, point.L, what, job.ticker(iteration))
     first = iteration == 1 and point.start.bytes_read == 0
     bytes_read = job.matrix.grid.stored_nbytes if first or not job.plan.cached else 0
-    point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, rule=rule, model=model, at=at)
-    return point, Going(begun, base, sweeps, bytes_read, began)
+    point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, model=model, at=at)
+    return point, Going(begun, objective, base, sweeps, bytes_read, began)
 
 
-def _complete(job: Job, point: Point, going: Going, sums: state.Sums, history: History) -> tuple[Point, str | None]:
+def _objective(job: Job, iteration: int) -> Objective:
+    """The job's, in a pass of its own order of components where those are shuffled."""
+    if not job.parameters.shuffle or not isinstance(job.objective, Squared):
+        return job.objective
+    return job.objective.shuffled(random_order(job.parameters.seed, iteration, job.parameters.rank))
+
+
+def _sweeps(job: Job, iteration: int) -> int:
+    """Updates of the long factor in a pass, where no sample tells how many pay."""
+    extra = job.parameters.passes if job.plan.axis == 0 else 1
+    return 0 if job.parameters.published and iteration == extra else job.parameters.inner_iter or SWEEPS
+
+
+def _complete(job: Job, point: Point, going: Going, sums: Any, history: History) -> tuple[Point, str | None]:
     """Tell and save what is known now, and move the short factor; or why this pass was the last one."""
-    norm = sums.norm if math.isnan(point.norm) else point.norm
-    state.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype)
-    loss = state.loss(sums, going.base, point.S, norm)
+    norm, objective = sums.norm if math.isnan(point.norm) else point.norm, going.objective
+    state.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype, objective.beta)
+    loss = objective.loss(sums, going.base, point.S, norm)
     state.check_finite(loss)
-    rule, inner = RULES[job.parameters.solver], job.parameters.inner_iter or SWEEPS
-    moved = state.moved(rule, inner, sums, going.base, point.S)
-    decrease = loss - state.loss(sums, going.base, moved, norm)
-    misled = point.model is not None and point.iteration > 1 and _rose(job, point, loss)
-    point = replace(point, loss=loss, norm=norm, gain=decrease / (loss + NEGLIGIBLE * norm) if norm else 0.0)
+    total = loss + objective.penalties(sums, point.S)
+    moved = objective.moved(sums, going.base, point.S, job.parameters.inner_iter or SWEEPS)
+    decrease = objective.decrease(sums, going.base, point.S, moved, norm)
+    misled = point.model is not None and point.iteration > 1 and _rose(job, point, total)
+    gain = decrease / (total + NEGLIGIBLE * norm) if norm else 0.0
+    point = replace(point, loss=loss, total=total, norm=norm, gain=gain)
     # Only a loss that is good to six digits ends a run.
-    exact = state.is_exact(going.base, loss, norm) or point.iteration == job.parameters.max_iter
+    exact = objective.is_exact(going.base, loss, norm) or point.iteration == job.parameters.passes
     reason = _reason(job.parameters, point, misled=misled) if exact else None
     ended = point
     if reason is None and misled:
         # The sample misleads: go on without it, from where the pass before would have gone without it.
         point = replace(point, S=point.plain, model=None)
     elif reason is None and point.model is not None:
-        step = corrected(point.model, point.S, state.cross(sums, going.base), sums.gram, rule)
+        step = objective.corrected(point.model, point.S, sums, going.base)
         model = None if step is None else point.model
         point = replace(point, S=moved if step is None else step, model=model, plain=moved)
     elif reason is None:
@@ -116,21 +135,21 @@ def _complete(job: Job, point: Point, going: Going, sums: state.Sums, history: H
     return point, reason
 
 
-def _rose(job: Job, point: Point, loss: float) -> bool:
-    """Whether a loss is above that of the pass before, by more than rounding."""
-    assert point.loss is not None
-    return loss > point.loss and not state.is_noisy(loss - point.loss, point.norm, job.matrix.dtype)
+def _rose(job: Job, point: Point, total: float) -> bool:
+    """Whether an objective is above that of the pass before, by more than rounding."""
+    return total > point.total and not state.is_noisy(total - point.total, point.norm, job.matrix.dtype)
 
 
-def _tell(job: Job, point: Point, going: Going, sums: state.Sums) -> None:
+def _tell(job: Job, point: Point, going: Going, sums: Any) -> None:
     """A pass is done: tell of it."""
     assert point.loss is not None
     job.tell(
         PassDone(
             iteration=point.iteration,
             loss=point.loss,
+            objective=point.total,
             relative_error=state.relative_error(point.loss, point.norm),
-            gradient=state.projected_gradient(sums, going.base, point.S),
+            gradient=going.objective.gradient(sums, going.base, point.S),
             gain=point.gain,
             sweeps=going.sweeps,
             seconds=time.perf_counter() - going.began,
@@ -143,12 +162,11 @@ def _tell(job: Job, point: Point, going: Going, sums: state.Sums) -> None:
 def _may_be_last(job: Job, point: Point) -> bool:
     """Whether the pass after this point may end the run, so that its loss must be exact."""
     tol = job.parameters.tol
-    if point.iteration + 1 == job.parameters.max_iter:
+    if point.iteration + 1 == job.parameters.passes:
         return True
     if point.iteration == 0:
-        return point.model is not None and point.model.A.Q is None
-    assert point.loss is not None
-    decrease = tol * (point.loss + NEGLIGIBLE * point.norm)
+        return point.model is not None and job.objective.is_whole(point.model)
+    decrease = tol * (point.total + NEGLIGIBLE * point.norm)
     return tol > 0 and (
         point.gain < FALLS[point.model is not None] * tol or state.is_noisy(decrease, point.norm, job.matrix.dtype)
     )
@@ -165,6 +183,7 @@ def _reason(parameters: Parameters, point: Point, *, misled: bool) -> str | None
             f"after {passes} one more would decrease the loss by some {gain:.1e} of itself, less than "
             f"tol = {parameters.tol:g}"
         )
-    if iteration == parameters.max_iter:
-        return f"reached max_iter = {passes}; one more would decrease the loss by some {gain:.1e} of itself"
+    if iteration == parameters.passes:
+        most = f"{parameters.max_iter} iterations" if parameters.published else passes
+        return f"reached max_iter = {most}; one more would decrease the loss by some {gain:.1e} of itself"
     return None

@@ -3,8 +3,11 @@
 Nothing here reads X or knows Dask or Zarr. Sizes are in bytes, lengths in entries.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from itertools import accumulate, pairwise
 from math import ceil, prod
+from typing import Any
 
 MIB = 2**20
 
@@ -27,6 +30,10 @@ SAMPLE_ROWS, SAMPLE_BYTES, SAMPLE_ROWS_PER_COMPONENT = 8000, 32 * MIB, 8
 
 # Samples of strips are merged in a tree of this width.
 SAMPLE_SPLIT = 4
+
+# Non-zeros of sparse X that are worked on at a time, more only where one row has more: temporary arrays of one number
+# per non-zero and component stay in a core's caches.
+PIECE_NON_ZEROS = 2**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,63 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
+class SparseGrid:
+    """How sparse X is stored: its non-zeros row by row (CSR) or column by column (CSC), and so it is cut.
+
+    Attributes
+    ----------
+    shape : (m, n)
+    axis : 0 where rows are stored one after the other, 1 where columns are. These are the lines below.
+    ends : of n lines n + 1 numbers: the non-zeros before each line, and of all. They stay in this process: a grid that
+        was sent elsewhere has none, since every task carries one, and the store has them too.
+    chunk : (non-zeros,) of the smallest piece of the store that can be read.
+    stored : bytes of a non-zero in the store, its place included.
+    itemsize : bytes of an entry as it is computed with.
+    index_size : bytes of its place, likewise.
+    fullest : non-zeros of the fullest line.
+    pointers : bytes that are decoded to learn where lines end, before any of them is read.
+    unit : lines of the smallest piece that can be read, where X comes in pieces of lines; 0 where it does not.
+    copies : how many times a strip is in memory while it is made.
+    in_flight : chunks of one read that are decoded at the same time.
+    """
+
+    shape: tuple[int, int]
+    axis: int
+    ends: Sequence[int] = field(compare=False, repr=False)
+    chunk: tuple[int]
+    stored: int
+    itemsize: int
+    index_size: int
+    fullest: int
+    pointers: int = 0
+    unit: int = 0
+    copies: int = 1
+    in_flight: int = 10
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SparseGrid, tuple(() if f.name == "ends" else getattr(self, f.name) for f in fields(self))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of X as it is computed with."""
+        return self.strip_bytes(0, self.shape[self.axis])
+
+    @property
+    def stored_nbytes(self) -> int:
+        """Bytes that are decoded where all of X is read once."""
+        return int(self.ends[-1]) * self.stored + 8 * len(self.ends)
+
+    def strip_bytes(self, start: int, stop: int) -> int:
+        """Bytes of some consecutive lines as they are computed with."""
+        non_zeros = int(self.ends[stop]) - int(self.ends[start])
+        return non_zeros * (self.itemsize + self.index_size) + (stop - start + 1) * self.index_size
+
+    def strips_bytes(self, heights: Sequence[int]) -> list[int]:
+        """Bytes of every strip, from the heights of all."""
+        return [self.strip_bytes(start, stop) for start, stop in pairwise(accumulate(heights, initial=0))]
+
+
+@dataclass(frozen=True, slots=True)
 class Workers:
     """What computes: `count` workers of `threads` threads, none with less than `memory` bytes.
 
@@ -93,27 +157,37 @@ def piece_rows(width: int, *, residual: bool) -> int:
     return max(16 if residual else 128, min(512, 2**18 // width))
 
 
-def sample_rows(grid: Grid, axis: int, *, rank: int, workers: Workers) -> int:
+def sample_rows(grid: Grid | SparseGrid, axis: int, *, rank: int, workers: Workers) -> int:
     """Rows (columns, for axis 1) of a sample: of X and the rank alone, unless workers are too small for it.
 
-    Then it is halved until merging it takes at most half of what a worker may use.
+    Then it is halved until merging it takes at most half of what a worker may use. Rows of sparse X count as one of
+    average bytes.
 
     >>> grid = Grid((131_072, 4096), (1024, 4096), (1024, 4096), 4, 4)
     >>> [sample_rows(grid, 0, rank=20, workers=Workers(2, 1, limit * MIB)) for limit in (4096, 512)]
     [2048, 512]
     """
-    row = grid.shape[1 - axis] * grid.itemsize
+    row = ceil(grid.nbytes / grid.shape[axis])
     most = max(SAMPLE_BYTES // row, SAMPLE_ROWS_PER_COMPONENT * rank)
     rows = min(grid.shape[axis], SAMPLE_ROWS, most)
     free = (workers.usable - IDLE_WORKER - workers.slack) // 2
-    while rows > 1 and _sample_bytes(rows, row) > free:
+    while rows > 1 and _sample_bytes(grid, axis, rows) > free:
         rows //= 2
     return rows
 
 
-def _sample_bytes(rows: int, row: int) -> int:
-    """Bytes of samples of `rows` rows that a worker holds while it merges them: some waiting, one being drawn."""
+def _sample_bytes(grid: Grid | SparseGrid, axis: int, rows: int) -> int:
+    """Bytes of samples of `rows` rows that a worker holds while it merges them: some waiting, one being drawn.
+
+    Rows are drawn by their squared norms: those of sparse X are taken to be twice as full as the average.
+    """
+    row = ceil(grid.nbytes / grid.shape[axis]) * (1 if isinstance(grid, Grid) else 2)
     return (SAMPLE_SPLIT + 3) * rows * row
+
+
+def partial_sums_bytes(rank: int, width: int) -> int:
+    """Bytes of partial sums that a worker holds while it adds them up."""
+    return (SPLIT_EVERY + 2) * 8 * rank * (width + rank)
 
 
 def peak_bytes(
@@ -136,15 +210,64 @@ def peak_bytes(
     pieces = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), height) * width
     block = rank * height * grid.itemsize
     factor = workers.threads * RULE_BLOCKS * block + (0 if in_run else 2 * share * block)
-    sums = (SPLIT_EVERY + 2) * 8 * rank * (width + rank) + 2 * grid.itemsize * rank * width
+    sums = partial_sums_bytes(rank, width) + 2 * grid.itemsize * rank * width
     return (
         IDLE_WORKER
         + workers.slack
         + loaded
         + decoded
-        + _sample_bytes(sample, width * grid.itemsize)
+        + _sample_bytes(grid, axis, sample)
         + pieces
         + factor
         + sums
         + (share * strip if cached else 0)
     )
+
+
+def sparse_peak_bytes(
+    grid: SparseGrid,
+    heights: Sequence[int],
+    *,
+    rank: int,
+    workers: Workers,
+    in_run: bool,
+    cached: bool,
+    sample: int = 0,
+) -> int:
+    """Projected peak memory of one worker, bytes, for strips of sparse X of these heights. It follows non-zeros.
+
+    The terms are those of `peak_bytes`, in that order, for the largest and the highest strip; no sum of bytes over
+    strips is that of average ones, since strips differ.
+    """
+    axis, threads = grid.axis, workers.threads
+    width, item = grid.shape[1 - axis], grid.itemsize
+    strips = grid.strips_bytes(heights)
+    largest, share = max(strips), ceil(len(strips) / workers.count)
+    loaded = (ceil(workers.saturation * threads) * grid.copies + workers.stolen) * largest
+    # Entries are read, then their places: twice the bytes of both covers one of them compressed, decoded and cast.
+    chunks = min(grid.in_flight, largest // (grid.chunk[0] * (item + grid.index_size)) + 2)
+    decoded = threads * 2 * max(chunks * grid.chunk[0] * grid.stored, grid.pointers)
+    pieces = threads * 2 * 8 * rank * min(int(grid.ends[-1]), max(PIECE_NON_ZEROS, grid.fullest))
+    factor = threads * RULE_BLOCKS * rank * max(heights) * item
+    kept = 0 if in_run else 2 * rank * item * _most(heights, share)
+    sums = partial_sums_bytes(rank, width) + 2 * item * rank * width
+    # The product of a strip is made turned, in the dtype of X or in float64, and added up in float64.
+    turned = threads * 2 * 8 * rank * width
+    return (
+        IDLE_WORKER
+        + workers.slack
+        + loaded
+        + decoded
+        + _sample_bytes(grid, axis, sample)
+        + pieces
+        + factor
+        + kept
+        + sums
+        + turned
+        + (_most(strips, share) if cached else 0)
+    )
+
+
+def _most(sizes: Sequence[int], share: int) -> int:
+    """What a worker holds at most of things of these sizes, as many as are its share."""
+    return sum(sorted(sizes, reverse=True)[:share])

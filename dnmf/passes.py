@@ -3,9 +3,8 @@
 Y (M × N) is X as it is cut, so that strips are its rows: X itself, or Xᵀ where strips are whole columns. The long
 factor L (M × k) is cut as Y is, the short factor S (k × N) goes to every strip as one value:
 
-    N = Y Sᵀ                      per strip
-    L = rule(L, N, S Sᵀ)          per strip
-    LᵀY, LᵀL                      per strip, added up in a tree
+    L = update(Y, L, S)           per strip; least squares: rule(L, Y Sᵀ, S Sᵀ)
+    sums(Y, L, S)                 per strip, added up in a tree; least squares: LᵀY and LᵀL
 
 A load has two consumers, the update and the sums. They are persisted together, in one graph that Dask optimizes once:
 optimizing a second time would fuse the load into each of them, and read X twice.
@@ -21,10 +20,10 @@ from dask.core import flatten, get_dependencies
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from dnmf import blocks, sample, state
+from dnmf import blocks, sample
 from dnmf.matrices import Matrix, Strips, prepare
 from dnmf.memory import SAMPLE_SPLIT, SPLIT_EVERY
-from dnmf.rules import Rule
+from dnmf.objectives import Objective
 from dnmf.runs import whole
 from dnmf.strips import Plan
 
@@ -46,40 +45,54 @@ def strips_of(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array
     return da.from_array(source, chunks=chunks, name=name, asarray=False, inline_array=True, meta=_meta(matrix.dtype))
 
 
+def places(plan: Plan) -> da.Array:
+    """Where every strip is: a value of its own for tasks that must know it, made in the same task."""
+    source, chunks = blocks.Places(plan.length), (plan.heights, (1,))
+    # Its name need not be unlike that of other runs: equal plans have equal places.
+    return da.from_array(source, chunks=chunks, asarray=False, inline_array=True, meta=np.empty((0, 0), "i8"))
+
+
 def _lazy_strips(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array:
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
     X = matrix.array.rechunk({plan.axis: plan.heights, 1 - plan.axis: -1})
     _refuse_global(X)
     # Only small values may be bound here: they travel with every task.
-    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=plan.axis, height=plan.height, check=check)
-    return da.map_blocks(strip, X if plan.axis == 0 else X.T, name=name, meta=_meta(matrix.dtype))
+    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=plan.axis, check=check)
+    Y = X if plan.axis == 0 else X.T
+    return da.map_blocks(strip, Y, places(plan), name=name, chunks=Y.chunks, meta=_meta(matrix.dtype))
 
 
-def _lazy_strip(
-    y: Any, dtype: np.dtype[Any], axis: int, height: int, check: bool, block_id: tuple[int, int] = (0, 0)
-) -> Array:
-    x = np.asarray(y) if axis == 0 else np.asarray(y).T
-    return prepare(x, dtype, axis=axis, first=block_id[0] * height, check=check)
+def _lazy_strip(y: Any, place: NDArray[np.int64], dtype: np.dtype[Any], axis: int, check: bool) -> Any:
+    x = y if axis == 0 else y.T
+    return prepare(x, dtype, axis=axis, first=int(place[0, 0]), check=check)
 
 
 def update(
-    Y: da.Array, L: da.Array | None, S: Delayed, gram: Delayed, *, rank: int, rule: Rule, inner: int, name: str
+    Y: da.Array,
+    L: da.Array | None,
+    S: Delayed,
+    shared: Delayed | None,
+    *,
+    rank: int,
+    update: blocks.Update,
+    inner: int,
+    name: str,
 ) -> da.Array:
-    """L = rule(L, Y Sᵀ, S Sᵀ), strip by strip; None for L where the rule makes its own first factor."""
-    chunks = (Y.chunks[0], (rank,))
-    return da.map_blocks(
-        blocks.update, Y, L, S, gram, rule=rule, inner=inner, name=name, chunks=chunks, meta=_meta(Y.dtype)
-    )
+    """The long factor, strip by strip; None for L where the update makes its own first factor."""
+    chunks, block = (Y.chunks[0], (rank,)), partial(blocks.update, update=update, inner=inner)
+    return da.map_blocks(block, Y, L, S, shared, name=name, chunks=chunks, meta=_meta(Y.dtype))
 
 
-def totals(Y: da.Array, L: da.Array, base: Delayed | None, *, name: str) -> da.Array:
-    """The sums LᵀY and LᵀL over all strips, about a base (see `dnmf.state`): an array of one `Sums`."""
-    return _tree(_parts(blocks.sums, Y, L, base, name=name), state.add, SPLIT_EVERY, name)
+def totals(Y: da.Array, L: da.Array, base: Delayed | None, objective: Objective, *, name: str) -> da.Array:
+    """The sums of all strips: an array of one value."""
+    parts = _parts(partial(blocks.sums, objective=objective), Y, L, base, name=name)
+    return _tree(parts, objective.add, SPLIT_EVERY, name)
 
 
-def sampled(Y: da.Array, height: int, *, seed: int, size: int, name: str) -> tuple[da.Array, da.Array]:
+def sampled(Y: da.Array, plan: Plan, *, seed: int, beta: float, name: str) -> tuple[da.Array, da.Array]:
     """A True for each strip that was seen, and the sample of all (see `dnmf.sample`): an array of one `Sample`."""
-    parts = _parts(partial(blocks.drawn_rows, height=height, seed=seed, size=size), Y, name=name)
+    size = plan.sample
+    parts = _parts(partial(blocks.drawn_rows, seed=seed, size=size, beta=beta), Y, places(plan), name=name)
     seen = da.map_blocks(_seen, parts, name=f"{name}-seen", chunks=parts.chunks, meta=_meta(bool))
     return seen, _tree(parts, partial(sample.merge, size=size), SAMPLE_SPLIT, name)
 
@@ -113,34 +126,32 @@ def _added(parts: Any, axis: object, keepdims: object, add: Callable[[Sequence[A
 
 def drawn(plan: Plan, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> da.Array:
     """A first long factor: `draw(first_row, rows)` makes (k, rows) of it, in the strip's own task."""
-    block = partial(blocks.drawn, draw=draw, height=plan.height, length=plan.length)
-    return da.map_blocks(block, name=name, chunks=(plan.heights, (rank,)), meta=_meta(dtype))
+    block = partial(blocks.drawn, draw=draw)
+    return da.map_blocks(block, places(plan), name=name, chunks=(plan.heights, (rank,)), meta=_meta(dtype))
 
 
-def written(L: da.Array, target: Any, axis: int, *, name: str) -> da.Array:
-    """L unchanged, each block also written to its chunk of a stored factor (transposed where strips are columns)."""
-    block = partial(blocks.write, target=target, axis=axis)
-    return da.map_blocks(block, L, name=name, chunks=L.chunks, meta=_meta(L.dtype))
+def written(L: da.Array, target: Any, plan: Plan, *, name: str) -> da.Array:
+    """L unchanged, each block also written to its chunks of a stored factor (transposed where strips are columns)."""
+    block = partial(blocks.write, target=target, axis=plan.axis)
+    return da.map_blocks(block, L, places(plan), name=name, chunks=L.chunks, meta=_meta(L.dtype))
 
 
-def saved(L: da.Array, target: Any, axis: int, *, name: str) -> da.Array:
-    """Write each block of L to its chunk of a stored factor and keep none of it: a True for each."""
-    ones = ((1,) * L.numblocks[0], (1,))
-    return da.map_blocks(partial(_save, target=target, axis=axis), L, name=name, chunks=ones, meta=_meta(bool))
+def saved(L: da.Array, target: Any, plan: Plan, *, name: str) -> da.Array:
+    """Write each block of L to its chunks of a stored factor and keep none of it: a True for each."""
+    ones, save = ((1,) * L.numblocks[0], (1,)), partial(_save, target=target, axis=plan.axis)
+    return da.map_blocks(save, L, places(plan), name=name, chunks=ones, meta=_meta(bool))
 
 
-def _save(L: Array, target: Any, axis: int, block_id: blocks.Where = (0, 0)) -> NDArray[np.bool_]:
-    blocks.write(L, target, axis, block_id)
+def _save(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> NDArray[np.bool_]:
+    blocks.write(L, place, target, axis)
     return np.ones((1, 1), bool)
 
 
-def stored(source: Any, axis: int, *, name: str) -> da.Array:
-    """A stored long factor as an (M × k) Dask array of one block per chunk, blocks component-major."""
-    length, rank = source.shape[axis], source.shape[1 - axis]
-    height = source.chunks[axis]
-    heights = tuple(min(height, length - start) for start in range(0, length, height))
-    block = partial(blocks.read, source=source, axis=axis)
-    return da.map_blocks(block, name=name, chunks=(heights, (rank,)), meta=_meta(source.dtype))
+def stored(source: Any, plan: Plan, *, name: str) -> da.Array:
+    """A stored long factor as an (M × k) Dask array of one block per strip, blocks component-major."""
+    rank, block = source.shape[1 - plan.axis], partial(blocks.read, source=source, axis=plan.axis)
+    chunks = (plan.heights, (rank,))
+    return da.map_blocks(block, places(plan), name=name, chunks=chunks, meta=_meta(source.dtype))
 
 
 def as_stored(array: Any, *, name: str) -> da.Array:

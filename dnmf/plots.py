@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
-from dnmf.factorization import Factorization
+from dnmf.results import Factorization
 
 Array = NDArray[np.floating]
 

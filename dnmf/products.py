@@ -3,7 +3,7 @@
 Rows y (h × N) are a NumPy array or a `scipy.sparse.csr_matrix`; factors are component-major: L (k × h), S (k × N).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,18 @@ Rows = Any  # an Array or a csr_matrix
 # Non-zeros of a sparse piece: its temporary arrays of one number per non-zero and component stay in a core's caches.
 PIECE_NON_ZEROS = 2**15
 
+# Of a piece whose temporary arrays have one number per non-zero: large, because every piece costs a pass over (k × N).
+LARGE_PIECE = 2**22
+
 
 def is_sparse(y: Rows) -> bool:
     """Whether rows are a sparse matrix."""
     return bool(sparse.issparse(y))
+
+
+def dense_size(y: Rows) -> int:
+    """Entries of the dense matrix whose products take as long: non-zeros are eight times as slow as other entries."""
+    return int(y.nnz * 8 if is_sparse(y) else y.size)
 
 
 def settled(y: Rows) -> Rows:
@@ -30,6 +38,12 @@ def settled(y: Rows) -> Rows:
     NumPy multiplies such an array another way, and the last digits would depend on which worker did what.
     """
     return y if is_sparse(y) else np.require(y, requirements="A")
+
+
+def stacked(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
+    """Some rows of each part, one part below the other."""
+    chosen = [part[rows] for part, rows in zip(parts, kept, strict=True)]
+    return sparse.csr_matrix(sparse.vstack(chosen)) if is_sparse(parts[0]) else np.concatenate(chosen)
 
 
 def right(S: Array, y: Rows) -> Array:
@@ -42,11 +56,6 @@ def left(L: Array, y: Rows) -> Array:
     return np.asarray((y.T @ np.ascontiguousarray(L.T)).T if is_sparse(y) else L @ y)
 
 
-def row_squares(y: Rows) -> NDArray[np.float64]:
-    """Squared norms of rows, (h,)."""
-    return row_powers(y, 2.0)
-
-
 def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
     """Σ_j y_ij^β for every row, (h,), over what is not zero; for β = 0 all entries count."""
     if beta == 0:
@@ -56,7 +65,7 @@ def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
         return np.asarray(powers.sum(axis=1), "f8").ravel()
     lines = y if y.flags.c_contiguous else np.ascontiguousarray(y)
     if beta == 2:
-        return np.einsum("ij,ij->i", lines, lines).astype("f8")
+        return np.asarray(np.einsum("ij,ij->i", lines, lines), "f8")
     if beta == 1:
         return np.asarray(lines.sum(axis=1, dtype="f8"))
     return np.concatenate([_powers(part.astype("f8"), beta).sum(axis=1) for part in pieces(lines)])
@@ -71,13 +80,13 @@ def total(y: Rows) -> float:
     return float(y.data.sum(dtype="f8") if is_sparse(y) else y.sum(axis=1).sum(dtype="f8"))
 
 
-def cuts(y: Rows) -> Iterator[slice]:
+def cuts(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[slice]:
     """Consecutive rows that are worked on at a time: few enough for a core's caches."""
     height = y.shape[0]
     if is_sparse(y):
         start = 0
         while start < height:
-            stop = int(np.searchsorted(y.indptr, y.indptr[start] + PIECE_NON_ZEROS, side="right")) - 1
+            stop = int(np.searchsorted(y.indptr, y.indptr[start] + non_zeros, side="right")) - 1
             stop = min(max(stop, start + 1), height)
             yield slice(start, stop)
             start = stop
@@ -94,7 +103,7 @@ def pieces(y: Rows) -> Iterator[Rows]:
 def model_at(y: Any, L: Array, S_rows: Array) -> Array:
     """(Lᵀ S) where sparse rows y have their non-zeros, in their order; `S_rows` is Sᵀ (N × k), contiguous."""
     counts = np.diff(y.indptr)
-    return np.einsum("pk,pk->p", np.repeat(L.T, counts, axis=0), S_rows[y.indices])
+    return np.asarray(np.einsum("pk,pk->p", np.repeat(L.T, counts, axis=0), S_rows[y.indices]))
 
 
 def with_data(y: Any, data: Array) -> Any:

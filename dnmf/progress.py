@@ -70,10 +70,11 @@ class PassDone:
     Attributes
     ----------
     iteration : passes so far.
-    loss : ‖X − W V‖² of these factors.
-    relative_error : ‖X − W V‖ / ‖X‖.
-    gradient : norm of the projected gradient of the loss with respect to the short factor; 0 at a stationary point.
-    gain : share of the loss (and of ‖X‖²/10⁴) that the next move of the short factor takes.
+    loss : ‖X − W V‖² of these factors; twice the β-divergence for other losses.
+    objective : the loss and the penalties.
+    relative_error : ‖X − W V‖ / ‖X‖; for other losses √(loss / Σ x^β).
+    gradient : norm of the projected gradient of the objective with respect to the short factor; 0 at a stationary point.
+    gain : share of the objective (and of ‖X‖²/10⁴) that the next move of the short factor takes.
     sweeps : updates of the long factor in this pass.
     seconds : wall time of the pass.
     bytes_read : bytes of X, decoded, that the pass read from its store; 0 where X was cached.
@@ -82,6 +83,7 @@ class PassDone:
 
     iteration: int
     loss: float
+    objective: float
     relative_error: float
     gradient: float
     gain: float
@@ -103,7 +105,7 @@ Listener = Callable[[Event], None]
 
 
 # What is kept of every pass.
-KEPT = ("loss", "gradient", "gain", "sweeps", "seconds", "bytes_read")
+KEPT = ("loss", "objective", "gradient", "gain", "sweeps", "seconds", "bytes_read")
 
 
 class History:

@@ -11,8 +11,8 @@ The record is the JSON attribute `dnmf` of the group:
     stopped         a sentence that says why the run ended, or null
     at              path of the sub-group that holds the last whole generation, "" for the top, null for none yet
     iteration       passes of that generation
-    relative_error  ‖X − W V‖ / ‖X‖ of that generation
-    x               path, shape, dtype, chunks, fingerprint and squared norm of X
+    relative_error  ‖X − W V‖ / ‖X‖ of that generation; for other losses √(loss / Σ x^β)
+    x               path, shape, dtype, chunks, decoded bytes, fingerprint, and squared norm (Σ x^β) of X
     parameters      everything that was asked for, the seed too
     state           strips and dtype: what a resumed run needs beside W, V and the history
     versions        of dnmf, dask, numpy and zarr
@@ -27,14 +27,19 @@ from uuid import uuid4
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from zarr.storage import MemoryStore
 
 from dnmf.paths import absolute
+from dnmf.products import is_sparse
 from dnmf.progress import KEPT
 from dnmf.sample import Sample
 
 FORMAT = 1
 GENERATIONS = "generations"
+
+# The attribute of a group with the W of new rows, as `dnmf` is that of a run.
+TRANSFORMED = "dnmf_transformed"
 DIMENSIONS = {
     "W": ("row", "component"),
     "V": ("component", "column"),
@@ -108,8 +113,16 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     return group
 
 
-def check_out(out: str | Path, *, overwrite: bool) -> bool:
+def create_transformed(out: str | Path, record: Record, *, overwrite: bool) -> zarr.Group:
+    """Start a group for the W of new rows, which a run's V belongs to: see `dnmf.transformation`."""
+    exists = check_out(out, overwrite=overwrite, mark=TRANSFORMED)
+    return zarr.create_group(absolute(out), overwrite=exists, attributes={TRANSFORMED: record})
+
+
+def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     """Whether there is a run at a path that a new one may replace; False where there is nothing.
+
+    With the mark of a transformed X, the same for the W of one.
 
     Raises
     ------
@@ -122,8 +135,9 @@ def check_out(out: str | Path, *, overwrite: bool) -> bool:
     exists = _exists(path)
     if exists and not overwrite and not _holds_nothing(path):
         raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
-    if exists and not _is_run(path):
-        raise FileExistsError(f"{out} exists and is not a run of dnmf, so it is not overwritten: choose another output")
+    if exists and not _is_marked(path, mark):
+        kind = "a run of dnmf" if mark == "dnmf" else "a transformed X"
+        raise FileExistsError(f"{out} exists and is not {kind}, so it is not overwritten: choose another output")
     return exists
 
 
@@ -134,8 +148,13 @@ def _exists(path: str) -> bool:
 
 
 def _is_run(path: str) -> bool:
+    return _is_marked(path, "dnmf")
+
+
+def _is_marked(path: str, mark: str) -> bool:
+    """Whether there is a group with this attribute."""
     try:
-        return "dnmf" in zarr.open_group(path, mode="r").attrs
+        return mark in zarr.open_group(path, mode="r").attrs
     except (FileNotFoundError, ValueError, NotADirectoryError):
         return False
 
@@ -183,12 +202,17 @@ def write_snapshots(group: zarr.Group, at: str, factor: str, taken: Mapping[int,
 
 
 def write_sample(group: zarr.Group, sample: Sample, axis: int, size: int) -> None:
-    """Keep the sample of rows (axis 0) or columns of X: other ranks and starts need no further read."""
-    facts = {"axis": axis, "size": size, "norm": sample.norm, "total": sample.total}
+    """Keep the sample of rows (axis 0) or columns of X: other ranks, starts and losses need no further read."""
+    facts = {"axis": axis, "size": size, "beta": sample.beta, "norm": sample.norm, "total": sample.total}
     kept = group.create_group("sample", attributes=facts)
-    for name in ("rows", "index", "keys", "square"):
-        values = getattr(sample, name)
-        _write(group, f"sample/{name}", values, ("drawn", "across")[: values.ndim])
+    for name in ("index", "keys", "sizes"):
+        _write(group, f"sample/{name}", getattr(sample, name), ("drawn",))
+    if is_sparse(rows := sample.rows):
+        group.create_group("sample/rows", attributes={"encoding-type": "csr_matrix", "shape": list(rows.shape)})
+        for name in ("data", "indices", "indptr"):
+            _write(group, f"sample/rows/{name}", getattr(rows, name), ("entry",))
+    else:
+        _write(group, "sample/rows", rows, ("drawn", "across"))
     kept.attrs["whole"] = True
 
 
@@ -204,8 +228,15 @@ def read_sample(group: zarr.Group) -> tuple[Sample, int, int]:
     if kept is None or not kept.attrs.get("whole"):
         raise ValueError(f"{group.store_path} holds no sample: name a run whose first factors came from one")
     facts: Any = dict(kept.attrs)
-    values = {name: np.asarray(kept[name][...]) for name in ("rows", "index", "keys", "square")}
-    return Sample(**values, norm=facts["norm"], total=facts["total"]), facts["axis"], facts["size"]
+    values = {name: np.asarray(kept[name][...]) for name in ("index", "keys", "sizes")}
+    rows = kept["rows"]
+    if isinstance(rows, zarr.Group):
+        parts: Any = [rows[name] for name in ("data", "indices", "indptr")]
+        values["rows"] = csr_matrix(tuple(part[...] for part in parts), shape=tuple(rows.attrs["shape"]))  # type: ignore
+    else:
+        values["rows"] = np.asarray(rows[...])
+    sample = Sample(**values, norm=facts["norm"], total=facts["total"], beta=facts["beta"])
+    return sample, facts["axis"], facts["size"]
 
 
 def _write(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from dnmf import runs, state
 from dnmf.job import Job, Point
@@ -26,11 +27,26 @@ def commit(job: Job, point: Point, history: History) -> None:
 
 def finish(job: Job, point: Point, history: History, reason: str) -> None:
     """Write the last factors to the top of the run, name them, and delete the generations."""
-    job.engine.save(point.L, job.long.array(job.group, ""), name=f"saved-{job.token}")
+    _save_long(job, point.L)
     final = replace(point, at="")
     _write_all(job, final, "", history)
     runs.write_record(job.group, _record(job, final, "finished", reason))
     runs.drop_generations(job.group, [])
+
+
+def _saves_long(job: Job) -> bool:
+    """Whether the long factor is wanted: V always is."""
+    return job.saves.W or job.plan.axis == 1
+
+
+def _save_long(job: Job, L: Any) -> None:
+    """Write the chunks of the long factor, from where its blocks are if that is possible."""
+    if not _saves_long(job):
+        return
+    if job.saves.chunks:
+        job.engine.save(L, job.long.array(job.group, ""), name=f"saved-{job.token}")
+    else:
+        runs.write_rows(job.long, job.group, "", job.engine.collect(L).T)
 
 
 def stop(job: Job, why: str) -> None:
@@ -47,7 +63,8 @@ def _write_all(job: Job, point: Point, at: str, history: History) -> None:
     runs.write_history(job.group, at, history.passes)
     if history.snapshots:
         runs.write_snapshots(job.group, at, job.short.name, history.snapshots)
-    job.long.publish(job.group, at)
+    if _saves_long(job) and (at or job.saves.chunks):
+        job.long.publish(job.group, at)
 
 
 @cache
@@ -67,7 +84,8 @@ def _record(job: Job, point: Point, status: str, stopped: str | None) -> runs.Re
         "x": {
             "path": matrix.location,
             "shape": list(matrix.grid.shape),
-            "dtype": str(matrix.array.dtype),
+            "dtype": str(matrix.stored_dtype),
+            "nbytes": matrix.grid.stored_nbytes,
             "chunks": list(matrix.grid.chunk),
             "fingerprint": matrix.fingerprint,
             "norm": point.norm if known else None,

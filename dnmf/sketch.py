@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.products import Rows, is_sparse, left, right, row_powers
+
 Array = NDArray[np.floating]
 
 # Directions beyond twice the rank. On speech with 24 components, 4k + 20 instead of 2k + 10 gained nothing.
@@ -21,12 +23,12 @@ class Sketch:
     Attributes
     ----------
     Q : (r, s) orthonormal rows; None where B is A.
-    B : (r, N).
+    B : (r, N); where it is A itself it may be sparse.
     square : ‖A‖².
     """
 
     Q: Array | None
-    B: Array
+    B: Rows
     square: float
 
     @property
@@ -36,24 +38,24 @@ class Sketch:
 
     def left(self, W: Array) -> Array:
         """W A (k, N) of a component-major W (k, s)."""
-        return W @ self.B if self.Q is None else (W @ self.Q.T) @ self.B
+        return left(W, self.B) if self.Q is None else (W @ self.Q.T) @ self.B
 
     def right(self, H: Array) -> Array:
         """H Aᵀ (k, s) of an H (k, N)."""
-        return H @ self.B.T if self.Q is None else (H @ self.B.T) @ self.Q
+        return right(H, self.B) if self.Q is None else (H @ self.B.T) @ self.Q
 
 
-def as_it_is(A: Array) -> Sketch:
-    """A itself (s, N), nothing left out."""
-    return Sketch(None, A, float(np.einsum("ij,ij->i", A, A).sum(dtype="f8")))
+def as_it_is(A: Rows) -> Sketch:
+    """A itself (s, N), dense or sparse, nothing left out."""
+    return Sketch(None, A, float(row_powers(A, 2).sum()))
 
 
-def sketch(A: Array, rank: int, *, seed: int) -> Sketch:
+def sketch(A: Rows, rank: int, *, seed: int) -> Sketch:
     """The part of A along its 2 · rank + 10 leading directions; A itself where it has no more.
 
     Parameters
     ----------
-    A : (s, N).
+    A : (s, N), dense or sparse.
     rank : components k of the factorization.
     seed : of the random directions that the search begins with.
 
@@ -61,14 +63,15 @@ def sketch(A: Array, rank: int, *, seed: int) -> Sketch:
     ----------
     N. Halko, P.-G. Martinsson and J. A. Tropp, SIAM Review 53, 2011, doi:10.1137/090771806, algorithm 4.4.
     """
-    whole, directions = as_it_is(A), 2 * rank + EXTRA
+    directions = 2 * rank + EXTRA
     if directions >= min(A.shape):
-        return whole
+        # It has few rows or columns then: dense, its products are faster.
+        return as_it_is(A.toarray() if is_sparse(A) else A)
     span = A @ np.random.default_rng([seed, 3]).standard_normal((A.shape[1], directions)).astype(A.dtype)
     for _ in range(POWERS):
         span = A @ _orthonormal(A.T @ _orthonormal(span))
     Q = _orthonormal(span)
-    return Sketch(np.ascontiguousarray(Q.T), Q.T @ A, whole.square)
+    return Sketch(np.ascontiguousarray(Q.T), left(np.ascontiguousarray(Q.T), A), as_it_is(A).square)
 
 
 def _orthonormal(columns: Array) -> Array:

@@ -14,6 +14,7 @@ components, rows in order; rank 4 to 25) against 200 iterations of scikit-learn,
   failed where rows were sorted by component: the first read is one of all of X.
 """
 
+import math
 import time
 from functools import partial
 from typing import Any
@@ -23,11 +24,11 @@ from numpy.typing import NDArray
 
 from dnmf import alternate, runs, state
 from dnmf import sample as sampling
-from dnmf.correction import Model
-from dnmf.initialise import from_scratch, nndsvd, random_rows, scaled
+from dnmf.initialise import from_scratch, nndsvd, random_rows
 from dnmf.job import SAMPLED, Job, Point, Start
+from dnmf.products import Rows
 from dnmf.progress import Sampled, Started
-from dnmf.rules import KEEPS_ZEROS, RULES
+from dnmf.rules import Penalty, coordinate_descent
 from dnmf.sample import Sample
 from dnmf.sketch import Sketch, as_it_is, sketch
 
@@ -59,7 +60,7 @@ def _given(job: Job, Y: object) -> Point:
     runs.write_rows(job.long, job.group, at, long)
     L = job.engine.stored(job.long.array(job.group, at), name=f"L-{job.token}-0")
     S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
-    return Point(0, Y, L, S, RULES[job.parameters.solver], Start(0.0, 0))
+    return Point(0, Y, L, S, job.objective.update, Start(0.0, 0))
 
 
 def _random(job: Job, Y: object) -> Point:
@@ -68,64 +69,69 @@ def _random(job: Job, Y: object) -> Point:
     draw = partial(random_rows, job.parameters.seed, cut.axis, rank=rank, dtype=dtype)
     L = job.engine.drawn(rank, draw, name=f"L-{job.token}-0", dtype=dtype)
     S = random_rows(job.parameters.seed, 1 - cut.axis, 0, cut.width, rank, dtype)
-    return Point(0, Y, L, S, scaled(RULES[job.parameters.solver]), Start(0.0, 0))
+    return Point(0, Y, L, S, job.objective.scale_and_update, Start(0.0, 0))
 
 
 def _sampled(job: Job, Y: object) -> Point:
     """From the sample, which is drawn now, or was kept by another run."""
-    began, solver, sample, size = time.perf_counter(), job.parameters.solver, job.sample, job.plan.sample
+    began, objective, sample, size = time.perf_counter(), job.objective, job.sample, job.plan.sample
     bytes_read = 0
     if sample is None:
-        sample, Y = job.engine.sample(Y, job.parameters.seed, f"sample-{job.token}", job.ticker(0))
+        seed, beta = job.parameters.seed, objective.beta
+        sample, Y = job.engine.sample(Y, seed, beta, f"sample-{job.token}", job.ticker(0))
         bytes_read = job.matrix.grid.stored_nbytes
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, bytes_read))
-    state.check_range(sample.norm, job.plan.length * job.plan.width, job.matrix.dtype)
+    # A sample that was drawn for another loss does not tell the norm; the first pass does.
+    norm = sample.norm if sample.beta == objective.beta else math.nan
+    state.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, objective.beta)
     runs.write_sample(job.group, sample, job.plan.axis, size)
-    A = sampling.weighted(sample, size)
-    S, model, loss = _short_factor(job, A, sample, whole=sampling.is_whole(sample, size))
-    # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
-    top = S.max(axis=1, keepdims=True)
-    S = S / np.where(top > 0, top, 1)
-    keeps_zeros = solver in KEEPS_ZEROS
-    if keeps_zeros:
+    rows, counts = sampling.drawn(sample, size)
+    S, model, share = _short_factor(job, sampling.weighted(rows, counts), rows, counts, sample)
+    if not objective.penalized:
+        # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
+        top = S.max(axis=1, keepdims=True)
+        S = S / np.where(top > 0, top, 1)
+    if objective.keeps_zeros:
         S = np.maximum(S, LEAST_SHARE * S.mean(axis=1, keepdims=True))
-    error = None if loss is None else state.relative_error(loss, model.A.square)
-    start = Start(time.perf_counter() - began, bytes_read, len(A), error)
+    error = None if share is None else math.sqrt(share)
+    start = Start(time.perf_counter() - began, bytes_read, len(counts), error)
     job.tell(Started(start.seconds, error))
-    rule = from_scratch(RULES[solver], keeps_zeros=keeps_zeros)
-    expected = None if loss is None or model.A.square == 0 else loss * sample.norm / model.A.square
-    return Point(0, Y, None, S, rule, start, model, expected, norm=sample.norm)
+    expected = share * norm if share and not math.isnan(norm) else None
+    return Point(0, Y, None, S, objective.solve, start, model, expected, norm=norm)
 
 
-def _short_factor(job: Job, A: Array, sample: Sample, *, whole: bool) -> tuple[Array, Model, float | None]:
-    """The short factor, the sample as a model of X, and the sample's loss where it was factorized."""
+def _short_factor(
+    job: Job, A: Rows, rows: Rows, counts: NDArray[np.float64], sample: Sample
+) -> tuple[Array, Any, float | None]:
+    """The short factor, the sample as a model of X, and the sample's relative loss where it was factorized."""
     rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
-    small = sketch(A, rank, seed=seed) if len(A) else as_it_is(A)
-    model = Model(as_it_is(A) if whole else small, None)
+    small = sketch(A, rank, seed=seed) if len(counts) else as_it_is(A)
+    model: Any = job.objective.model(small, rows, counts, whole=sampling.is_whole(sample, job.plan.sample))
     mean = sample.total / (job.plan.length * job.plan.width)
-    if len(A) == 0:
+    if len(counts) == 0:
         return random_rows(seed, 1, 0, job.plan.width, rank, A.dtype), model, None
     if init != "sample":
         small_numbers = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, A.dtype)
         fill: Any = {"nndsvd": 0.0, "nndsvda": mean, "nndsvdar": small_numbers}[init]
         H = nndsvd(small, rank)[1]
         return np.where(H > 0, H, fill).astype(A.dtype), model, None
-    follow = partial(_followed, rank=rank, seed=seed, mean=mean)
+    penalties = job.objective.penalties_of_starts(model)
+    follow = partial(_followed, rank=rank, seed=seed, mean=mean, penalties=penalties)
     fits = job.engine.each(follow, small, range(RANDOM_STARTS + 1))
-    best = min(fits, key=lambda fit: float(fit.loss))
-    for matrix in (small, model.A) if whole else (small,):
-        best = alternate.alternate(matrix, best.W, best.H, iterations=alternate.affordable(matrix, rank, LONG), tol=TOL)
-    return best.H, model, best.loss
+    best = min(fits, key=lambda fit: float(fit.objective))
+    S, share = job.objective.begun(best, small, model, iterations=LONG, tol=TOL)
+    return S, model, share
 
 
-def _followed(A: Sketch, stream: int, *, rank: int, seed: int, mean: float) -> alternate.Fit:
+def _followed(
+    A: Sketch, stream: int, *, rank: int, seed: int, mean: float, penalties: tuple[Penalty, Penalty]
+) -> alternate.Fit:
     """One start, followed for a while: random for all streams but the last one."""
     if stream < RANDOM_STARTS:
         H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)
-        solve = from_scratch(RULES["cd"], keeps_zeros=False)
+        solve = from_scratch(coordinate_descent, keeps_zeros=False)
         W = solve(None, A.right(H), state.gram(H), 1)  # type: ignore[arg-type]
     else:
         W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(A, rank))
-    return alternate.alternate(
-        A, W, H, iterations=alternate.affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1), tol=0
-    )
+    most = alternate.affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1)
+    return alternate.alternate(A, W, H, iterations=most, tol=0, penalties=penalties)

@@ -16,6 +16,9 @@ numbers as large as ‖Y‖²: from float32 products it was off by 1e-10 ‖Y‖
 ones, whose small entries vanish in large partial sums), however short the sums. With B = the short factor at the start
 of the pass it subtracts only numbers of the size of the loss, at the price of forming the residual in the strip, still
 in one read. So a loss that is stored or may end a run is taken about the short factor, the others about 0.
+
+Of sparse rows there is no residual that would fit; there products cost so little that they are made in float64, and the
+free loss is exact to some 1e-15 ‖Y‖².
 """
 
 import math
@@ -26,8 +29,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf import products
 from dnmf.memory import piece_rows
-from dnmf.rules import Rule
+from dnmf.products import Rows
+from dnmf.rules import NO_PENALTY, Penalty, Rule
 
 # Below this loss relative to ‖Y‖² a residual of float32 entries is formed in float64: it would lose its sixth digit.
 CLOSE = 1e-4
@@ -47,31 +52,45 @@ class Sums:
     cross : (k, N), L (Y − Lᵀ B).
     gram : (k, k), L Lᵀ.
     square : ‖Y − Lᵀ B‖², or 0 where B = 0.
-    norm : ‖Y‖² where the base is float64, else 0.
+    norm : ‖Y‖² where the base is float64 or Y is sparse, else 0.
+    mass : sum of L's entries.
     """
 
     cross: NDArray[np.float64]
     gram: NDArray[np.float64]
     square: float
     norm: float
+    mass: float
 
 
-def strip_sums(y: NDArray[np.floating], L: NDArray[np.floating], base: NDArray[np.floating] | None) -> Sums:
+def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | None) -> Sums:
     """The sums of one strip.
 
     Parameters
     ----------
-    y : (h, N) strip.
+    y : (h, N) strip. Where it is sparse, the base must be None.
     L : (k, h) its block of the long factor.
     base : (k, N), or None for B = 0. Its dtype is that of the residual; with float64 the sums have ‖Y‖² too.
     """
     L8 = L.astype("f8")
-    gram = L8 @ L8.T
-    del L8  # as large as two blocks of float32
-    if base is None:
-        return Sums(_cross(y, L), gram, square=0.0, norm=0.0)
-    cross, square, norm = _residual(y, L, base)
-    return Sums(cross, gram, square, norm)
+    gram, mass = L8 @ L8.T, float(L8.sum())
+    if products.is_sparse(y):
+        cross, square, norm = _sparse_cross(y, L8), 0.0, float(np.vdot(y.data.astype("f8"), y.data))
+    elif base is None:
+        del L8  # as large as two blocks of float32
+        cross, square, norm = _cross(y, L), 0.0, 0.0
+    else:
+        del L8
+        cross, square, norm = _residual(y, L, base)
+    return Sums(cross, gram, square, norm, mass)
+
+
+def _sparse_cross(y: Rows, L8: NDArray[np.float64]) -> NDArray[np.float64]:
+    """L y (k × N) of sparse rows, in float64: products of float32 entries are exact then."""
+    cross = np.zeros((y.shape[1], len(L8)))
+    for cut in products.cuts(y, products.LARGE_PIECE):
+        cross += y[cut].T @ np.ascontiguousarray(L8[:, cut].T)
+    return cross.T
 
 
 # Buffers are made once per strip: a Dask worker's allocator gives every large temporary back to the system at once, and
@@ -125,15 +144,8 @@ def add(parts: Sequence[Sums]) -> Sums:
     for part in parts[1:]:
         cross += part.cross
         gram += part.gram
-    return Sums(cross, gram, square=sum(p.square for p in parts), norm=sum(p.norm for p in parts))
-
-
-def settled(a: Array) -> Array:
-    """An array as it was made: one that came from another process may lie across its own alignment in memory.
-
-    NumPy multiplies such an array another way, and the last digits would depend on which worker did what.
-    """
-    return np.require(a, requirements="A")
+    square, norm, mass = (sum(getattr(p, name) for p in parts) for name in ("square", "norm", "mass"))
+    return Sums(cross, gram, square, norm, mass)
 
 
 def gram(S: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -160,8 +172,8 @@ def moved(rule: Rule, inner: int, sums: Sums, base: Array | None, S: Array) -> A
     return rule(S.astype("f8"), cross(sums, base), sums.gram, inner).astype(S.dtype)
 
 
-def projected_gradient(sums: Sums, base: Array | None, S: Array) -> float:
-    """‖∇‖ of the loss with respect to the short factor S (k × N), without what would push an entry of 0 below 0.
+def projected_gradient(sums: Sums, base: Array | None, S: Array, penalty: Penalty = NO_PENALTY) -> float:
+    """‖∇‖ of the loss and the penalty on S with respect to the short factor S (k × N), without what would push an entry of 0 below 0.
 
     0 exactly where no change of S alone decreases the loss.
 
@@ -170,7 +182,7 @@ def projected_gradient(sums: Sums, base: Array | None, S: Array) -> float:
     C.-J. Lin, Neural Computation 19, 2007, doi:10.1162/neco.2007.19.10.2756, equation 8.
     """
     step = S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
-    gradient = 2 * (sums.gram @ step - sums.cross)
+    gradient = 2 * (sums.gram @ step - sums.cross + penalty.gradient(S.astype("f8")))
     return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))
 
 
@@ -223,12 +235,12 @@ def check_finite(loss: float) -> None:
         )
 
 
-def check_range(norm: float, entries: int, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where products of X's entries would leave the range of its dtype; `norm` is ‖X‖²."""
-    size = math.sqrt(norm / entries)
+def check_range(norm: float, entries: int, dtype: np.dtype[Any], beta: float = 2.0) -> None:
+    """Raise ValueError where products of X's entries would leave the range of its dtype; `norm` is Σ x^β."""
+    size = (norm / entries) ** (1 / beta) if beta and norm else 1.0
     low, high = SAFE_SIZES[dtype.char]
-    if norm != 0 and not low < size < high:
+    if norm != 0 and not math.isnan(norm) and not low < size < high:
         raise ValueError(
-            f"the root mean square of X is {size:.1e}, and products of {dtype} entries of that size leave its range: "
+            f"the {'root mean square' if beta == 2 else 'mean'} of X is {size:.1e}, and products of {dtype} entries of that size leave its range: "
             f"multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as float64"
         )

@@ -3,7 +3,6 @@
 import dask.array as da
 import numpy as np
 import pytest
-import scipy.sparse
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,8 @@ from numpy.testing import assert_array_equal
 from strategies import chunk_grids, matrices
 from zarr.storage import MemoryStore
 
-from dnmf.matrices import Strips, open_matrix, prepare, same_matrix, working_dtype
+from dnmf.grids import working_dtype
+from dnmf.matrices import Strips, open_matrix, prepare, same_matrix
 from dnmf.memory import Grid
 
 SHAPE = (13, 9)
@@ -155,15 +155,6 @@ def test_what_is_no_real_number_is_refused(dtype):
     with pytest.raises(TypeError) as refused:
         open_matrix(x)
     assert str(refused.value) == f"X has dtype {x.dtype}: real numbers (bool, integers or floats) are required"
-
-
-@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.coo_array])
-def test_sparse_matrices_are_refused(kind):
-    with pytest.raises(TypeError) as refused:
-        open_matrix(kind(np.eye(3)))
-    assert str(refused.value) == (
-        "X is a scipy.sparse matrix, which dnmf does not factorize yet: pass X.toarray() if that fits"
-    )
 
 
 # Strips

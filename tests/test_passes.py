@@ -15,8 +15,11 @@ from zarr.storage import LocalStore
 import dnmf
 from dnmf import passes, schedulers, strips
 from dnmf.matrices import open_matrix
+from dnmf.objectives import Squared
 from dnmf.progress import PassDone, Planned, Sampled, StripDone
-from dnmf.rules import RULES
+from dnmf.rules import NO_PENALTY
+
+CD = Squared("cd", NO_PENALTY, NO_PENALTY)
 
 
 @pytest.fixture
@@ -129,8 +132,8 @@ def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
     L = passes.drawn(plan, 3, lambda first, rows: np.ones((3, rows), "f4"), name="L-test-0", dtype=np.dtype("f4"))
     S = schedulers.Threads(2).place(np.ones((3, 60), "f4"), name="S-test")
     G = schedulers.Threads(2).place(np.eye(3, dtype="f4"), name="G-test")
-    L = passes.update(Y, L, S, G, rank=3, rule=lambda F, N, G, inner: N, inner=1, name="L-test-1")
-    sums = passes.totals(Y, L, None, name="sums-test")
+    L = passes.update(Y, L, S, G, rank=3, update=lambda y, L, S, G, inner: S @ y.T, inner=1, name="L-test-1")
+    sums = passes.totals(Y, L, None, CD, name="sums-test")
     L, sums = schedulers.Threads(2).start([L, sums], lambda done: None)
     total = schedulers.Threads(2).finish([sums], lambda done: None)
     X = array[...].astype("f8")
@@ -199,16 +202,16 @@ def test_a_long_factor_is_written_and_read_back_as_it_was(axis: int, tmp_path: P
     target = zarr.create_array(str(tmp_path / "w.zarr"), shape=shape, chunks=chunks, dtype="f4")
     values = np.random.default_rng(0).random((3, 100)).astype("f4")
     L = passes.drawn(plan, 3, lambda a, rows: values[:, a : a + rows], name=f"L-w{axis}", dtype=np.dtype("f4"))
-    kept = passes.written(L, target, axis, name=f"L-written-{axis}")
+    kept = passes.written(L, target, plan, name=f"L-written-{axis}")
     np.testing.assert_array_equal(kept.compute(scheduler="threads"), values.T)
     np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
-    again = passes.stored(target, axis, name=f"L-stored-{axis}")
+    again = passes.stored(target, plan, name=f"L-stored-{axis}")
     np.testing.assert_array_equal(again.compute(scheduler="threads"), values.T)
     assert again.chunks == L.chunks
     major = again.map_blocks(lambda block: np.array([[block.T.flags.c_contiguous]]), dtype=bool)
     assert major.compute(scheduler="threads").all()
     target[...] = 0
-    assert passes.saved(L, target, axis, name=f"L-saved-{axis}").compute(scheduler="threads").all()
+    assert passes.saved(L, target, plan, name=f"L-saved-{axis}").compute(scheduler="threads").all()
     np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
 
 
@@ -234,9 +237,9 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
     for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
         small = schedulers.Threads(2).place(S if place == "still" else moved(S), name=f"S-{place}")
         gram = schedulers.Threads(2).place((S @ S.T), name=f"G-{place}")
-        new = passes.update(y, factor, small, gram, rank=3, rule=RULES["cd"], inner=3, name=f"L-{place}-1")
-        sums = passes.totals(y, new, small, name=f"sums-{place}")
-        free = passes.totals(y, new, None, name=f"free-{place}")
+        new = passes.update(y, factor, small, gram, rank=3, update=CD.update, inner=3, name=f"L-{place}-1")
+        sums = passes.totals(y, new, small, CD, name=f"sums-{place}")
+        free = passes.totals(y, new, None, CD, name=f"free-{place}")
         found.append([a.compute(scheduler="threads") for a in (new, sums, free)])
     assert not moved(S).flags.aligned
     for still, other in zip(*found, strict=True):

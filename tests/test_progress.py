@@ -11,7 +11,7 @@ EVENTS = [
     StripDone(1, 1, 2),
     Sampled(4, 0.1, 32),
     Started(0.2, 0.3),
-    PassDone(1, 0.5, 0.1, 0.2, 0.3, 4, 0.2, 32, None),
+    PassDone(1, 0.5, 0.6, 0.1, 0.2, 0.3, 4, 0.2, 32, None),
     Stopped("reached max_iter = 1 passes"),
 ]
 

@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from strategies import cuts, matrices, seeds
 
 from dnmf.sample import draw, is_whole, merge, weighted
+from dnmf.sample import drawn as counted_rows
 
-ARRAYS = ("rows", "index", "keys", "square")
+ARRAYS = ("rows", "index", "keys", "sizes")
 sizes = st.integers(1, 20)
 layouts = st.sampled_from(["C", "F"])
 
@@ -64,9 +65,9 @@ def test_a_sample_is_the_rows_of_smallest_keys(Y, seed, size, layout):
     # Squares of float32 entries are added up in float32.
     digits = 1e-12 if Y.dtype == "f8" else 1e-5
     assert_allclose(sample.keys, keys, rtol=digits)
-    assert_allclose(sample.square, np.asarray(square)[kept], rtol=digits)
+    assert_allclose(sample.sizes, np.asarray(square)[kept], rtol=digits)
     assert_allclose([sample.norm, sample.total], [sum(square), Y.sum(dtype="f8")], rtol=digits)
-    assert (sample.rows.dtype, sample.index.dtype, sample.keys.dtype, sample.square.dtype) == (
+    assert (sample.rows.dtype, sample.index.dtype, sample.keys.dtype, sample.sizes.dtype) == (
         Y.dtype,
         "i8",
         "f8",
@@ -124,8 +125,8 @@ def test_a_matrix_of_zeros_has_an_empty_sample_that_keeps_its_width(dtype):
     Y = np.zeros((30, 4), dtype)
     sample = merge(drawn(Y, (10, 20), seed=0, size=5), size=5)
     assert sample.rows.shape == (0, 4)
-    assert weighted(sample, 5).shape == (0, 4)
-    assert weighted(sample, 5).dtype == dtype
+    assert weighted(*counted_rows(sample, 5)).shape == (0, 4)
+    assert weighted(*counted_rows(sample, 5)).dtype == dtype
     assert is_whole(sample, 5)
     assert (sample.norm, sample.total) == (0, 0)
 
@@ -138,7 +139,7 @@ def test_no_more_rows_than_the_size_are_all_of_y_and_weigh_one(dtype, rows, whol
     Y[live] = positive(rows, 3, dtype=dtype)
     sample = merge(drawn(Y, (30, 30, 20), seed=1, size=5), size=5)
     assert is_whole(sample, 5) is whole
-    A = weighted(sample, 5)
+    A = weighted(*counted_rows(sample, 5))
     assert A.shape == (min(rows, 5), 3)
     assert A.dtype == dtype
     if whole:
@@ -153,7 +154,7 @@ def test_the_weighted_rows_are_those_of_y_times_the_root_of_one_over_their_chanc
     order = np.argsort(sample.keys)
     last, drawn_rows = order[-1], np.sort(order[:-1])
     before = {name: getattr(sample, name).copy() for name in ARRAYS}
-    A = weighted(sample, size)
+    A = weighted(*counted_rows(sample, size))
     square = (Y[sample.index[drawn_rows]].astype("f8") ** 2).sum(axis=1)
     weight = 1 / np.sqrt(1 - np.exp(-sample.keys[last] * square))
     assert (weight > 1).all()
@@ -171,7 +172,7 @@ def test_the_gram_matrix_of_the_weighted_rows_is_unbiased(size):
     pairs = np.triu_indices(5)
     found = np.empty((count, len(pairs[0]) + 1))
     for seed in range(count):
-        A = weighted(draw(Y, 0, seed=seed, size=size), size)
+        A = weighted(*counted_rows(draw(Y, 0, seed=seed, size=size), size))
         found[seed] = [*(A.T @ A)[pairs], (A**2).sum()]
     expected = np.array([*(Y.T @ Y)[pairs], (Y**2).sum()])
     error = found.std(axis=0, ddof=1) / np.sqrt(count)
@@ -183,7 +184,7 @@ def test_the_gram_matrix_of_uneven_rows_is_unbiased_after_merging_too():
     Y, count = positive(40, 3, seed=1), 1500
     found = np.empty((count, 9))
     for seed in range(count):
-        A = weighted(merge(drawn(Y, (7, 1, 20, 12), seed=seed, size=8), size=8), 8)
+        A = weighted(*counted_rows(merge(drawn(Y, (7, 1, 20, 12), seed=seed, size=8), size=8), 8))
         found[seed] = (A.T @ A).ravel()
     error = found.std(axis=0, ddof=1) / np.sqrt(count)
     assert (np.abs(found.mean(axis=0) - (Y.T @ Y).ravel()) <= 5 * error).all()
@@ -196,7 +197,7 @@ def test_rows_that_hold_nearly_all_of_the_norm_are_always_in_and_weigh_one(size)
     Y[heavy] *= 1e5
     for seed in range(100):
         sample = draw(Y, 0, seed=seed, size=size)
-        A = weighted(sample, size)
+        A = weighted(*counted_rows(sample, size))
         for i in heavy:
             assert i in sample.index
             assert np.isclose(A, Y[i], rtol=1e-4).all(axis=1).any()

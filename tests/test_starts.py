@@ -314,7 +314,7 @@ def test_a_run_that_has_a_kept_sample_hands_it_on_and_may_be_overwritten(tmp_pat
     assert dnmf.factorize(array, 5, out=second, sample=second, max_iter=1, overwrite=True).loss == third.loss
     a, b = (zarr.open_group(path, mode="r")["sample"] for path in (first, second))
     assert dict(a.attrs) == dict(b.attrs)
-    for name in ("rows", "index", "keys", "square"):
+    for name in ("rows", "index", "keys", "sizes"):
         np.testing.assert_array_equal(a[name][...], b[name][...])
     np.testing.assert_array_equal(a["rows"][...], X[a["index"][...]])
 

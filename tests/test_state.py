@@ -121,7 +121,7 @@ def test_about_zero_float32_is_off_by_no_more_than_a_millionth_of_the_norm(error
 
 
 def test_the_loss_is_not_below_zero():
-    sums = Sums(np.array([[2.0 + 1e-15]]), np.array([[1.0]]), 0.0, 0.0)
+    sums = Sums(np.array([[2.0 + 1e-15]]), np.array([[1.0]]), 0.0, 0.0, 1.0)
     assert state.loss(sums, None, np.array([[2.0]]), 4.0 - 1e-14) == 0
 
 

@@ -1,4 +1,4 @@
-"""Formats: what shape and dtype a matrix file has, and its rows, strip by strip. One family of formats per module.
+"""Formats: what shape and dtype a matrix file has, and its entries, some at a time. One family of formats per module.
 
 A reader gets the path, the name of the array that is wanted (of no meaning where a file holds one matrix), and a folder
 for scratch files that outlives the strips. It never holds the matrix in memory, and does not look at what entries mean.
@@ -7,12 +7,12 @@ for scratch files that outlives the strips. It never holds the matrix in memory,
 from collections.abc import Callable
 from pathlib import Path
 
-from dnmf.formats.contents import Contents
-from dnmf.formats.hdf5 import read_hdf5
+from dnmf.formats.contents import Contents, SparseContents
+from dnmf.formats.hdf5 import read_h5ad, read_hdf5
 from dnmf.formats.numpy_files import read_npy, read_npz
 from dnmf.formats.text import read_csv, read_mtx
 
-Reader = Callable[[Path, str | None, Path], Contents]
+Reader = Callable[[Path, str | None, Path], Contents | SparseContents]
 
 READERS: dict[str, Reader] = {
     ".npy": read_npy,
@@ -23,9 +23,10 @@ READERS: dict[str, Reader] = {
     ".mtx.gz": read_mtx,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
+    ".h5ad": read_h5ad,
 }
 
 # Files with these suffixes can hold several arrays, each with a name.
-NAMED = (".npz", ".h5", ".hdf5")
+NAMED = (".npz", ".h5", ".hdf5", ".h5ad")
 
-__all__ = ["NAMED", "READERS", "Contents", "Reader"]
+__all__ = ["NAMED", "READERS", "Contents", "Reader", "SparseContents"]

@@ -14,6 +14,8 @@ from dnmf.strips import well_chunked
 Array = NDArray[Any]
 Dtype = np.dtype[Any]
 Shape = tuple[int, ...]
+# Of some consecutive rows (csc: columns): how many entries each has; then of every entry its column (row) and value.
+Piece = tuple[Array, Array, Array]
 
 # A strip is as many whole chunks high as fit in here, one at least. Zarr's copies included, twice that is in memory.
 STRIP = 64 * MIB
@@ -21,7 +23,7 @@ STRIP = 64 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file holds, before its entries are read.
+    """What a file with a dense matrix holds, before its entries are read.
 
     Attributes
     ----------
@@ -33,6 +35,26 @@ class Contents:
     shape: Shape
     dtype: Dtype
     strips: Iterator[Array]
+
+
+@dataclass(frozen=True, slots=True)
+class SparseContents:
+    """What a file with a sparse matrix holds, before its entries are read.
+
+    Attributes
+    ----------
+    shape : (m, n), or what else the file says: nothing is checked yet.
+    dtype : of an entry, in the file's byte order.
+    kind : "csr" or "csc": whether rows or columns are stored one after the other.
+    most : entries that are stored at most; those that meet in one place become one.
+    pieces : all rows (csc: columns), in order; in each the places are sorted and differ. Reading starts with the first.
+    """
+
+    shape: Shape
+    dtype: Dtype
+    kind: str
+    most: int
+    pieces: Iterator[Piece]
 
 
 def strip_height(shape: Shape, dtype: Dtype) -> int:
@@ -50,11 +72,11 @@ def cuts(shape: Shape, dtype: Dtype) -> list[tuple[int, int]]:
 
 def chosen(path: Path, dataset: str | None, shapes: dict[str, Shape]) -> str:
     """The array asked for by name, or the only one with two axes."""
-    matrices = [name for name, shape in shapes.items() if len(shape) == 2]
+    matrices = {name: shape for name, shape in shapes.items() if len(shape) == 2}
     if dataset is None and len(matrices) == 1:
-        return matrices[0]
+        return next(iter(matrices))
     if dataset in shapes:
         return dataset
     wrong = f"{len(matrices)} arrays with two axes" if dataset is None else f"no array {dataset!r}"
-    held = ", ".join(f"{name!r} {shape}" for name, shape in shapes.items())
+    held = ", ".join(f"{name!r} {shape}" for name, shape in (matrices or shapes).items())
     raise ValueError(f"{path} holds {wrong}: one is required; name it with dataset=, out of: {held or 'none'}")

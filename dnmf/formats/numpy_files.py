@@ -4,19 +4,24 @@ They are read, not mapped: the pages of a map count as memory of the process.
 """
 
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from math import prod
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, chosen, cuts
-from dnmf.formats.sparse_entries import Entries, gathered
+from dnmf.formats.contents import Array, Contents, Dtype, Shape, SparseContents, chosen, cuts
+from dnmf.formats.sparse_entries import ENTRIES, Entries, Take, compressed, gathered
 from dnmf.memory import MIB
 
-# Members of sparse archives are read this many entries at a time.
-ENTRIES = 2**20
+# The vectors in a sparse archive, by its format.
+VECTORS = {
+    "csr": {"indptr", "indices", "data"},
+    "csc": {"indptr", "indices", "data"},
+    "coo": {"row", "col", "data"},
+}
 
 # A file, or a member of a zip archive.
 Source = Path | zipfile.Path
@@ -29,14 +34,14 @@ def read_npy(path: Path, _dataset: str | None, _scratch: Path) -> Contents:
     return _dense(path)
 
 
-def read_npz(path: Path, dataset: str | None, scratch: Path) -> Contents:
+def read_npz(path: Path, dataset: str | None, scratch: Path) -> Contents | SparseContents:
     """Read a .npz archive as a stream. Unpacks a member stored by columns into `scratch`: a stream has no way back."""
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no zip archive: a .npz file is one; write it with numpy.savez or scipy's save_npz")
     with zipfile.ZipFile(path) as archive:
         headers = {member.removesuffix(".npy"): _header(zipfile.Path(path, member)) for member in archive.namelist()}
         if dataset is None and {"format", "shape", "data"} <= headers.keys():
-            return _sparse(path, scratch)
+            return _sparse(path, headers, scratch)
         name = chosen(path, dataset, {name: shape for name, (shape, _, _) in headers.items()})
         _, by_columns, _ = headers[name]
         if by_columns:
@@ -100,30 +105,38 @@ def _filled(source: Source, file: IO[bytes], array: Array) -> Array:
     return array
 
 
-def _sparse(path: Path, scratch: Path) -> Contents:
-    """Read a scipy.sparse archive as a stream of entries. Only one pointer per row (csc: column) is held in memory."""
+def _sparse(path: Path, headers: dict[str, Header], scratch: Path) -> SparseContents:
+    """Read a scipy.sparse archive as a stream of entries; what is stored entry by entry becomes csr."""
     with np.load(path) as archive:
         kind, shape = archive["format"].astype(str).item(), tuple(int(length) for length in archive["shape"])
-        if kind not in ("csr", "csc"):
-            raise ValueError(f"{path} is sparse in format {kind}: csr or csc is required; save X.tocsr() instead")
-        pointers = archive["indptr"].astype("i8")
-    _, _, dtype = _header(zipfile.Path(path, "data.npy"))
-
-    def entries() -> Entries:
-        for at, minor, values in _pairs(zipfile.Path(path, "indices.npy"), zipfile.Path(path, "data.npy")):
-            major = np.searchsorted(pointers, at, side="right") - 1
-            yield (major, minor, values) if kind == "csr" else (minor, major, values)
-
-    return Contents(shape, dtype, gathered(path, entries(), shape, dtype, scratch))
+    if kind not in VECTORS or not VECTORS[kind] <= headers.keys():
+        raise ValueError(f"{path} is sparse in format {kind}: csr, csc or coo is required; save X.tocsr() instead")
+    sizes = {name: prod(headers[name][0]) for name in VECTORS[kind]}
+    _, _, dtype = headers["data"]
+    vectors = _vectors(path, VECTORS[kind])
+    if kind == "coo":
+        pieces = gathered(path, _entries(vectors, sizes["data"]), shape, dtype, scratch)
+        return SparseContents(shape, dtype, "csr", sizes["data"], pieces)
+    return SparseContents(shape, dtype, kind, sizes["data"], compressed(path, kind, shape, sizes, vectors))
 
 
-def _pairs(first: Source, second: Source) -> Entries:
-    """Numbers and entries of two vectors of one length, some at a time."""
-    with _open(first) as (file, (_, _, dtype)), _open(second) as (other, ((count,), _, other_dtype)):
+def _entries(vectors: AbstractContextManager[Take], count: int) -> Entries:
+    """Rows, columns and values of a matrix that is stored entry by entry."""
+    with vectors as take:
         for start in range(0, count, ENTRIES):
-            at = np.arange(start, min(start + ENTRIES, count))
-            yield (
-                at,
-                _filled(first, file, np.empty(at.shape, dtype)),
-                _filled(second, other, np.empty(at.shape, other_dtype)),
-            )
+            some = min(ENTRIES, count - start)
+            yield take("row", some), take("col", some), take("data", some)
+
+
+@contextmanager
+def _vectors(path: Path, names: Iterable[str]) -> Iterator[Take]:
+    """Open members of an archive, to be read from their starts."""
+    with ExitStack() as stack:
+        members = {name: zipfile.Path(path, f"{name}.npy") for name in names}
+        files = {name: stack.enter_context(_open(member)) for name, member in members.items()}
+
+        def take(name: str, count: int) -> Array:
+            file, (_, _, dtype) = files[name]
+            return _filled(members[name], file, np.empty(count, dtype))
+
+        yield take

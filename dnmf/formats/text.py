@@ -10,8 +10,8 @@ from typing import TextIO
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, strip_height
-from dnmf.formats.sparse_entries import Entries, gathered
+from dnmf.formats.contents import Array, Contents, Dtype, Shape, SparseContents, strip_height
+from dnmf.formats.sparse_entries import Entries, filled, gathered
 
 # Entries of a MatrixMarket file are parsed this many at a time; rows of a .csv file, a strip.
 LINES = 2**18
@@ -61,8 +61,8 @@ def read_csv(path: Path, _dataset: str | None, _scratch: Path) -> Contents:
     return Contents(shape, dtype, strips)
 
 
-def read_mtx(path: Path, _dataset: str | None, scratch: Path) -> Contents:
-    """Read a MatrixMarket file as a stream of entries."""
+def read_mtx(path: Path, _dataset: str | None, scratch: Path) -> Contents | SparseContents:
+    """Read a MatrixMarket file as a stream of entries: with coordinates it is sparse."""
     market = _market(path)
     dtype = np.dtype(FIELDS[market.field])
     at = [("at", "i8", (2,))] if market.coordinate else []
@@ -71,7 +71,10 @@ def read_mtx(path: Path, _dataset: str | None, scratch: Path) -> Contents:
     entries = _placed(pieces, market.shape, market.symmetric)
     if market.symmetric:
         entries = _mirrored(entries)
-    return Contents(market.shape, dtype, gathered(path, entries, market.shape, dtype, scratch))
+    if not market.coordinate:
+        return Contents(market.shape, dtype, filled(path, entries, market.shape, dtype, scratch))
+    most = market.count * (1 + market.symmetric)
+    return SparseContents(market.shape, dtype, "csr", most, gathered(path, entries, market.shape, dtype, scratch))
 
 
 def _open(path: Path) -> TextIO:

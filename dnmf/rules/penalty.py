@@ -33,7 +33,7 @@ class Penalty:
         F8 = F.astype("f8")
         return 2 * float((F8 * self.l1).sum()) + self.l2 * float(np.vdot(F8, F8))
 
-    def gradient(self, F: NDArray[np.float64]) -> NDArray[np.float64]:
+    def gradient(self, F: NDArray[np.floating]) -> NDArray[np.floating]:
         """Its derivative where a factor is F (k, r): l1 + l2 F."""
         return np.asarray(self.l1 + self.l2 * F)
 

@@ -1,0 +1,18 @@
+"""Objectives: what is minimized, as the loop and the strips need it. One kind per module; none sees Dask or Zarr.
+
+An objective is a loss and the penalties on both factors. It says how a strip moves its rows of the long factor L
+(k × M), what it adds to the sums of a pass, and what follows from the sums of all strips: the loss, the next short
+factor S (k × N), and by how much it is better. It is a small value that travels with every task.
+
+The loss is twice the β-divergence: ‖Y − Lᵀ S‖² for β = 2. The objective is twice scikit-learn's.
+"""
+
+from dnmf.objectives.divergence import Divergence
+from dnmf.objectives.squared import Squared
+
+Objective = Squared | Divergence
+
+# The losses that have a name, by their β.
+NAMED = {"frobenius": 2.0, "kullback-leibler": 1.0, "itakura-saito": 0.0}
+
+__all__ = ["NAMED", "Divergence", "Objective", "Squared"]
