@@ -1,15 +1,16 @@
-"""The command line: demo, convert, factorize, info, plot. It parses, calls one function, and prints."""
+"""The command line: demo, convert, factorize, transform, info, plot. It parses, calls one function, and prints."""
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import click
 from rich.console import Console
+
+from dnmf.options import COUNT, SHARE, Beta, somewhere
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -17,31 +18,10 @@ console = Console(highlight=False, soft_wrap=True)
 EXPECTED = (OSError, ValueError, TypeError, MemoryError, RuntimeError, ImportError, ArithmeticError)
 
 
-COUNT, SHARE = click.IntRange(min=1), click.FloatRange(0, 1, max_open=True)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="dnmf")
 def cli() -> None:
     """Non-negative matrix factorization, X ≈ W V, of Zarr matrices larger than memory."""
-
-
-class Bytes(click.ParamType[int]):
-    """A number of bytes with a unit, such as 2GiB or 640MiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Bytes of a text."""
-        from dask.utils import parse_bytes
-
-        try:
-            size = int(parse_bytes(value))
-        except ValueError:
-            size = 0
-        if size < 1:
-            self.fail(f"{value!r} is not a size: give a number with a unit, such as 2GiB", param, ctx)
-        return size
 
 
 @cli.command()
@@ -84,7 +64,21 @@ def convert(source: Path, target: Path, dataset: str | None, overwrite: bool) ->
 @click.argument("x")
 @click.option("--rank", type=COUNT, required=True, help="Number of components k.")
 @click.option("--out", required=True, help="The run to write.")
+@click.option("--layer", help="Of AnnData, the layer to factorize instead of its X.")
 @click.option("--solver", type=click.Choice(["cd", "mu"]), default="cd", help="Coordinate descent or multiplicative.")
+@click.option(
+    "--beta-loss",
+    type=Beta(),
+    default="frobenius",
+    help="frobenius, kullback-leibler, itakura-saito, or the β of a β-divergence; all but the first need --solver mu.",
+)
+@click.option(
+    "--alpha-w", "alpha_W", type=click.FloatRange(0), default=0.0, help="Penalty on W, as scikit-learn's alpha_W."
+)
+@click.option("--alpha-h", "alpha_H", type=click.FloatRange(0), help="Penalty on V; that on W if not given.")
+@click.option(
+    "--l1-ratio", type=click.FloatRange(0, 1), default=0.0, help="Share of the penalties that is on sums, not squares."
+)
 @click.option(
     "--init",
     type=click.Choice(["sample", "nndsvd", "nndsvda", "nndsvdar", "random"]),
@@ -103,38 +97,32 @@ def convert(source: Path, target: Path, dataset: str | None, overwrite: bool) ->
 @click.option("--snapshot-every", type=COUNT, help="Keep the short factor every so many passes.")
 @click.option("--cache/--no-cache", default=True, help="Keep X in memory where it fits in half of it.")
 @click.option("--sample", help="An earlier run on the same X, whose sample is taken instead of reading X for one.")
-@click.option("--memory-limit", type=Bytes(), help="Per worker, such as 2GiB.")
-@click.option(
-    "--workers",
-    type=COUNT,
-    help="Worker processes here; one per core if not given.",
-)
-@click.option("--scheduler", help="Address of a Dask scheduler that runs already, such as tcp://host:8786.")
-@click.option("--cluster", "profile", help="A cluster.yaml, or cluster.yaml:NAME for one of its profiles.")
+@click.option("--write-back", "back", is_flag=True, help="Also write W and V into the AnnData X, as X_nmf and NMF.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
-@click.option("--overwrite", is_flag=True, help="Replace a run at --out.")
-def factorize(
-    x: str,
-    out: str,
-    workers: int | None,
-    scheduler: str | None,
-    profile: str | None,
-    quiet: bool,
-    **parameters: Any,
-) -> None:
-    """Factorize a Zarr array, X ≈ W V. A member of a group is X.zarr/layers/counts."""
+@click.option("--overwrite", is_flag=True, help="Replace a run at --out, and what --write-back wrote.")
+@somewhere
+def factorize(x: str, out: str, where: Any, back: bool, quiet: bool, **parameters: Any) -> None:
+    """Factorize a matrix in Zarr, X ≈ W V: dense, or sparse as AnnData writes it.
+
+    A member of a group is X.zarr/layers/counts.
+    """
     from dnmf.cluster import connect
     from dnmf.factorization import factorize as run_factorize
     from dnmf.matrices import open_matrix
     from dnmf.runs import check_out
     from dnmf.terminal import shown
+    from dnmf.write_back import open_anndata, write_back
 
-    where = _cluster(workers, parameters["memory_limit"], scheduler, profile)
+    parameters["alpha_H"] = "same" if parameters["alpha_H"] is None else parameters["alpha_H"]
     # A wrong path is told before a cluster is started.
-    open_matrix(x)
+    open_matrix(x, layer=parameters["layer"])
     check_out(out, overwrite=parameters["overwrite"])
+    if back:
+        open_anndata(x, overwrite=parameters["overwrite"])
     with connect(where), shown(console, quiet=quiet) as listeners, _interrupts() as again:
         result = run_factorize(x, out=out, listeners=(*listeners, again), **parameters)
+    if back:
+        write_back(result, x, overwrite=parameters["overwrite"])
     if not quiet:
         console.print(
             f"{out}: relative error {result.relative_error:.6f}, {result.reads:g} reads of X; "
@@ -142,61 +130,39 @@ def factorize(
         )
 
 
-def _cluster(workers: int | None, memory: int | None, scheduler: str | None, profile: str | None) -> Any:
-    """The cluster that the options name: at most one of the three ways."""
-    from dnmf.cluster import Profile, read_profile
+@cli.command()
+@click.argument("x")
+@click.option("--model", required=True, help="The run whose V, loss and penalties are taken.")
+@click.option("--out", required=True, help="The Zarr group to write W to.")
+@click.option("--layer", help="Of AnnData, the layer to transform instead of its X.")
+@click.option("--tol", type=SHARE, default=1e-4, help="A row is done when nothing of it moves by more than this share.")
+@click.option("--max-iter", type=COUNT, default=200, help="Updates of a row at most.")
+@click.option("--overwrite", is_flag=True, help="Replace what transform wrote to --out before.")
+@somewhere
+def transform(x: str, model: str, where: Any, **parameters: Any) -> None:
+    """Find the W of new rows X for the V of a run. X is read once."""
+    from dnmf.cluster import connect
+    from dnmf.matrices import open_matrix
+    from dnmf.results import open_run
+    from dnmf.transformation import transform as run_transform
 
-    given = [
-        name for name, value in (("--workers", workers), ("--scheduler", scheduler), ("--cluster", profile)) if value
-    ]
-    if len(given) > 1:
-        raise click.UsageError(f"{given[0]} and {given[1]} both say where to compute: give one of them")
-    if profile:
-        return read_profile(profile)
-    if scheduler:
-        return Profile("scheduler", {"address": scheduler})
-    return Profile("local", {"workers": workers, "memory": memory})
+    result = open_run(model)
+    open_matrix(x, layer=parameters["layer"])
+    with connect(where):
+        W = run_transform(x, result, **parameters)
+    console.print(f"{parameters['out']}: W of {W.shape[0]} rows and {W.shape[1]} components")
 
 
 @cli.command()
 @click.argument("run")
 def info(run: str) -> None:
     """Tell what a run is and why it stopped."""
+    from dnmf.facts import facts
     from dnmf.results import open_run
 
     result = open_run(run)
     for name, text in facts(result.record, result.history, result.reads).items():
         click.echo(f"{name:15s} {text}")
-
-
-def facts(record: Mapping[str, Any], history: Mapping[str, Any], reads: float) -> dict[str, str]:
-    """What there is to tell of a run, by name, in the order in which it is shown."""
-    x, asked, seconds = record["x"], record["parameters"], [float(s) for s in history["seconds"]]
-    shape, chunks = (" × ".join(map(str, x[name])) for name in ("shape", "chunks"))
-    rows_or_columns = ("rows", "columns")[record["state"]["axis"]]
-    return {
-        "status": record["status"],
-        "X": f"{x['path']}, {shape} {x['dtype']}, chunks of {chunks}",
-        "strips": f"{record['state']['height']} {rows_or_columns} each",
-        "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None),
-        "passes": str(record["iteration"]),
-        "loss": f"{float(history['loss'][-1]):.6e}",
-        "relative error": f"{record['relative_error']:.6f}",
-        "gradient": f"{float(history['gradient'][-1]):.3e}, projected, of the short factor",
-        "start": _begun(record["start"], rows_or_columns),
-        "seconds": f"{record['start']['seconds'] + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
-        "reads": f"{reads:g} of X",
-        "stopped": record["stopped"] or "no: it is going on, or was killed",
-        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
-    }
-
-
-def _begun(start: Mapping[str, Any], rows_or_columns: str) -> str:
-    """How the first factors came about."""
-    if not start["rows"]:
-        return "no sample"
-    error = "" if start["relative_error"] is None else f", relative error {start['relative_error']:.6f} there"
-    return f"{start['seconds']:.2f} s for a sample of {start['rows']} {rows_or_columns}{error}"
 
 
 @cli.command()
@@ -205,9 +171,9 @@ def _begun(start: Mapping[str, Any], rows_or_columns: str) -> str:
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: Path, x: str | None) -> None:
     """Draw loss, components and reconstructions."""
-    from dnmf.results import open_run
     from dnmf.matrices import open_matrix
     from dnmf.plots import run_figures, save
+    from dnmf.results import open_run
 
     result = open_run(run)
     path = x or result.record["x"]["path"]

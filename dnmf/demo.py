@@ -10,8 +10,8 @@ import zarr
 from dnmf import plots
 from dnmf.datasets import gaussian_basis, gaussians
 from dnmf.factorization import factorize
-from dnmf.results import Factorization
 from dnmf.progress import Listener
+from dnmf.results import Factorization
 
 OUTPUTS = ("X.zarr", "run.zarr", "gaussians.png", "loss.png", "reconstructions.png", "basis.gif")
 

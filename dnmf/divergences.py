@@ -154,8 +154,8 @@ def _check_positive(y: Rows, beta: float) -> None:
     zeros = y.nnz < y.shape[0] * y.shape[1] or y.data.min() <= 0 if products.is_sparse(y) else y.min() <= 0
     if zeros:
         raise ValueError(
-            f"X has an entry of 0, and beta_loss is {beta:g}, for which the loss is infinite there: add a small number to "
-            f"X, or choose a positive beta_loss"
+            f"X has an entry of 0, and beta_loss is {beta:g}, for which the loss is infinite there: add a small number "
+            f"to X, or choose a positive beta_loss"
         )
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from dnmf import cluster, runs
 from dnmf.engines import Direct, Engine, Expressions
-from dnmf.job import SAMPLED, Factors, Job, Parameters, Saves, loss_by_number
+from dnmf.job import Job, Saves
 from dnmf.loop import run
 from dnmf.matrices import Matrix, open_matrix
 from dnmf.memory import Workers
+from dnmf.parameters import SAMPLED, Factors, Parameters, loss_by_number
 from dnmf.paths import absolute
 from dnmf.progress import Listener, Planned
 from dnmf.results import Factorization, open_run

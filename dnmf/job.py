@@ -1,4 +1,4 @@
-"""What a factorization is asked for, what stays the same while it runs, and where it stands between two passes."""
+"""What stays the same while a factorization runs, and where it stands between two passes."""
 
 import math
 from dataclasses import dataclass
@@ -11,102 +11,12 @@ from dnmf import runs
 from dnmf.blocks import Update
 from dnmf.engines import Engine
 from dnmf.matrices import Matrix
-from dnmf.objectives import NAMED, Divergence, Objective, Squared
+from dnmf.objectives import Objective
+from dnmf.parameters import Factors, Parameters
 from dnmf.progress import Event, Listener, StripDone
-from dnmf.rules import RULES, Penalty
 from dnmf.sample import Sample
 from dnmf.schedulers import Tick
 from dnmf.strips import Plan
-
-Factors = tuple[Any, Any]
-
-# First factors that are computed from a sample of X, and all that are made by name.
-SAMPLED = ("sample", "nndsvd", "nndsvda", "nndsvdar")
-INITS = (*SAMPLED, "random")
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What was asked for. See `factorize`."""
-
-    rank: int
-    solver: str
-    beta_loss: float
-    init: str
-    max_iter: int
-    tol: float
-    seed: int
-    inner_iter: int | None
-    alpha_W: float
-    alpha_H: float
-    l1_ratio: float
-    shuffle: bool
-    snapshot_every: int | None
-    cache: bool
-    memory_limit: int | None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for the first parameter that makes no sense."""
-        for name in ("rank", "max_iter", "inner_iter", "snapshot_every", "memory_limit"):
-            value, optional = getattr(self, name), name not in ("rank", "max_iter")
-            if (value is None and not optional) or (value is not None and not _counts(value)):
-                raise ValueError(f"{name} is {value!r}: an integer of at least 1 is required")
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed is {self.seed!r}: an integer of at least 0 is required")
-        if not isinstance(self.tol, int | float) or not 0 <= self.tol < 1:
-            raise ValueError(f"tol is {self.tol!r}: a number from 0 (never stop early) to below 1 is required")
-        if self.solver not in RULES:
-            raise ValueError(f"solver is {self.solver!r}: one of {', '.join(RULES)} is required")
-        if self.solver == "cd" and self.beta_loss != 2:
-            raise ValueError(
-                f"solver is 'cd' and beta_loss is {self.beta_loss:g}: solver 'mu' is required for any other loss than "
-                f"'frobenius'"
-            )
-        for name in ("alpha_W", "alpha_H"):
-            if not _is_number(value := getattr(self, name)) or value < 0:
-                raise ValueError(f"{name} is {value!r}: a finite number of at least 0 is required")
-        if not _is_number(self.l1_ratio) or not 0 <= self.l1_ratio <= 1:
-            raise ValueError(f"l1_ratio is {self.l1_ratio!r}: a number from 0 to 1 is required")
-        if self.init not in (*INITS, "given"):
-            raise ValueError(f"init is {self.init!r}: one of {', '.join(INITS)}, or first factors (W, V), is required")
-
-    @property
-    def published(self) -> bool:
-        """Whether the iterates are those of the published rules: each iteration moves W once, then V once."""
-        return self.init == "given" and self.inner_iter == 1
-
-    @property
-    def passes(self) -> int:
-        """Passes at most. One more than iterations where those are the published ones, see `dnmf.loop`."""
-        return self.max_iter + 1 if self.published else self.max_iter
-
-    def objective(self, shape: tuple[int, int], axis: int, *, sparse: bool) -> Objective:
-        """What is minimized for X of a shape (m, n), cut along an axis; penalties are scaled as scikit-learn does."""
-        m, n = shape
-        of_W, of_V = (
-            Penalty(size * alpha * self.l1_ratio, size * alpha * (1 - self.l1_ratio))
-            for size, alpha in ((n, self.alpha_W), (m, self.alpha_H))
-        )
-        long, short = (of_W, of_V) if axis == 0 else (of_V, of_W)
-        if self.beta_loss == 2:
-            return Squared(self.solver, long, short, sparse)
-        return Divergence(self.beta_loss, long, short)
-
-
-def loss_by_number(loss: float | str) -> float:
-    """β of a loss that is given by name or by β."""
-    beta = NAMED.get(loss, loss) if isinstance(loss, str) else loss
-    if not _is_number(beta):
-        raise ValueError(f"beta_loss is {loss!r}: one of {', '.join(map(repr, NAMED))}, or a number, is required")
-    return float(beta)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _counts(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 @dataclass(frozen=True, slots=True)

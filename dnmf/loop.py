@@ -17,9 +17,10 @@ from typing import Any
 
 from dnmf import runs, saving, state
 from dnmf.engines import Begun, Pass
-from dnmf.job import Job, Parameters, Point
 from dnmf.initialise import random_order
+from dnmf.job import Job, Point
 from dnmf.objectives import Objective, Squared
+from dnmf.parameters import Parameters
 from dnmf.progress import History, PassDone, Stopped
 from dnmf.starts import first_point
 from dnmf.state import Array

@@ -35,6 +35,9 @@ SAMPLE_SPLIT = 4
 # per non-zero and component stay in a core's caches.
 PIECE_NON_ZEROS = 2**15
 
+# Of a piece whose temporary arrays have one or two numbers per non-zero.
+LARGE_PIECE = 2**22
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -247,7 +250,11 @@ def sparse_peak_bytes(
     # Entries are read, then their places: twice the bytes of both covers one of them compressed, decoded and cast.
     chunks = min(grid.in_flight, largest // (grid.chunk[0] * (item + grid.index_size)) + 2)
     decoded = threads * 2 * max(chunks * grid.chunk[0] * grid.stored, grid.pointers)
-    pieces = threads * 2 * 8 * rank * min(int(grid.ends[-1]), max(PIECE_NON_ZEROS, grid.fullest))
+    # A large piece is cut out of a strip and cast to float64, or has two numbers per non-zero; a small one has two per
+    # component. Neither ends inside a line.
+    full = largest // (item + grid.index_size)
+    copied = (item + grid.index_size + 2 * 8) * min(full, max(LARGE_PIECE, grid.fullest))
+    pieces = threads * (copied + 2 * 8 * rank * min(full, max(PIECE_NON_ZEROS, grid.fullest)))
     factor = threads * RULE_BLOCKS * rank * max(heights) * item
     kept = 0 if in_run else 2 * rank * item * _most(heights, share)
     sums = partial_sums_bytes(rank, width) + 2 * item * rank * width

@@ -73,7 +73,8 @@ class PassDone:
     loss : ‖X − W V‖² of these factors; twice the β-divergence for other losses.
     objective : the loss and the penalties.
     relative_error : ‖X − W V‖ / ‖X‖; for other losses √(loss / Σ x^β).
-    gradient : norm of the projected gradient of the objective with respect to the short factor; 0 at a stationary point.
+    gradient : norm of the projected gradient of the objective with respect to the short factor; 0 where it is
+        stationary.
     gain : share of the objective (and of ‖X‖²/10⁴) that the next move of the short factor takes.
     sweeps : updates of the long factor in this pass.
     seconds : wall time of the pass.

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from dnmf import alternate, runs, state
 from dnmf import sample as sampling
 from dnmf.initialise import from_scratch, nndsvd, random_rows
-from dnmf.job import SAMPLED, Job, Point, Start
+from dnmf.job import Job, Point, Start
+from dnmf.parameters import SAMPLED
 from dnmf.products import Rows
 from dnmf.progress import Sampled, Started
 from dnmf.rules import Penalty, coordinate_descent

@@ -173,7 +173,9 @@ def moved(rule: Rule, inner: int, sums: Sums, base: Array | None, S: Array) -> A
 
 
 def projected_gradient(sums: Sums, base: Array | None, S: Array, penalty: Penalty = NO_PENALTY) -> float:
-    """‖∇‖ of the loss and the penalty on S with respect to the short factor S (k × N), without what would push an entry of 0 below 0.
+    """‖∇‖ of the loss and the penalty with respect to the short factor S (k × N).
+
+    What would push an entry of 0 below 0 does not count.
 
     0 exactly where no change of S alone decreases the loss.
 
@@ -241,6 +243,7 @@ def check_range(norm: float, entries: int, dtype: np.dtype[Any], beta: float = 2
     low, high = SAFE_SIZES[dtype.char]
     if norm != 0 and not math.isnan(norm) and not low < size < high:
         raise ValueError(
-            f"the {'root mean square' if beta == 2 else 'mean'} of X is {size:.1e}, and products of {dtype} entries of that size leave its range: "
+            f"the {'root mean square' if beta == 2 else 'mean'} of X is {size:.1e}, and products of {dtype} entries of "
+            f"that size leave its range: "
             f"multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as float64"
         )

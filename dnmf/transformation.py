@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from dnmf import cluster, passes, runs
 from dnmf.engines import Expressions
-from dnmf.job import Parameters, loss_by_number
 from dnmf.matrices import Matrix, open_matrix, prepare
 from dnmf.memory import SparseGrid
 from dnmf.objectives import Objective, Squared
+from dnmf.parameters import Parameters, loss_by_number
 from dnmf.products import is_sparse, settled
 from dnmf.results import Factorization
 from dnmf.schedulers import Cluster, Threads
@@ -42,8 +42,8 @@ def transform(
 ) -> Any:
     """The W (m, k) with which W V is nearest to X, for a given V: what new rows of X are made of.
 
-    X is read once, and no row depends on the others. Where X is one that a model was fitted to, W is that of the fit, up
-    to the tolerance of both.
+    X is read once, and no row depends on the others. Of the X that a model was fitted to, W is that of the fit, up to
+    the tolerance of both.
 
     Parameters
     ----------

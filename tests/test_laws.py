@@ -12,7 +12,7 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import RULES, factorized
+from naive import factorized
 
 import dnmf
 from dnmf import strips

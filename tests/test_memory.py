@@ -61,6 +61,44 @@ def test_x_eight_times_the_memory_runs_through_one_worker(tmp_path: Path) -> Non
     assert 0 < result.relative_error < 0.5
 
 
+def sparse_x(path: Path, rows: int, columns: int, per_row: int) -> None:
+    """Sparse X with as many non-zeros in every row, one in each of as many runs of columns, as AnnData stores it."""
+    rng, size, run = np.random.default_rng(0), rows * per_row, columns // per_row
+    attributes = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": [rows, columns]}
+    group = zarr.create_group(str(path), attributes=attributes)
+    storage = {"shape": (size,), "chunks": (2**17,), "compressors": None}
+    data, indices = (
+        group.create_array(name, dtype=kind, **storage) for name, kind in (("data", "f4"), ("indices", "i4"))
+    )
+    for start in range(0, size, 2**22):
+        places = np.arange(start, min(start + 2**22, size))
+        data[start : start + 2**22] = rng.random(len(places), "f4") + 0.1
+        indices[start : start + 2**22] = places % per_row * run + rng.integers(0, run, len(places))
+    pointers = group.create_array("indptr", shape=(rows + 1,), chunks=(2**16,), dtype="i8")
+    pointers[...] = np.arange(0, size + 1, per_row)
+
+
+def test_sparse_x_that_would_be_six_times_the_memory_runs_through_one_worker(tmp_path: Path) -> None:
+    limit, rows, columns = 384 * MIB, 200_000, 3000
+    sparse_x(tmp_path / "x.zarr", rows, columns, 150)
+    plans: list[Planned] = []
+    with local_cluster(workers=1, memory=limit) as client:
+        before = client.run(worker_process)
+        result = dnmf.factorize(
+            str(tmp_path / "x.zarr"), 8, max_iter=2, tol=0, out=tmp_path / "run.zarr",
+            listeners=[lambda event: plans.append(event) if isinstance(event, Planned) else None],
+        )  # fmt: skip
+        (peak,) = client.run(peak_memory).values()
+        (spill,) = client.run(spilled).values()
+        after = client.run(worker_process)
+    assert rows * columns * 4 >= 5.9 * limit
+    assert plans[0].strips > 1
+    assert peak <= plans[0].peak <= 0.7 * limit
+    assert spill == 0
+    assert after == before
+    assert 0 < result.relative_error < 1
+
+
 def test_provenance_is_cut_and_idle_memory_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Around the 60th pass the scheduler remembers as many tasks as around the 10th, and workers hold as much."""
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):

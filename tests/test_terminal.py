@@ -14,7 +14,8 @@ STOPPED = Stopped("reached max_iter = 20 passes")
 
 
 def passed(iteration):
-    return PassDone(iteration, 1234.5678 / iteration, 1240.0 / iteration, 0.25 / iteration, 0.1, 1e-3, 5, 0.5, 4_000_000, None)
+    loss, objective, error = 1234.5678 / iteration, 1240.0 / iteration, 0.25 / iteration
+    return PassDone(iteration, loss, objective, error, 0.1, 1e-3, 5, 0.5, 4_000_000, None)
 
 
 def test_the_plan_is_one_line():
