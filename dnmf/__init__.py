@@ -4,18 +4,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dnmf.estimator import NMF, non_negative_factorization
     from dnmf.factorization import factorize
+    from dnmf.minibatch import MiniBatchNMF
     from dnmf.results import Factorization, open_run
     from dnmf.transformation import transform
 
 _HOMES = {
+    "NMF": "dnmf.estimator",
+    "MiniBatchNMF": "dnmf.minibatch",
     "Factorization": "dnmf.results",
     "factorize": "dnmf.factorization",
+    "non_negative_factorization": "dnmf.estimator",
     "open_run": "dnmf.results",
     "transform": "dnmf.transformation",
 }
 
-__all__ = ["Factorization", "factorize", "open_run", "transform"]
+__all__ = [
+    "NMF",
+    "Factorization",
+    "MiniBatchNMF",
+    "factorize",
+    "non_negative_factorization",
+    "open_run",
+    "transform",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,10 +1,12 @@
 """Results into the AnnData that X came from: W as `obsm`, V as `varm` of its Zarr store."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.errors import ZarrUserWarning
 
 from dnmf.paths import absolute
 from dnmf.results import Factorization
@@ -42,8 +44,15 @@ def write_back(
             )
     for place, _, name, values in targets:
         _write(group, place, name, values, overwrite=overwrite)
-    # What was written must be listed where all members are.
     if group.metadata.consolidated_metadata is not None:
+        _list(group)
+
+
+def _list(group: Any) -> None:
+    """List what was written where AnnData lists all members."""
+    with warnings.catch_warnings():
+        # AnnData's store has consolidated metadata already, whatever the specification says of them.
+        warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(group.store, path=group.path, zarr_format=group.metadata.zarr_format)
 
 

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pytest
 import zarr
+from scipy import sparse
 
 import dnmf
 from dnmf.cluster import local_cluster
@@ -198,3 +201,34 @@ def test_ctrl_c_leaves_a_run_that_says_so(folder: Path) -> None:
     tiled = np.tile(X, (40, 4)).astype("f8")
     residual = tiled - np.asarray(kept.W).astype("f8") @ kept.V.astype("f8")
     np.testing.assert_allclose(kept.loss, (residual**2).sum(), rtol=1e-6)
+
+
+def test_sparse_files_losses_layers_new_rows_and_anndata(folder: Path) -> None:
+    """From a sparse file to W of new rows: as a user types it."""
+    rng = np.random.default_rng(1)
+    X = sparse.csr_matrix(rng.poisson(rng.random((80, 3)) @ rng.random((3, 30))).astype("f4"))
+    adata = anndata.AnnData(X)
+    adata.layers["counts"] = X * 2
+    adata.write_h5ad(folder / "cells.h5ad")
+    with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # AnnData's own, of formats to come
+        adata.write_zarr(folder / "cells.zarr")
+    told = run("convert", "cells.h5ad", "counts.zarr", "--dataset", "layers/counts", cwd=folder).stdout
+    assert told == f"counts.zarr: 80 × 30 float32, {X.nnz} non-zeros in csr\n"
+    words = ("--rank", 3, "--solver", "mu", "--beta-loss", "kullback-leibler", "--alpha-w", 1e-4, "--l1-ratio", 0.5)
+    options = (*words, "--max-iter", 3, "--tol", 0, "--workers", 1)
+    run("factorize", "counts.zarr", "--out", "counts-run.zarr", *options, cwd=folder)
+    run("factorize", "cells.zarr", "--layer", "counts", "--out", "run2.zarr", *options, "--write-back", cwd=folder)
+    one, other = (dnmf.open_run(folder / name) for name in ("counts-run.zarr", "run2.zarr"))
+    asked = other.record["parameters"]
+    assert (asked["beta_loss"], asked["alpha_W"], asked["alpha_H"], asked["l1_ratio"]) == (1.0, 1e-4, 1e-4, 0.5)
+    np.testing.assert_allclose(one.V, other.V, rtol=1e-5)
+    np.testing.assert_array_equal(anndata.read_zarr(folder / "cells.zarr").varm["NMF"], other.V.T)
+    again = run("factorize", "cells.zarr", "--out", "run3.zarr", "--rank", 2, "--write-back", cwd=folder, code=1)
+    assert "has obsm/X_nmf" in again.stderr
+    told = run(
+        "transform", "cells.zarr", "--layer", "counts", "--model", "run2.zarr", "--out", "W.zarr", cwd=folder
+    ).stdout
+    assert told == "W.zarr: W of 80 rows and 3 components\n"
+    W = zarr.open_group(folder / "W.zarr", mode="r")["W"][...]
+    np.testing.assert_allclose(W, np.asarray(dnmf.transform(X * 2, other)), rtol=1e-5, atol=1e-7)

@@ -1,0 +1,299 @@
+"""`NMF` and `non_negative_factorization`: scikit-learn's parameters and results, dnmf's engine."""
+
+import math
+import sys
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from dnmf.estimator_base import (
+    IN_MEMORY,
+    BaseNMF,
+    is_stored,
+    reconstruction_error,
+    refuse_zeros,
+    unwrapped,
+    warn_of_max_iter,
+)
+from dnmf.estimator_init import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
+from dnmf.factorization import factorize
+from dnmf.matrices import open_matrix
+from dnmf.progress import Event, Listener, PassDone, Stopped
+from dnmf.results import Factorization
+from dnmf.scikit_learn import check_array, check_non_negative
+
+
+class NMF(BaseNMF):
+    """Non-negative matrix factorization, X ≈ W H, for X of any size.
+
+    scikit-learn's `NMF` with dnmf's engine. Where both do the same thing, parameters, attributes, errors and warnings
+    are scikit-learn's.
+
+    Parameters
+    ----------
+    n_components : number of components k; "auto": that of custom factors, else as many as X in memory has columns;
+        None: as many as X in memory has columns.
+    init : first factors. None: X is read once for a sample of its rows, which is factorized in memory. "random",
+        "nndsvd", "nndsvda", "nndsvdar": for X in memory scikit-learn's own, from the same random state; for other X
+        made from that sample. "custom": W and H are passed to `fit` or `fit_transform`.
+    solver : "cd" (coordinate descent) or "mu" (multiplicative updates).
+    beta_loss : "frobenius" (2), "kullback-leibler" (1), "itakura-saito" (0) or a number; other than 2 with "mu" only.
+    tol : stop where one more pass would decrease the loss by less than this share of itself; 0 never stops early.
+    max_iter : passes over X at most.
+    random_state : int, RandomState or None: of everything random.
+    alpha_W, alpha_H : weights of the penalties on W and H; "same": alpha_H is alpha_W.
+    l1_ratio : share of the penalties that is on the sum of entries, the rest is on half the sum of their squares.
+    verbose : print a line per pass.
+    shuffle : set the components of a coordinate descent in random order.
+    inner_iter : updates of a factor per pass over X. 1 is scikit-learn's iteration; None makes as many as pay.
+    out : path of the run to write; None writes nothing. For X that is not in memory W is then read from there, and
+        without it computed from X where and when it is asked for.
+    memory_limit : bytes that a worker, or this process, may use.
+
+    Attributes
+    ----------
+    components_ : H, NumPy array (k, n).
+    n_components_ : k.
+    reconstruction_err_ : √(2 D(X | W H)), of the W that `fit_transform` gives; ‖X − W H‖ for the Frobenius loss.
+    n_iter_ : passes over X, that of the sample aside.
+    n_features_in_, feature_names_in_ : number of X's columns, and their names where it is a DataFrame.
+
+    Notes
+    -----
+    This differs from scikit-learn in:
+    1. `init=None` is another start, for which `fit_transform(X)` is `fit(X).transform(X)`, exactly;
+    2. `transform` solves every row by itself: it does not depend on the others;
+    3. an iteration updates a factor more than once, unless `inner_iter` is 1. With that, `tol=0` and an explicit
+       `init` the iterates on X in memory are scikit-learn's;
+    4. `tol` bounds what the next pass would bring.
+
+    Examples
+    --------
+    >>> X = np.array([[1, 1], [2, 1], [3, 1.2], [4, 1], [5, 0.8], [6, 1]])
+    >>> model = NMF(n_components=2, random_state=0)
+    >>> W = model.fit_transform(X)
+    >>> bool(abs(W @ model.components_ - X).max() < 0.05)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: Any = "auto",
+        *,
+        init: str | None = None,
+        solver: str = "cd",
+        beta_loss: str | float = "frobenius",
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        random_state: Any = None,
+        alpha_W: float = 0.0,
+        alpha_H: str | float = "same",
+        l1_ratio: float = 0.0,
+        verbose: int = 0,
+        shuffle: bool = False,
+        inner_iter: int | None = None,
+        out: Any = None,
+        memory_limit: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.init = init
+        self.solver = solver
+        self.beta_loss = beta_loss
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.alpha_W = alpha_W
+        self.alpha_H = alpha_H
+        self.l1_ratio = l1_ratio
+        self.verbose = verbose
+        self.shuffle = shuffle
+        self.inner_iter = inner_iter
+        self.out = out
+        self.memory_limit = memory_limit
+
+    def _fit(self, X: Any, W: Any, H: Any) -> Any:
+        self._check_parameters()
+        X = unwrapped(X)
+        if is_stored(X):
+            self._check_solver()
+            return self._fit_stored(X, W, H)
+        X = self._validated(X, reset=True)
+        self._check_solver()
+        refuse_zeros(X, self._beta)
+        check_non_negative(X, "NMF initialization")
+        k, first = self._first(X, W, H)
+        # With scikit-learn's own iteration W is the iterate, else what any X gets.
+        exact = self.inner_iter == 1 and self.init is not None
+        result = self._factorized(X, k, first, keep_W=exact or self.out is not None)
+        solved = np.asarray(result.W.compute(scheduler="threads")) if exact else self._solved(X)
+        self.reconstruction_err_ = reconstruction_error(X, solved, self.components_, self._beta)
+        return solved
+
+    def _fit_stored(self, X: Any, W: Any, H: Any) -> Any:
+        m, n = open_matrix(X).grid.shape
+        first: str | Factors
+        if self.init == "custom":
+            H = given_factor(H, (self._rank(n), n), "NMF (input H)")
+            W = given_factor(W, (m, len(H)), "NMF (input W)") if W is None else W
+            k, first = len(H), (W, H)
+        else:
+            warn_if_ignored(W, H)
+            k, first = self._rank_of_stored(), self.init or "sample"
+        self._check_width(n, reset=True)
+        result = self._factorized(X, k, first, keep_W=self.out is not None)
+        self.reconstruction_err_ = math.sqrt(max(result.loss, 0.0))
+        if result.W is None:
+            return self._solved(X)
+        return result.W.rechunk({0: X.chunks[0]}) if hasattr(X, "__dask_graph__") else result.W
+
+    def _first(self, X: Any, W: Any, H: Any) -> tuple[int, str | Factors]:
+        """The number of components, and first factors for X in memory."""
+        k, n = self._rank(X.shape[1]), X.shape[1]
+        if self.init == "custom":
+            first = custom_factors(W, H, X.shape, k, X.dtype)
+            return len(first[1]), first
+        warn_if_ignored(W, H)
+        k = k or n
+        return k, "sample" if self.init is None else first_factors(X, k, self.init, self.random_state)
+
+    def _solve(self, X: Any, W: Any, H: Any) -> Any:
+        """W for an H that stays as it is."""
+        self._check_solver()
+        if W is not None:
+            warnings.warn("When update_H=False, the provided initial W is not used.", RuntimeWarning, stacklevel=3)
+        stored = is_stored(X)
+        n = open_matrix(X).grid.shape[1] if stored else X.shape[1]
+        self.components_ = given_factor(H, (self._rank(n), n), "NMF (input H)")
+        if not stored:
+            if self.components_.dtype != X.dtype:
+                raise TypeError(f"H should have the same dtype as X. Got H.dtype = {self.components_.dtype}.")
+            check_non_negative(X, "NMF (input X)")
+            refuse_zeros(X, self._beta)
+        return self._solved(X)
+
+    def _check_solver(self) -> None:
+        """What a solver cannot do, and what it does badly."""
+        if self.solver == "cd" and self._beta != 2:
+            raise ValueError(
+                f"Invalid beta_loss parameter: solver {self.solver!r} does not handle beta_loss = {self.beta_loss!r}"
+            )
+        if self.solver == "mu" and self.init == "nndsvd":
+            warnings.warn(
+                "The multiplicative update ('mu') solver cannot update zeros present in the initialization, and so "
+                "leads to poorer results when used jointly with init='nndsvd'. You may try init='nndsvda' or "
+                "init='nndsvdar' instead.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _factorized(self, X: Any, k: int, first: str | Factors, *, keep_W: bool) -> Factorization:
+        """Run the engine, and keep what it found."""
+        # With factors given nothing is random: a RandomState is then left as scikit-learn leaves it.
+        seed = seed_of(self.random_state) if isinstance(first, str) or self.shuffle else 0
+        result = factorize(
+            X,
+            k,
+            out=self.out,
+            solver=self.solver,
+            beta_loss=self._beta,
+            init=first,
+            max_iter=int(self.max_iter),
+            # The engine takes shares below 1 only; with any larger one, too, the first pass is the last.
+            tol=min(float(self.tol), float(np.nextafter(1, 0))),
+            seed=seed,
+            inner_iter=self.inner_iter,
+            alpha_W=float(self.alpha_W),
+            alpha_H=self.alpha_H if isinstance(self.alpha_H, str) else float(self.alpha_H),
+            l1_ratio=float(self.l1_ratio),
+            shuffle=bool(self.shuffle),
+            memory_limit=self.memory_limit,
+            keep_W=keep_W,
+            listeners=[progress_lines()] if self.verbose else (),
+        )
+        self.components_ = result.V
+        self.n_components_ = len(result.V)
+        # The iterates of scikit-learn take one more pass, which moves nothing.
+        self.n_iter_ = min(len(result.history["loss"]), int(self.max_iter))
+        if self.n_iter_ == self.max_iter and self.tol > 0 and result.history["gain"][-1] >= self.tol:
+            warn_of_max_iter(self.max_iter)
+        return result
+
+
+def progress_lines() -> Listener:
+    """A listener that writes a line per pass to the standard output."""
+    began = time.perf_counter()
+
+    def write(event: Event) -> None:
+        if isinstance(event, PassDone):
+            seconds, error = time.perf_counter() - began, math.sqrt(max(event.loss, 0.0))
+            sys.stdout.write(f"Epoch {event.iteration:02d} reached after {seconds:.3f} seconds, error: {error:f}\n")
+        elif isinstance(event, Stopped):
+            sys.stdout.write(f"Stopped: {event.reason}.\n")
+
+    return write
+
+
+def non_negative_factorization(
+    X: Any,
+    W: Any = None,
+    H: Any = None,
+    n_components: Any = "auto",
+    *,
+    init: str | None = None,
+    update_H: bool = True,
+    solver: str = "cd",
+    beta_loss: str | float = "frobenius",
+    tol: float = 1e-4,
+    max_iter: int = 200,
+    alpha_W: float = 0.0,
+    alpha_H: str | float = "same",
+    l1_ratio: float = 0.0,
+    random_state: Any = None,
+    verbose: int = 0,
+    shuffle: bool = False,
+    inner_iter: int | None = None,
+    out: Any = None,
+    memory_limit: int | None = None,
+) -> tuple[Any, Any, int]:
+    """Factorize X ≈ W H, or, with update_H=False, solve for W with H as it is given.
+
+    Parameters are those of `NMF`, with W and H as first factors for init="custom".
+
+    Returns
+    -------
+    W (m, k), H (k, n), and the number of passes over X: 1 where only W is solved for.
+
+    Examples
+    --------
+    >>> X = np.array([[1, 1], [2, 1], [3, 1.2], [4, 1], [5, 0.8], [6, 1]])
+    >>> W, H, n_iter = non_negative_factorization(X, n_components=2, random_state=0)
+    >>> W.shape, H.shape
+    ((6, 2), (2, 2))
+    """
+    model = NMF(
+        n_components,
+        init=init,
+        solver=solver,
+        beta_loss=beta_loss,
+        tol=tol,
+        max_iter=max_iter,
+        random_state=random_state,
+        alpha_W=alpha_W,
+        alpha_H=alpha_H,
+        l1_ratio=l1_ratio,
+        verbose=verbose,
+        shuffle=shuffle,
+        inner_iter=inner_iter,
+        out=out,
+        memory_limit=memory_limit,
+    )
+    model._check_parameters()
+    X = unwrapped(X)
+    if not is_stored(X):
+        X = check_array(X, **IN_MEMORY)
+    if update_H:
+        W = model._fit(X, W, H)
+        return W, model.components_, model.n_iter_
+    return model._solve(X, W, H), model.components_, 1
