@@ -149,7 +149,7 @@ class Divergence:
         most = majorize.affordable(model.A, len(H), iterations)
         end = majorize.majorize(start, H, self._terms, iterations=most, tol=tol)
         norm = float(row_powers(model.A, self.beta) @ model.counts)
-        return end.H, end.loss / norm if norm else 0.0
+        return end.H, max(end.loss, 0.0) / norm if norm else 0.0
 
     def penalties_of_starts(self, model: Counted) -> tuple[Penalty, Penalty]:
         """None: starts are those of least squares."""
