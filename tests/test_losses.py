@@ -121,13 +121,14 @@ def test_sparse_x_on_a_cluster_is_that_on_threads(
 
 
 @pytest.mark.parametrize("penalty", [PENALTIES[0], PENALTIES[-1]], ids=str)
-@pytest.mark.parametrize(("solver", "beta"), [*LOSSES, ("mu", 3.0)])
-@pytest.mark.parametrize("zeros", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("solver", "beta", "zeros"),
+    # Itakura–Saito is infinite where X is zero.
+    [(*loss, zeros) for loss in [*LOSSES, ("mu", 3.0)] for zeros in (0.0, 0.7) if loss[1] > 0 or not zeros],
+)
 def test_the_sample_start_ends_no_worse_than_scikit_learn(
     solver: str, beta: float, penalty: tuple[float, ...], zeros: float
 ) -> None:
-    if beta == 0 and zeros:
-        pytest.skip("Itakura–Saito is infinite where X is zero")
     X: Any = matrix((400, 60), zeros=zeros)
     asked = dict(zip(("alpha_W", "alpha_H", "l1_ratio"), penalty, strict=True), solver=solver, beta_loss=beta)
     result = dnmf.factorize(sparse.csr_matrix(X) if zeros else X, RANK, **asked)
