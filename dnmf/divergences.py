@@ -64,6 +64,17 @@ def floor(beta: float, dtype: Any) -> float:
     return FLOOR if 0 < beta < 1 else float(np.finfo(dtype).tiny) ** (1 / (3 - min(beta, 2.0)))
 
 
+def check_range(size: float, beta: float, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where powers of a model of X would leave the range of X's dtype; `size` is the mean of X."""
+    low, high = 1e3 * floor(beta, dtype), float(np.finfo(dtype).max) ** (1 / (1 + max(beta, 1.0))) / 1e3
+    if not low < size < high:
+        raise ValueError(
+            f"the mean of X is {size:.1e}, and powers of {dtype} entries of that size, for beta_loss = {beta:g}, leave "
+            f"its range: multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as "
+            f"float64"
+        )
+
+
 def stepped(F: Array, numerator: Array, denominator: Array, beta: float, penalty: Penalty) -> Array:
     """F ⊙ (numerator / (denominator + l1 + l2 F))^exponent, (k × r); 0 where the denominator is."""
     below = denominator + penalty.gradient(F) if penalty else np.broadcast_to(denominator, F.shape)
@@ -185,6 +196,9 @@ def _terms(y: Rows, L: Array, S: Array, beta: float) -> tuple[Rows, Array | None
     np.maximum(M, floor(beta, M.dtype), out=M)
     if beta == 1:
         return np.divide(y, M, out=M), None
+    if beta > 2:
+        # M may be 0 here: it is not divided by.
+        return y * M ** (beta - 2), M ** (beta - 1)
     Q = 1 / M if beta == 0 else M ** (beta - 1)
     return np.multiply(np.divide(y, M, out=M), Q, out=M), Q
 
@@ -227,6 +241,7 @@ def _divergence(y: Array, M: Array, beta: float) -> Array:
     if beta == 0:
         ratio = y / M
         return np.asarray(ratio - np.log(ratio) - 1)
+    y = y.astype(M.dtype, copy=False)
     return np.asarray((y**beta + (beta - 1) * M**beta - beta * y * M ** (beta - 1)) / (beta * (beta - 1)))
 
 

@@ -144,7 +144,8 @@ class NMF(BaseNMF):
         self._check_width(n, reset=True)
         result = self._factorized(X, k, first, keep_W=self.out is not None)
         self.reconstruction_err_ = math.sqrt(max(result.loss, 0.0))
-        if result.W is None:
+        # Without a run the engine may keep W nevertheless, but not for every X.
+        if self.out is None:
             return self._solved(X)
         return result.W.rechunk({0: X.chunks[0]}) if hasattr(X, "__dask_graph__") else result.W
 

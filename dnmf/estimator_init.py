@@ -86,7 +86,7 @@ def _singular(U: Array, s: Array, Vt: Array) -> Factors:
 
 
 def given_factor(F: Any, shape: tuple[int | None, int | None], whom: str) -> Array:
-    """The caller's own factor as an array of its own, checked; None in a shape is any length.
+    """The caller's own factor, checked and not copied; None in a shape is any length.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def given_factor(F: Any, shape: tuple[int | None, int | None], whom: str) -> Arr
     """
     if F is None:
         raise ValueError(f"there is no array for {whom}: pass one, or choose another init than 'custom'")
-    F = check_array(F, dtype=[np.float64, np.float32], copy=True)
+    F = check_array(F, dtype=[np.float64, np.float32])
     for axis, name in enumerate(("first", "second")):
         if shape[axis] not in (None, F.shape[axis]):
             raise ValueError(
@@ -108,7 +108,7 @@ def given_factor(F: Any, shape: tuple[int | None, int | None], whom: str) -> Arr
 
 
 def custom_factors(W: Any, H: Any, shape: tuple[int, int], k: int | None, dtype: Any) -> Factors:
-    """The caller's own W (m × k) and H (k × n), checked and copied; k is None where they may say it."""
+    """The caller's own W (m × k) and H (k × n), checked; k is None where they may say it."""
     H = given_factor(H, (k, shape[1]), "NMF (input H)")
     W = given_factor(W, (shape[0], k or len(H)), "NMF (input W)")
     if H.dtype != dtype or W.dtype != dtype:

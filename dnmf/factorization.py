@@ -14,7 +14,7 @@ from dnmf.job import Job, Saves
 from dnmf.loop import run
 from dnmf.matrices import Matrix, open_matrix
 from dnmf.memory import Workers
-from dnmf.parameters import SAMPLED, Factors, Parameters, loss_by_number
+from dnmf.parameters import SAMPLED, Factors, Parameters, loss_by_number, plain
 from dnmf.paths import absolute
 from dnmf.progress import Listener, Planned
 from dnmf.results import Factorization, open_run
@@ -108,12 +108,12 @@ def factorize(
     >>> bool(result.relative_error < 1e-3), result.W.shape, result.V.shape
     (True, (60, 2), (2, 40))
     """
-    rank, max_iter, seed, inner_iter = (_plain(value) for value in (rank, max_iter, seed, inner_iter))
-    first, beta = init if isinstance(init, str) else "given", loss_by_number(_plain(beta_loss))
+    rank, max_iter, seed, inner_iter = (plain(value) for value in (rank, max_iter, seed, inner_iter))
+    first, beta = init if isinstance(init, str) else "given", loss_by_number(plain(beta_loss))
     of_V: Any = alpha_W if alpha_H == "same" else alpha_H
     parameters = Parameters(
-        rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=_plain(tol), seed=seed,
-        inner_iter=inner_iter, alpha_W=_plain(alpha_W), alpha_H=_plain(of_V), l1_ratio=_plain(l1_ratio),
+        rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,
+        inner_iter=inner_iter, alpha_W=plain(alpha_W), alpha_H=plain(of_V), l1_ratio=plain(l1_ratio),
         shuffle=shuffle, snapshot_every=snapshot_every, cache=cache, memory_limit=memory_limit,
     )  # fmt: skip
     matrix = open_matrix(X, layer=layer)
@@ -170,9 +170,11 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> tupl
     return sample, size
 
 
-def _plain(value: Any) -> Any:
-    """A number of Python's own: a run's record is JSON."""
-    return value.item() if isinstance(value, np.generic) else value
+def check_apart(matrix: Matrix, out: str | Path) -> None:
+    """Refuse an output that is where X is."""
+    place, source = Path(absolute(out)), Path(matrix.location)
+    if matrix.stored and (place == source or place in source.parents or source in place.parents):
+        raise ValueError(f"the output {out} and X at {matrix.location} are inside one another: choose another output")
 
 
 def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, needed: bool) -> None:
@@ -185,9 +187,7 @@ def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, neede
             )
         return
     exists = runs.check_out(out, overwrite=overwrite)
-    place, source = Path(absolute(out)), Path(matrix.location)
-    if matrix.stored and (place == source or place in source.parents or source in place.parents):
-        raise ValueError(f"the output {out} and X at {matrix.location} are inside one another: choose another output")
+    check_apart(matrix, out)
     if exists and matrix.kind == "dask":
         raise FileExistsError(
             f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"

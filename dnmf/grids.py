@@ -90,7 +90,8 @@ def _stored_sparse(group: Any, location: str) -> LaidOut:
             f"{location} is damaged: data has {data.size} numbers, indices {indices.size} and indptr {indptr.size}, "
             f"where X has shape {shape}; write it again"
         )
-    dtype, ends = working_dtype(data.dtype), part(indptr, slice(None), "indptr").astype("i8")
+    dtype = working_dtype(data.dtype)
+    ends: Any = part(indptr, slice(None), "indptr").astype("i8")
     check_pointers(ends, data.size, location, whole=True)
     grid = SparseGrid(
         shape,

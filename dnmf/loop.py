@@ -108,7 +108,7 @@ def _sweeps(job: Job, iteration: int) -> int:
 def _complete(job: Job, point: Point, going: Going, sums: Any, history: History) -> tuple[Point, str | None]:
     """Tell and save what is known now, and move the short factor; or why this pass was the last one."""
     norm, objective = sums.norm if math.isnan(point.norm) else point.norm, going.objective
-    state.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype, objective.beta)
+    objective.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype)
     loss = objective.loss(sums, going.base, point.S, norm)
     state.check_finite(loss)
     total = loss + objective.penalties(sums, point.S)
@@ -175,16 +175,17 @@ def _may_be_last(job: Job, point: Point) -> bool:
 
 def _reason(parameters: Parameters, point: Point, *, misled: bool) -> str | None:
     """Why to stop after a pass, as a sentence, or None to go on. What the sample misled to is no place to stop at."""
-    iteration, gain = point.iteration, max(point.gain, 0.0)
+    iteration, gain = point.iteration, point.gain
     passes = f"{iteration} pass" + ("" if iteration == 1 else "es")
     if point.loss == 0:
         return f"after {passes} the loss is 0: X is factorized exactly"
-    if parameters.tol > 0 and gain < parameters.tol and not misled:
+    # The published rules may overshoot where penalties outweigh the loss: a move that does is no reason to stop.
+    if parameters.tol > 0 and abs(gain) < parameters.tol and not misled:
         return (
-            f"after {passes} one more would decrease the loss by some {gain:.1e} of itself, less than "
+            f"after {passes} one more would decrease the loss by some {max(gain, 0.0):.1e} of itself, less than "
             f"tol = {parameters.tol:g}"
         )
     if iteration == parameters.passes:
         most = f"{parameters.max_iter} iterations" if parameters.published else passes
-        return f"reached max_iter = {most}; one more would decrease the loss by some {gain:.1e} of itself"
+        return f"reached max_iter = {most}; one more would decrease the loss by some {max(gain, 0.0):.1e} of itself"
     return None

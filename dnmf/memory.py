@@ -36,7 +36,7 @@ SAMPLE_SPLIT = 4
 PIECE_NON_ZEROS = 2**15
 
 # Of a piece whose temporary arrays have one or two numbers per non-zero.
-LARGE_PIECE = 2**22
+LARGE_PIECE = 2**20
 
 
 @dataclass(frozen=True, slots=True)

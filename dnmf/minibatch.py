@@ -69,7 +69,7 @@ class MiniBatchNMF(BaseNMF):
     Examples
     --------
     >>> X = np.array([[1, 1], [2, 1], [3, 1.2], [4, 1], [5, 0.8], [6, 1]])
-    >>> model = MiniBatchNMF(n_components=2, batch_size=3, random_state=0).fit(X)
+    >>> model = MiniBatchNMF(n_components=2, batch_size=3, max_iter=50, tol=0, random_state=0).fit(X)
     >>> model.components_.shape
     (2, 2)
     """

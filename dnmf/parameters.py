@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dnmf.objectives import NAMED, Divergence, Objective, Squared
 from dnmf.rules import RULES, Penalty
 
@@ -81,6 +83,11 @@ class Parameters:
         if self.beta_loss == 2:
             return Squared(self.solver, long, short, sparse)
         return Divergence(self.beta_loss, long, short)
+
+
+def plain(value: Any) -> Any:
+    """A number of Python's own: a run's record is JSON."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def loss_by_number(loss: float | str) -> float:

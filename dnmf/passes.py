@@ -45,11 +45,13 @@ def strips_of(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array
     return da.from_array(source, chunks=chunks, name=name, asarray=False, inline_array=True, meta=_meta(matrix.dtype))
 
 
-def places(plan: Plan) -> da.Array:
+def places(heights: Sequence[int]) -> da.Array:
     """Where every strip is: a value of its own for tasks that must know it, made in the same task."""
-    source, chunks = blocks.Places(plan.length), (plan.heights, (1,))
-    # Its name need not be unlike that of other runs: equal plans have equal places.
-    return da.from_array(source, chunks=chunks, asarray=False, inline_array=True, meta=np.empty((0, 0), "i8"))
+    source, chunks = blocks.Places(sum(heights)), (tuple(heights), (1,))
+    # A new name each time: two consumers would share the task, and neither be one with it.
+    return da.from_array(
+        source, chunks=chunks, name=False, asarray=False, inline_array=True, meta=np.empty((0, 0), "i8")
+    )
 
 
 def _lazy_strips(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array:
@@ -59,7 +61,7 @@ def _lazy_strips(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Ar
     # Only small values may be bound here: they travel with every task.
     strip = partial(_lazy_strip, dtype=matrix.dtype, axis=plan.axis, check=check)
     Y = X if plan.axis == 0 else X.T
-    return da.map_blocks(strip, Y, places(plan), name=name, chunks=Y.chunks, meta=_meta(matrix.dtype))
+    return da.map_blocks(strip, Y, places(plan.heights), name=name, chunks=Y.chunks, meta=_meta(matrix.dtype))
 
 
 def _lazy_strip(y: Any, place: NDArray[np.int64], dtype: np.dtype[Any], axis: int, check: bool) -> Any:
@@ -92,7 +94,7 @@ def totals(Y: da.Array, L: da.Array, base: Delayed | None, objective: Objective,
 def sampled(Y: da.Array, plan: Plan, *, seed: int, beta: float, name: str) -> tuple[da.Array, da.Array]:
     """A True for each strip that was seen, and the sample of all (see `dnmf.sample`): an array of one `Sample`."""
     size = plan.sample
-    parts = _parts(partial(blocks.drawn_rows, seed=seed, size=size, beta=beta), Y, places(plan), name=name)
+    parts = _parts(partial(blocks.drawn_rows, seed=seed, size=size, beta=beta), Y, places(plan.heights), name=name)
     seen = da.map_blocks(_seen, parts, name=f"{name}-seen", chunks=parts.chunks, meta=_meta(bool))
     return seen, _tree(parts, partial(sample.merge, size=size), SAMPLE_SPLIT, name)
 
@@ -127,19 +129,19 @@ def _added(parts: Any, axis: object, keepdims: object, add: Callable[[Sequence[A
 def drawn(plan: Plan, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> da.Array:
     """A first long factor: `draw(first_row, rows)` makes (k, rows) of it, in the strip's own task."""
     block = partial(blocks.drawn, draw=draw)
-    return da.map_blocks(block, places(plan), name=name, chunks=(plan.heights, (rank,)), meta=_meta(dtype))
+    return da.map_blocks(block, places(plan.heights), name=name, chunks=(plan.heights, (rank,)), meta=_meta(dtype))
 
 
 def written(L: da.Array, target: Any, plan: Plan, *, name: str) -> da.Array:
     """L unchanged, each block also written to its chunks of a stored factor (transposed where strips are columns)."""
     block = partial(blocks.write, target=target, axis=plan.axis)
-    return da.map_blocks(block, L, places(plan), name=name, chunks=L.chunks, meta=_meta(L.dtype))
+    return da.map_blocks(block, L, places(plan.heights), name=name, chunks=L.chunks, meta=_meta(L.dtype))
 
 
 def saved(L: da.Array, target: Any, plan: Plan, *, name: str) -> da.Array:
     """Write each block of L to its chunks of a stored factor and keep none of it: a True for each."""
     ones, save = ((1,) * L.numblocks[0], (1,)), partial(_save, target=target, axis=plan.axis)
-    return da.map_blocks(save, L, places(plan), name=name, chunks=ones, meta=_meta(bool))
+    return da.map_blocks(save, L, places(plan.heights), name=name, chunks=ones, meta=_meta(bool))
 
 
 def _save(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> NDArray[np.bool_]:
@@ -151,7 +153,7 @@ def stored(source: Any, plan: Plan, *, name: str) -> da.Array:
     """A stored long factor as an (M × k) Dask array of one block per strip, blocks component-major."""
     rank, block = source.shape[1 - plan.axis], partial(blocks.read, source=source, axis=plan.axis)
     chunks = (plan.heights, (rank,))
-    return da.map_blocks(block, places(plan), name=name, chunks=chunks, meta=_meta(source.dtype))
+    return da.map_blocks(block, places(plan.heights), name=name, chunks=chunks, meta=_meta(source.dtype))
 
 
 def as_stored(array: Any, *, name: str) -> da.Array:

@@ -10,16 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from dnmf.memory import piece_rows
+from dnmf.memory import LARGE_PIECE, PIECE_NON_ZEROS, piece_rows
 
 Array = NDArray[np.floating]
 Rows = Any  # an Array or a csr_matrix
 
-# Non-zeros of a sparse piece: its temporary arrays of one number per non-zero and component stay in a core's caches.
-PIECE_NON_ZEROS = 2**15
-
-# Of a piece whose temporary arrays have one number per non-zero: large, because every piece costs a pass over (k × N).
-LARGE_PIECE = 2**22
 
 
 def is_sparse(y: Rows) -> bool:
@@ -61,8 +56,8 @@ def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
     if beta == 0:
         return np.full(y.shape[0], float(y.shape[1]))
     if is_sparse(y):
-        powers = sparse.csr_matrix((_powers(y.data.astype("f8"), beta), y.indices, y.indptr), shape=y.shape)
-        return np.asarray(powers.sum(axis=1), "f8").ravel()
+        parts = (with_data(part, _powers(part.data.astype("f8"), beta)) for part in pieces(y, LARGE_PIECE))
+        return np.concatenate([np.zeros(0), *(np.asarray(part.sum(axis=1)).ravel() for part in parts)])
     lines = y if y.flags.c_contiguous else np.ascontiguousarray(y)
     if beta == 2:
         return np.asarray(np.einsum("ij,ij->i", lines, lines), "f8")
@@ -95,9 +90,9 @@ def cuts(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[slice]:
         yield from (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
-def pieces(y: Rows) -> Iterator[Rows]:
+def pieces(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[Rows]:
     """The rows of `cuts`."""
-    return (y[cut] for cut in cuts(y))
+    return (y[cut] for cut in cuts(y, non_zeros))
 
 
 def model_at(y: Any, L: Array, S_rows: Array) -> Array:

@@ -84,7 +84,7 @@ def _sampled(job: Job, Y: object) -> Point:
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = sample.norm if sample.beta == objective.beta else math.nan
-    state.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, objective.beta)
+    objective.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, sample.total)
     runs.write_sample(job.group, sample, job.plan.axis, size)
     rows, counts = sampling.drawn(sample, size)
     S, model, share = _short_factor(job, sampling.weighted(rows, counts), rows, counts, sample)

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf import products
-from dnmf.memory import piece_rows
+from dnmf.memory import LARGE_PIECE, piece_rows
 from dnmf.products import Rows
 from dnmf.rules import NO_PENALTY, Penalty, Rule
 
@@ -75,7 +75,7 @@ def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | No
     L8 = L.astype("f8")
     gram, mass = L8 @ L8.T, float(L8.sum())
     if products.is_sparse(y):
-        cross, square, norm = _sparse_cross(y, L8), 0.0, float(np.vdot(y.data.astype("f8"), y.data))
+        cross, square, norm = _sparse_cross(y, L8), 0.0, float(products.row_powers(y, 2).sum())
     elif base is None:
         del L8  # as large as two blocks of float32
         cross, square, norm = _cross(y, L), 0.0, 0.0
@@ -88,7 +88,7 @@ def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | No
 def _sparse_cross(y: Rows, L8: NDArray[np.float64]) -> NDArray[np.float64]:
     """L y (k × N) of sparse rows, in float64: products of float32 entries are exact then."""
     cross = np.zeros((y.shape[1], len(L8)))
-    for cut in products.cuts(y, products.LARGE_PIECE):
+    for cut in products.cuts(y, LARGE_PIECE):
         cross += y[cut].T @ np.ascontiguousarray(L8[:, cut].T)
     return cross.T
 
@@ -237,13 +237,12 @@ def check_finite(loss: float) -> None:
         )
 
 
-def check_range(norm: float, entries: int, dtype: np.dtype[Any], beta: float = 2.0) -> None:
+def check_range(norm: float, entries: int, dtype: np.dtype[Any]) -> None:
     """Raise ValueError where products of X's entries would leave the range of its dtype; `norm` is Σ x^β."""
-    size = (norm / entries) ** (1 / beta) if beta and norm else 1.0
+    size = math.sqrt(norm / entries)
     low, high = SAFE_SIZES[dtype.char]
     if norm != 0 and not math.isnan(norm) and not low < size < high:
         raise ValueError(
-            f"the {'root mean square' if beta == 2 else 'mean'} of X is {size:.1e}, and products of {dtype} entries of "
-            f"that size leave its range: "
+            f"the root mean square of X is {size:.1e}, and products of {dtype} entries of that size leave its range: "
             f"multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as float64"
         )

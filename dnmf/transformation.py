@@ -1,6 +1,6 @@
 """`transform`: the W that belongs to a V for new rows of X, every row by itself, in one read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from dnmf import cluster, passes, runs
 from dnmf.engines import Expressions
+from dnmf.factorization import check_apart
 from dnmf.matrices import Matrix, open_matrix, prepare
 from dnmf.memory import SparseGrid
 from dnmf.objectives import Objective, Squared
-from dnmf.parameters import Parameters, loss_by_number
+from dnmf.parameters import Parameters, loss_by_number, plain
 from dnmf.products import is_sparse, settled
 from dnmf.results import Factorization
 from dnmf.schedulers import Cluster, Threads
@@ -82,17 +83,22 @@ def transform(
     # In memory any sparse X can be read by rows.
     matrix = open_matrix(X.tocsr() if is_sparse(X) else X, layer=layer)
     V = _checked(model, matrix)
-    how = How(_objective(V, loss_by_number(beta_loss), alpha_W, l1_ratio, max_iter, matrix), tol, max_iter)
+    tol, max_iter = plain(tol), plain(max_iter)
+    how = How(_objective(V, beta_loss, alpha_W, l1_ratio, tol, max_iter, matrix), tol, max_iter)
     if matrix.kind == "dask" and out is None:
         return _in_its_chunks(matrix, V, how)
     if out is not None:
         runs.check_out(out, overwrite=overwrite, mark=runs.TRANSFORMED)
+        check_apart(matrix, out)
     _check_rows(matrix, how.objective)
     in_memory = matrix.kind in ("numpy", "scipy")
     client = None if in_memory or out is None else cluster.current_client()
     workers = cluster.survey(client, memory_limit) if client else cluster.threads_here(memory_limit)
     cut = plan(matrix.grid, rank=len(V), workers=workers, cache=False, axes=(0,))
     W = _expression(matrix, V, cut, how)
+    if cut.axis == 1:
+        # Strips are columns, but W is one block of rows.
+        cut = replace(cut, axis=0, height=len(W), counts=(), length=len(W), width=cut.length)
     if out is None and not in_memory:
         return W
     scheduler = Cluster(client) if client else Threads(workers.threads)
@@ -133,11 +139,14 @@ def _checked(V: Any, matrix: Matrix) -> Array:
     return np.ascontiguousarray(V, matrix.dtype)
 
 
-def _objective(V: Array, beta: float, alpha: float, l1_ratio: float, max_iter: int, matrix: Matrix) -> Objective:
+def _objective(
+    V: Array, loss: float | str, alpha: float, l1_ratio: float, tol: float, max_iter: int, matrix: Matrix
+) -> Objective:
+    beta = loss_by_number(plain(loss))
     solver = "cd" if beta == 2 else "mu"
     asked = Parameters(
-        rank=len(V), solver=solver, beta_loss=beta, init="given", max_iter=max_iter, tol=0.0, seed=0, inner_iter=None,
-        alpha_W=alpha, alpha_H=0.0, l1_ratio=l1_ratio, shuffle=False, snapshot_every=None, cache=False,
+        rank=len(V), solver=solver, beta_loss=beta, init="given", max_iter=max_iter, tol=tol, seed=0, inner_iter=None,
+        alpha_W=plain(alpha), alpha_H=0.0, l1_ratio=plain(l1_ratio), shuffle=False, snapshot_every=None, cache=False,
         memory_limit=None,
     )  # fmt: skip
     return asked.objective(matrix.grid.shape, 0, sparse=matrix.sparse)
@@ -156,13 +165,13 @@ def _check_rows(matrix: Matrix, objective: Objective) -> None:
 def _in_its_chunks(matrix: Matrix, V: Array, how: How) -> da.Array:
     """Lazily, in the row chunks of a Dask array."""
     X = matrix.array.rechunk({1: -1})
-    rows, S = partial(_lazy_rows, dtype=matrix.dtype, how=how), _value(V)
+    rows, S, places = partial(_lazy_rows, dtype=matrix.dtype, how=how), _value(V), passes.places(X.chunks[0])
     meta, chunks, name = np.empty((0, 0), matrix.dtype), (X.chunks[0], (len(V),)), f"W-{uuid4().hex}"
-    return da.map_blocks(rows, X, S, name=name, chunks=chunks, meta=meta)
+    return da.map_blocks(rows, X, places, S, name=name, chunks=chunks, meta=meta)
 
 
-def _lazy_rows(x: Any, V: Array, dtype: np.dtype[Any], how: How) -> Array:
-    return how.rows(prepare(x, dtype, axis=0, first=0, check=True), V)
+def _lazy_rows(x: Any, place: NDArray[np.int64], V: Array, dtype: np.dtype[Any], how: How) -> Array:
+    return how.rows(prepare(x, dtype, axis=0, first=int(place[0, 0]), check=True), V)
 
 
 def _expression(matrix: Matrix, V: Array, cut: Plan, how: How) -> da.Array:
@@ -192,7 +201,7 @@ def _written(W: da.Array, out: str | Path, engine: Expressions, matrix: Matrix, 
     record = {"x": matrix.location, "shape": list(matrix.grid.shape)}
     group = runs.create_transformed(out, record, overwrite=overwrite)
     (m, k), height = W.shape, engine.plan.height
-    factor = runs.Factor("W", (m, k), (min(m, height) if engine.plan.axis == 0 else m, k), W.dtype)
+    factor = runs.Factor("W", (m, k), (min(m, height), k), W.dtype)
     engine.save(W, factor.array(group, ""), name=f"saved-{uuid4().hex}")
     factor.publish(group, "")
     return passes.as_stored(group["W"], name=f"W-{uuid4().hex}")

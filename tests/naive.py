@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 Array = NDArray[np.float64]
 
@@ -33,27 +34,28 @@ def relative_error(X, W, V) -> float:
     return math.sqrt(loss(X, W, V) / size) if size else 0.0
 
 
-def lee_seung(X, W, V, inner: int = 1) -> Array:
-    """The new W: W_ic ← W_ic (X Vᵀ)_ic / (W V Vᵀ)_ic, all entries at the same time; 0/0 counts as 0."""
+def lee_seung(X, W, V, inner: int = 1, *, l1: float = 0.0, l2: float = 0.0) -> Array:
+    """The new W: W_ic ← W_ic (X Vᵀ)_ic / ((W V Vᵀ)_ic + l1 + l2 W_ic), all at the same time; 0/0 counts as 0."""
     W, numerator, gram = np.array(W, "f8"), product(X, np.transpose(V)), product(V, np.transpose(V))
     for _ in range(inner):
         denominator = product(W, gram)
         for i in range(W.shape[0]):
             for c in range(W.shape[1]):
-                W[i, c] *= numerator[i, c] / denominator[i, c] if denominator[i, c] > 0 else 0.0
+                below = denominator[i, c] + l1 + l2 * W[i, c]
+                W[i, c] *= numerator[i, c] / below if below > 0 else 0.0
     return W
 
 
-def hals(X, W, V, inner: int = 1) -> Array:
+def hals(X, W, V, inner: int = 1, *, l1: float = 0.0, l2: float = 0.0, order=None) -> Array:
     """The new W: column after column, its best non-negative value, given all other columns as they are by then."""
     W, numerator, gram = np.array(W, "f8"), product(X, np.transpose(V)), product(V, np.transpose(V))
     for _ in range(inner):
-        for c in range(W.shape[1]):
-            if gram[c, c] == 0:
+        for c in range(W.shape[1]) if order is None else order:
+            if gram[c, c] + l2 == 0:
                 continue
             for i in range(W.shape[0]):
                 others = math.fsum(W[i, d] * gram[d, c] for d in range(W.shape[1]) if d != c)
-                W[i, c] = max(0.0, (numerator[i, c] - others) / gram[c, c])
+                W[i, c] = max(0.0, (numerator[i, c] - others - l1) / (gram[c, c] + l2))
     return W
 
 
@@ -68,3 +70,56 @@ def factorized(X, W, V, *, solver: str = "mu", iterations: int = 1, inner: int =
         W = rule(X, W, V, inner)
         V = rule(X.T, V.T, W.T, inner).T
     return W, V
+
+
+def penalty(F, l1: float, l2: float) -> float:
+    """2 l1 ΣF + l2 ΣF²: what is added to a loss that is not halved."""
+    entries = [float(f) for f in np.asarray(F, "f8").flat]
+    return 2 * l1 * math.fsum(entries) + l2 * math.fsum(f * f for f in entries)
+
+
+def divergence(x: float, m: float, beta: float) -> float:
+    """The β-divergence of one number from another one, m > 0."""
+    if beta == 1:
+        return (x * math.log(x / m) if x > 0 else 0.0) - x + m
+    if beta == 0:
+        return x / m - math.log(x / m) - 1
+    power = x**beta if x > 0 or beta > 0 else math.inf
+    return (power + (beta - 1) * m**beta - beta * x * m ** (beta - 1)) / (beta * (beta - 1))
+
+
+def beta_loss(X, W, V, beta: float) -> float:
+    """Twice the β-divergence of X from W V, entry by entry."""
+    X, model = np.asarray(X, "f8"), product(W, V)
+    rows, columns = X.shape
+    return 2 * math.fsum(divergence(float(X[i, j]), model[i, j], beta) for i in range(rows) for j in range(columns))
+
+
+def beta_terms(X, W, V, beta: float) -> tuple[Array, Array]:
+    """Numerator and denominator of the rule for W: (X ⊙ M^(β−2)) Vᵀ and M^(β−1) Vᵀ with M = W V."""
+    X, M = np.asarray(X, "f8"), product(W, V)
+    return product(X * M ** (beta - 2), np.transpose(V)), product(M ** (beta - 1), np.transpose(V))
+
+
+def beta_update(X, W, V, inner: int = 1, *, beta: float, l1: float = 0.0, l2: float = 0.0) -> Array:
+    """The new W, all entries at the same time: W_ic times a power of numerator / (denominator + l1 + l2 W_ic)."""
+    W, power = np.array(W, "f8"), 1 / (2 - beta) if beta < 1 else 1 / (beta - 1) if beta > 2 else 1.0
+    for _ in range(inner):
+        numerator, denominator = beta_terms(X, W, V, beta)
+        for i in range(W.shape[0]):
+            for c in range(W.shape[1]):
+                below = denominator[i, c] + l1 + l2 * W[i, c]
+                W[i, c] *= (numerator[i, c] / below) ** power if below > 0 else 0.0
+    return W
+
+
+def csr(X, zeros=()) -> csr_matrix:
+    """A matrix as CSR, entry by entry; of its zeros those are stored whose place, counted row by row, is given."""
+    X, data, indices, indptr = np.asarray(X), [], [], [0]
+    for i in range(X.shape[0]):
+        for j in range(X.shape[1]):
+            if X[i, j] != 0 or i * X.shape[1] + j in zeros:
+                data.append(X[i, j])
+                indices.append(j)
+        indptr.append(len(data))
+    return csr_matrix((np.array(data, X.dtype), np.array(indices, "i4"), np.array(indptr, "i4")), shape=X.shape)

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from dnmf import alternate as module
 from dnmf.alternate import affordable, alternate
-from dnmf.rules import coordinate_descent
+from dnmf.rules import Penalty, coordinate_descent
 from dnmf.sketch import Sketch, as_it_is, sketch
 
 
@@ -249,3 +249,67 @@ def test_what_fits_is_done_and_what_does_not_is_cut_to_ten():
     assert affordable(huge(10, 10), 2, 1000) == 1000
     assert affordable(huge(10**6, 10**6), 2, 1000) == 10
     assert affordable(huge(8000, 100_000, 50), 20, 10**9) > affordable(huge(8000, 100_000), 20, 10**9)
+
+
+PENALTIES = (Penalty(0.4, 0.3), Penalty(0.2, 0.5))
+
+
+def penalties_of(fit, penalties=PENALTIES):
+    return sum(naive.penalty(F, p.l1, p.l2) for F, p in zip((fit.W, fit.H), penalties, strict=True))
+
+
+@given(problems(), st.integers(1, 20))
+def test_the_objective_is_the_loss_and_the_penalties_of_what_it_returns(problem, iterations):
+    A, W, H = problem
+    W, H = (fixed(np.ascontiguousarray(F)) for F in (W.T, H))
+    fit = alternate(as_it_is(A), W, H, iterations=iterations, tol=0, penalties=PENALTIES)
+    sizes = (A.astype("f8") ** 2).sum() + ((fit.W.T.astype("f8") @ fit.H.astype("f8")) ** 2).sum()
+    digits = (5e-6 if A.dtype == "f4" else 1e-12) * sizes
+    assert abs(fit.loss - naive.loss(A, fit.W.T, fit.H)) <= digits
+    assert abs(fit.objective - fit.loss - penalties_of(fit)) <= digits + 1e-6 * penalties_of(fit)
+
+
+@given(problems("f8"), st.integers(1, 15), st.integers(0, 15))
+def test_with_penalties_more_iterations_never_end_higher(problem, fewer, more):
+    A, W, H = problem
+    W = np.ascontiguousarray(W.T)
+    told = [
+        alternate(as_it_is(A), W, H, iterations=i, tol=0, penalties=PENALTIES).objective for i in (fewer, fewer + more)
+    ]
+    assert told[1] <= told[0]
+
+
+def test_with_penalties_it_ends_at_a_stationary_point():
+    A, W, H = problem(40, 20, 3)
+    fit = alternate(as_it_is(A), W, H, iterations=3000, tol=0, penalties=PENALTIES)
+    R = fit.W.T @ fit.H - A
+    for F, gradient, penalty in ((fit.W, fit.H @ R.T, PENALTIES[0]), (fit.H, fit.W @ R, PENALTIES[1])):
+        slope = gradient + penalty.gradient(F)
+        assert (slope > -1e-5).all()
+        assert_allclose(F * slope, 0, atol=1e-5)
+        assert np.abs(gradient[F > 0]).max() > 0.1, "else the penalty would say nothing"
+
+
+def test_a_penalty_on_rows_that_were_multiplied_is_that_on_all_rows():
+    """A row that counts four times is multiplied by two, and its penalty grows with it."""
+    A, W, H = problem(30, 12, 3)
+    counts = np.random.default_rng(0).integers(1, 5, len(A))
+    roots = np.sqrt(counts)
+    repeated = alternate(
+        as_it_is(np.repeat(A, counts, axis=0)), np.repeat(W, counts, axis=1), H, iterations=25, tol=0,
+        penalties=PENALTIES,
+    )  # fmt: skip
+    multiplied = alternate(
+        as_it_is(A * roots[:, None]), W * roots, H, iterations=25, tol=0,
+        penalties=(PENALTIES[0].weighted(roots), PENALTIES[1]),
+    )  # fmt: skip
+    assert_allclose(multiplied.H, repeated.H, rtol=1e-7, atol=1e-9)
+    assert_allclose(multiplied.objective, repeated.objective, rtol=1e-9)
+
+
+def test_sparse_rows_give_what_dense_ones_do():
+    A, W, H = problem(30, 12, 3)
+    A = np.where(A.mean() > A, 0, A)
+    dense, thin = (alternate(as_it_is(a), W, H, iterations=15, tol=0, penalties=PENALTIES) for a in (A, naive.csr(A)))
+    assert_allclose(thin.H, dense.H, rtol=1e-7, atol=1e-9)
+    assert_allclose([thin.loss, thin.objective], [dense.loss, dense.objective], rtol=1e-9)

@@ -1,6 +1,6 @@
 """Between two passes: the sample may be poor, but where the loop comes to rest is where X is at rest."""
 
-from functools import cache
+from functools import cache, partial
 
 import naive
 import numpy as np
@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from dnmf.alternate import alternate
 from dnmf.correction import ENOUGH, MOST_SWEEPS, STEPS, SWEEP_PAYS, SWEEPS, Model, corrected, follow
 from dnmf.initialise import from_scratch
-from dnmf.rules import KEEPS_ZEROS, RULES, coordinate_descent
+from dnmf.rules import KEEPS_ZEROS, RULES, Penalty, coordinate_descent
 from dnmf.sketch import Sketch, as_it_is, sketch
 from dnmf.state import gram, gram8
 
@@ -348,3 +348,82 @@ def test_a_model_of_zeros_stays_finite():
         assert not model.rows.any()
         after = corrected(model, S, np.zeros((3, 6)), np.zeros((3, 3)), coordinate_descent)
         assert_allclose(after, S, rtol=1e-12)
+
+
+PENALTIES = (Penalty(0.3, 0.2), Penalty(0.1, 0.4))
+
+
+def bound(name):
+    """The rules of rows and of the short factor, under penalties."""
+    return tuple(partial(RULES[name], penalty=penalty) for penalty in PENALTIES)
+
+
+def penalized_textbook(name, X, S, L):
+    """Steps of alternation on X in plain loops, under penalties: rows keep no lengths."""
+    on_L, on_S = ({"l1": p.l1, "l2": p.l2} for p in PENALTIES)
+    for step in range(STEPS):
+        if step:
+            L = naive.RULES[name](X, L.T, S, SWEEPS, **on_L).T
+        S = naive.RULES[name](X.T, S.T, L, SWEEPS, **on_S).T
+    return S
+
+
+@each_rule
+def test_with_penalties_a_sample_that_is_all_of_x_is_alternated_on_as_it_is(name):
+    rng = np.random.default_rng(0)
+    X, S, L = rng.random((12, 9)), fixed(rng.random((3, 9))), fixed(rng.random((3, 12)))
+    rows_rule, rule = bound(name)
+    after = corrected(Model(as_it_is(X), L), S, *sums(X, L), rule, rows_rule)
+    expected = penalized_textbook(name, X, S.copy(), L.copy())
+    assert_allclose(after, expected, rtol=1e-9, atol=1e-12)
+    assert np.abs(np.linalg.norm(after, axis=1) - np.linalg.norm(S, axis=1)).max() > 1e-2
+
+
+@each_rule
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_penalties_what_is_at_rest_on_x_stays_however_poor_the_sample(name, kind):
+    X, L, S = at_rest()
+    rows_rule, rule = bound(name)
+    cd_rows, cd_short = bound("cd")
+    for _ in range(1500):
+        L = cd_rows(L, S @ X.T, S @ S.T, 3)
+        S = cd_short(S, L @ X, L @ L.T, 3)
+    L = cd_rows(L, S @ X.T, S @ S.T, 100)
+    A = poor_models(X)[kind]
+    rows = cd_rows(np.zeros((len(S), A.rows)), A.right(S), gram(S), 3000)
+    after = corrected(Model(A, fixed(rows)), S, *sums(X, L), rule, rows_rule)
+    assert_allclose(after, S, rtol=0, atol=1e-6 * S.max())
+
+
+@each_rule
+def test_the_rows_of_a_penalized_weighted_sample_are_those_of_x_times_their_weights(name):
+    rng = np.random.default_rng(0)
+    X, S, weight = rng.random((30, 12)), rng.random((3, 12)), rng.uniform(1, 5, 30)
+    on_rows, on_sample = PENALTIES[0], PENALTIES[0].weighted(weight)
+    rule, heavy = (partial(RULES[name], penalty=penalty) for penalty in (on_rows, on_sample))
+    scratch = from_scratch(heavy, keeps_zeros=name in KEEPS_ZEROS, penalty=on_sample)
+    plain = from_scratch(rule, keeps_zeros=name in KEEPS_ZEROS, penalty=on_rows)
+    model, sweeps = follow(Model(as_it_is(X * weight[:, None]), None), S, scratch, heavy, None, on_sample)
+    assert_allclose(model.rows, plain(None, S @ X.T, gram(S), sweeps) * weight, rtol=1e-9, atol=1e-12)
+
+
+@each_rule
+def test_it_sweeps_until_one_more_no_longer_pays_in_the_objective(name):
+    rng = np.random.default_rng(0)
+    true = rng.random((3, 12))
+    A = as_it_is((rng.random((15, 3)) @ true) * rng.uniform(0.5, 1.5, (15, 12)))
+    S, rows, penalty = true * rng.uniform(0.7, 1.3, true.shape), rng.random((3, 15)), Penalty(0.05, 0.02)
+    rule = partial(RULES[name], penalty=penalty)
+    _, sweeps = follow(Model(A, rows), S, rule, rule, None, penalty)
+    found = []
+    for _ in range(MOST_SWEEPS):
+        rows = rule(rows, A.right(S), gram(S), 1)
+        loss = naive.loss(A.B, rows.T, S)
+        found.append((loss, loss + naive.penalty(rows, penalty.l1, penalty.l2)))
+    loss, objective = np.array(found).T
+    decrease = objective[:-1] - objective[1:]
+    # What is left of the first loss after all decreases: that of the objective, but for the penalty at first.
+    left = loss[0] - np.cumsum(decrease)
+    short = np.flatnonzero(decrease < SWEEP_PAYS * (left + ENOUGH * A.square))
+    assert sweeps == (short[0] + 2 if len(short) else MOST_SWEEPS)
+    assert sweeps > 2

@@ -87,6 +87,14 @@ def test_iterates_from_every_start_are_those_of_scikit_learn(init, shape, solver
         assert_same_iterates(matrix(shape=shape), init=init, solver=solver, max_iter=passes)
 
 
+@pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "nndsvdar"])
+def test_singular_vectors_become_the_first_factors_of_scikit_learn(init):
+    for seed in range(8):
+        assert_same_iterates(matrix(seed, (12, 30)), init=init, k=9, max_iter=1)
+    blocks = np.kron(np.diag([1.0, 2.0]), matrix(shape=(20, 8), zeros=0))  # singular vectors are all but 0 in places
+    assert_same_iterates(blocks, init=init, solver="mu", max_iter=1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(40, 17), (17, 40)], ids=["tall", "wide"])
 @pytest.mark.parametrize("penalties", [{}, PENALTIES, {"alpha_W": 0.02, "l1_ratio": 1.0}], ids=["free", "both", "l1"])
@@ -259,7 +267,8 @@ def test_warnings_are_those_of_scikit_learn(call):
 
 
 def test_nothing_is_warned_of_where_it_converged(recwarn):
-    NMF(4, random_state=0).fit(X)
+    for most in (200, 1):
+        assert NMF(4, max_iter=most, random_state=0).fit(X).n_iter_ == 1
     NMF(4, random_state=0, init="random", solver="mu").fit(X)
     assert not recwarn.list
 

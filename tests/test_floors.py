@@ -66,7 +66,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "blocks": {"numpy"},
     "passes": {"dask", "numpy"},
     "engines": {"numpy"},
-    "parameters": set(),
+    "parameters": {"numpy"},
     "job": {"numpy"},
     "saving": set(),
     "starts": {"numpy"},

@@ -68,6 +68,12 @@ def test_a_member_of_a_group_opens(tmp_path):
     assert open_matrix(f"{tmp_path}/X.zarr/layers/counts").location == f"{tmp_path}/X.zarr/layers/counts"
 
 
+def test_an_array_is_opened_to_be_read_only(tmp_path):
+    stored(entries(), str(tmp_path / "X.zarr"))
+    for X in (tmp_path / "X.zarr", zarr.open_array(str(tmp_path / "X.zarr"), mode="r+")):
+        assert open_matrix(X).array.read_only
+
+
 def test_a_relative_path_is_recorded_as_an_absolute_one(tmp_path, monkeypatch):
     stored(entries(), str(tmp_path / "X.zarr"))
     monkeypatch.chdir(tmp_path)

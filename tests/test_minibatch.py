@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 
 import dask.array as da
 import numpy as np
@@ -72,8 +73,30 @@ def test_iterates_are_those_of_scikit_learn_where_x_must_not_be_zero(beta):
 
 @pytest.mark.parametrize("init", INITS)
 def test_iterates_from_every_start(init):
-    for parameters in ({"beta_loss": 1}, {"fresh_restarts": True, "forget_factor": 1.0}):
-        assert_same(*both(matrix(), init=init, batch_size=25, max_iter=2, tol=0, **parameters), W=init is not None)
+    for parameters in ({"beta_loss": 1}, {"fresh_restarts": True, "forget_factor": 1.0}, {"batch_size": 1024}):
+        parameters = {"batch_size": 25, "max_iter": 3, "tol": 0, **parameters}
+        assert_same(*both(matrix(), init=init, **parameters), W=init is not None)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1])
+def test_what_becomes_tiny_becomes_zero_as_in_scikit_learn(beta):
+    for max_iter in (40, 300):
+        parameters = {"batch_size": 30, "max_iter": max_iter, "tol": 0, "max_no_improvement": None}
+        (theirs, of_theirs), (ours, of_ours) = both(matrix(zeros=1), beta_loss=beta, **parameters)
+        np.testing.assert_array_equal(ours.components_ == 0, theirs.components_ == 0)
+        np.testing.assert_array_equal(of_ours == 0, of_theirs == 0)
+    assert (ours.components_ == 0).any()
+    assert (of_ours == 0).any()
+
+
+@pytest.mark.parametrize("beta", [2, 1, 0.5])
+def test_a_component_that_no_row_has_fades_as_in_scikit_learn(beta):
+    fits, X = [], matrix()
+    for cls in (sklearn.decomposition.MiniBatchNMF, MiniBatchNMF):
+        given = first_factors(X.shape, 4)
+        given["W"][:, 1] = 0
+        fits.append(cls(init="custom", beta_loss=beta, batch_size=25, max_iter=2, tol=0).fit(X, **given).components_)
+    np.testing.assert_allclose(fits[1], fits[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -212,19 +235,27 @@ def write_sparse(X, path):
 @pytest.mark.parametrize("fresh", [False, True])
 def test_stored_x_starts_from_its_first_batch(stored, fresh):
     X, path = stored
-    parameters = {"batch_size": 32, "tol": 0, "random_state": 0, "fresh_restarts": fresh}
+    parameters = {"batch_size": 32, "tol": 0, "random_state": 0, "fresh_restarts": fresh, "forget_factor": 1.0}
     model = MiniBatchNMF(4, max_iter=1, **parameters).fit(path)
-    batches = MiniBatchNMF(4, max_iter=1, **parameters)
+    batches = MiniBatchNMF(4, **parameters)
     for start in range(0, 100, 32):
         batches.partial_fit(X[start : start + 32])
-    # The memory fades by a batch's share of X, which `partial_fit` cannot know.
     assert model.n_steps_ == batches.n_steps_ == 4
-    assert np.linalg.norm(X - model.transform(X) @ model.components_) == pytest.approx(
-        model.reconstruction_err_, rel=1e-6
-    )
+    np.testing.assert_allclose(model.components_, batches.components_, rtol=1e-12)
+    error = np.linalg.norm(X - model.transform(X) @ model.components_)
+    assert model.reconstruction_err_ == pytest.approx(error, rel=1e-6)
     assert MiniBatchNMF(4, max_iter=30, **parameters).fit(path).reconstruction_err_ < model.reconstruction_err_
-    with pytest.raises(ValueError, match="not in memory give a number"):
+
+
+def test_what_stored_x_may_not_be(stored):
+    X, path = stored
+    with pytest.raises(ValueError, match=r"n_components is 'auto', .* not in memory give a number"):
         MiniBatchNMF(batch_size=32).fit(path)
+    with pytest.raises(ValueError, match="When beta_loss <= 0 and X contains zeros"):
+        MiniBatchNMF(4, beta_loss=0, init="custom").fit(path, **first_factors(X.shape, 4))
+    zarr.open_array(path)[70, 3] = -1
+    with pytest.raises(ValueError, match=r"X\[70, 3\] is -1"):
+        MiniBatchNMF(4, batch_size=32).fit(path)
 
 
 def test_no_more_than_a_batch_of_stored_x_is_read_at_a_time(stored):
@@ -271,13 +302,17 @@ def test_it_warns_where_iterations_do_not_suffice():
         MiniBatchNMF(2, max_iter=1).fit(matrix())
 
 
-def test_it_says_what_scikit_learn_says(capsys):
-    said = []
+@pytest.mark.parametrize("penalties", [{}, PENALTIES], ids=["free", "penalties"])
+def test_it_says_what_scikit_learn_says(capsys, penalties):
+    said, costs = [], []
     for cls in (sklearn.decomposition.MiniBatchNMF, MiniBatchNMF):
-        cls(2, verbose=1, tol=0.05, batch_size=20, init="random", random_state=0).fit(matrix())
-        said.append([line.split(":")[0] for line in capsys.readouterr().out.splitlines()])
+        cls(2, verbose=1, tol=0.05, batch_size=20, init="random", random_state=0, **penalties).fit(matrix())
+        out = capsys.readouterr().out
+        said.append([line.split(":")[0] for line in out.splitlines()])
+        costs.append([float(number) for number in re.findall(r"cost: ([\d.]+)", out)])
     assert said[1] == said[0]
     assert any(line.startswith("Converged") for line in said[1])
+    np.testing.assert_allclose(costs[1], costs[0], rtol=1e-9)
 
 
 def test_it_is_pickled_and_cloned():

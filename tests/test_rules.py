@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import NMF, non_negative_factorization
 from strategies import matrices, problems
 
-from dnmf.rules import RULES, coordinate_descent, multiplicative
+from dnmf.rules import NO_PENALTY, RULES, Penalty, coordinate_descent, multiplicative
 
 each_rule = pytest.mark.parametrize("name", list(RULES))
 inners = st.integers(1, 3)
@@ -217,3 +217,112 @@ def test_coordinate_descent_converges_to_the_best_non_negative_factor():
     gradient = W @ V @ V.T - X @ V.T
     assert (gradient > -1e-9).all()
     assert_allclose(W * gradient, 0, atol=1e-9)
+
+
+PENALTIES = [Penalty(0.7), Penalty(0.0, 0.4), Penalty(0.3, 0.2)]
+each_penalty = pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+
+
+def penalized(name, X, W, V, penalty, inner=1, **more):
+    """W (m, k) moved by a rule, given V, under a penalty."""
+    F, N, G = fixed(W.T, V @ X.T, V @ V.T)
+    return RULES[name](F, N, G, inner, penalty=penalty, **more).T
+
+
+def objective(X, W, V, penalty):
+    return naive.loss(X, W, V) + naive.penalty(W, penalty.l1, penalty.l2)
+
+
+@each_rule
+@each_penalty
+@given(problem=problems("f8"), inner=inners)
+def test_penalized_factors_are_those_of_the_textbook(name, penalty, problem, inner):
+    X, W, V = problem
+    expected = naive.RULES[name](X, W, V, inner, l1=penalty.l1, l2=penalty.l2)
+    ours = penalized(name, X, W, V, penalty, inner)
+    assert_allclose(ours, expected, rtol=1e-9, atol=1e-11 * (1 + expected.max()))
+
+
+@each_rule
+@given(problem=problems(), inner=inners, l1=st.floats(0, 100), l2=st.floats(0, 100))
+def test_the_objective_never_rises(name, problem, inner, l1, l2):
+    X, W, V = problem
+    penalty = Penalty(l1, l2)
+    before, after = (objective(X, F, V, penalty) for F in (W, penalized(name, X, W, V, penalty, inner)))
+    digits = 1e-12 if X.dtype == "f8" else 1e-5
+    assert after <= before + digits * (before + naive.loss(X, 0 * W, V))
+
+
+@each_rule
+@each_penalty
+@given(problem=problems(), inner=inners)
+def test_a_penalized_factor_stays_finite_non_negative_and_in_its_dtype(name, penalty, problem, inner):
+    X, W, V = problem
+    ours = penalized(name, X, W, V, penalty, inner)
+    assert ours.dtype == W.dtype
+    assert np.isfinite(ours).all()
+    assert (ours >= 0).all()
+
+
+@each_penalty
+def test_penalized_coordinate_descent_converges_to_the_best_non_negative_factor(penalty):
+    X, W, V = random_problem(9, 8, 3)
+    W = penalized("cd", X, W, V, penalty, 500)
+    gradient = W @ V @ V.T - X @ V.T + penalty.gradient(W)
+    assert (gradient > -1e-9).all()
+    assert_allclose(W * gradient, 0, atol=1e-9)
+
+
+@each_rule
+def test_a_penalty_may_differ_from_row_to_row(name):
+    """Rows of a weighted sample count more or less than once."""
+    X, W, V = random_problem(7, 8, 3)
+    weights = np.linspace(0.5, 3, 7)
+    together = penalized(name, X, W, V, Penalty(0.2, 0.1).weighted(weights), 2)
+    for i, weight in enumerate(weights):
+        alone = penalized(name, X[i : i + 1], W[i : i + 1], V, Penalty(0.2 * weight, 0.1), 2)
+        assert_allclose(together[i : i + 1], alone, rtol=1e-12)
+
+
+def test_a_component_that_x_has_not_pays_for_itself():
+    """Its Gram entry is 0: by cd a penalty of squares brings it to 0, by mu any penalty does."""
+    X, W, V = random_problem(9, 8, 3)
+    V[1] = 0
+    assert not penalized("cd", X, W, V, Penalty(0.0, 0.1))[:, 1].any()
+    assert not penalized("mu", X, W, V, Penalty(0.1))[:, 1].any()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("penalty", [NO_PENALTY, PENALTIES[2]], ids=str)
+def test_components_are_set_in_any_order(order, penalty):
+    X, W, V = random_problem(9, 8, 3)
+    V[0] *= 1e-2
+    ours = penalized("cd", X, W, V, penalty, 2, order=order)
+    assert_allclose(ours, naive.hals(X, W, V, 2, l1=penalty.l1, l2=penalty.l2, order=order), rtol=1e-11)
+    if order != (0, 1, 2):
+        assert np.abs(ours - penalized("cd", X, W, V, penalty, 2)).max() > 1e-6
+
+
+def test_a_dead_component_is_left_alone_in_any_order():
+    X, W, V = random_problem(9, 8, 3)
+    V[1] = 0
+    ours = penalized("cd", X, W, V, NO_PENALTY, order=(1, 2, 0))
+    assert_array_equal(ours[:, 1], W[:, 1])
+
+
+@each_penalty
+@given(F=matrices())
+def test_what_a_penalty_adds_is_that_of_the_textbook(penalty, F):
+    expected = naive.penalty(F, penalty.l1, penalty.l2)
+    assert_allclose(penalty.of(F), expected, rtol=1e-12)
+    F8 = F.astype("f8")
+    assert_allclose(penalty.value(F8.sum(), (F8**2).sum()), expected, rtol=1e-12)
+    assert_array_equal(penalty.gradient(F8), penalty.l1 + penalty.l2 * F8)
+
+
+def test_a_penalty_is_something_where_any_of_it_is():
+    assert not NO_PENALTY
+    assert not Penalty(np.zeros(3))
+    assert all([Penalty(0.1), Penalty(0.0, 0.1), Penalty(np.array([0.0, 0.1]))])
+    ridge = Penalty(0.0, 0.3)
+    assert ridge.weighted(np.ones(4)) is ridge

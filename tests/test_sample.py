@@ -2,13 +2,17 @@
 
 from itertools import pairwise
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from strategies import cuts, matrices, seeds
 
+from dnmf import divergences
+from dnmf.rules import Penalty
 from dnmf.sample import draw, is_whole, merge, weighted
 from dnmf.sample import drawn as counted_rows
 
@@ -223,3 +227,92 @@ def test_another_seed_draws_other_keys_and_the_same_seed_the_same(Y, seed):
     first, again, other = (draw(Y, 0, seed=s, size=len(Y)) for s in (seed, seed, seed + 1))
     assert_array_equal(first.keys, again.keys)
     assert not np.isin(first.keys, other.keys).any()
+
+
+BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 3.0]
+each_beta = pytest.mark.parametrize("beta", BETAS)
+
+
+@each_beta
+@given(data=st.data(), Y=matrices(max_side=20), seed=seeds, size=sizes)
+def test_sparse_rows_are_drawn_as_dense_ones_are_for_every_loss(beta, data, Y, seed, size):
+    stored = data.draw(st.sets(st.integers(0, Y.size - 1), max_size=20))
+    dense, thin = (draw(y, 0, seed=seed, size=size, beta=beta) for y in (Y, naive.csr(Y, stored)))
+    assert sparse.issparse(thin.rows)
+    assert_array_equal(thin.index, dense.index)
+    assert_array_equal(thin.rows.toarray(), dense.rows)
+    assert_allclose(thin.keys, dense.keys, rtol=1e-6 if Y.dtype == "f4" else 1e-12)
+    assert_allclose([thin.norm, thin.total], [dense.norm, dense.total], rtol=1e-6 if Y.dtype == "f4" else 1e-12)
+    assert (dense.beta, thin.beta) == (beta, beta)
+
+
+@each_beta
+@given(data=st.data(), Y=matrices(max_side=20), seed=seeds, size=sizes)
+def test_the_cut_and_the_tree_do_not_matter_to_sparse_rows_either(beta, data, Y, seed, size):
+    y = naive.csr(Y)
+    edges = np.cumsum([0, *data.draw(cuts(len(Y)))])
+    parts = [draw(y[a:b], int(a), seed=seed, size=size, beta=beta) for a, b in pairwise(edges)]
+    whole, merged = draw(y, 0, seed=seed, size=size, beta=beta), random_tree(data, parts, size)
+    for name in ("index", "keys", "sizes"):
+        assert_array_equal(getattr(merged, name), getattr(whole, name))
+    assert_array_equal(merged.rows.toarray(), whole.rows.toarray())
+    assert merged.beta == beta
+    assert_allclose([merged.norm, merged.total], [whole.norm, whole.total], rtol=1e-12)
+
+
+@each_beta
+def test_the_size_of_a_row_is_what_its_loss_grows_with(beta):
+    Y = positive(30, 4)
+    sample = draw(Y, 0, seed=1, size=10, beta=beta)
+    expected = (Y**beta).sum(axis=1) if beta else np.full(30, 4.0)
+    assert_allclose(sample.sizes, expected[sample.index], rtol=1e-12)
+    assert_allclose(sample.norm, expected.sum(), rtol=1e-12)
+
+
+def test_rows_of_zeros_are_drawn_only_where_every_row_counts_the_same():
+    Y = positive(12, 4).copy()
+    Y[[2, 7]] = 0
+    for beta in (0.5, 1.0, 2.0, 3.0):
+        assert not set(draw(Y, 0, seed=0, size=12, beta=beta).index) & {2, 7}
+    assert set(draw(Y, 0, seed=0, size=12, beta=0.0).index) == set(range(12))
+
+
+def test_sparse_rows_weigh_as_dense_ones_do():
+    Y = np.where(positive(30, 6) < 0.5, 0, positive(30, 6))
+    dense, thin = (counted_rows(draw(y, 0, seed=3, size=8), 8) for y in (Y, naive.csr(Y)))
+    assert_array_equal(thin[1], dense[1])
+    assert (dense[1] > 1).any()
+    before = thin[0].copy()
+    assert_allclose(weighted(*thin).toarray(), weighted(*dense), rtol=1e-14)
+    assert_array_equal(thin[0].toarray(), before.toarray())
+
+
+def test_a_sample_of_all_rows_counts_each_once_and_is_given_as_it_is():
+    Y = positive(9, 4)
+    for y in (Y, naive.csr(Y)):
+        rows, counts = counted_rows(draw(y, 0, seed=0, size=9, beta=1.0), 9)
+        assert_array_equal(counts, np.ones(9))
+        assert weighted(rows, counts) is rows
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_the_loss_of_counted_rows_and_their_penalty_are_unbiased(kind, beta):
+    """Means over many seeds are within five of their standard errors, which are small beside what is estimated."""
+    Y = positive(40, 4)
+    rng, count = np.random.default_rng(1), 1500
+    L, S = rng.uniform(0.5, 1, (2, 40)), rng.uniform(0.5, 1, (2, 4))
+    y, penalty, found = Y if kind == "dense" or beta <= 0 else naive.csr(Y), Penalty(0.3, 0.2), np.empty((count, 3))
+    for seed in range(count):
+        sample = draw(y, 0, seed=seed, size=8, beta=beta)
+        rows, counts = counted_rows(sample, 8)
+        kept = np.delete(sample.index, np.argmax(sample.keys))
+        sums = divergences.sums(rows, np.ascontiguousarray(L[:, kept]), S, beta=beta, weights=counts)
+        roots = np.sqrt(counts)
+        # Of rows that were multiplied by the roots of their counts, as least squares has them.
+        found[seed] = sums.loss, sums.numerator.sum(), penalty.weighted(roots).of(L[:, kept] * roots)
+    whole = divergences.sums(Y, L, S, beta=beta)
+    expected = np.array([whole.loss, whole.numerator.sum(), penalty.of(L)])
+    error = found.std(axis=0, ddof=1) / np.sqrt(count)
+    assert (error < 0.05 * expected).all()
+    assert (np.abs(found.mean(axis=0) - expected) <= 5 * error).all()

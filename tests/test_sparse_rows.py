@@ -450,3 +450,17 @@ def test_a_group_is_opened_to_be_read_only(tmp_path):
     stored(triple(entries()), store=str(tmp_path / "X.zarr"))
     for X in (str(tmp_path / "X.zarr"), zarr.open_group(str(tmp_path / "X.zarr"), mode="r+")):
         assert open_matrix(X).array.read_only
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+def test_what_is_consolidated_does_not_hide_what_is_there(tmp_path):
+    stored(triple(entries()), store=str(tmp_path / "X.zarr"))
+    zarr.consolidate_metadata(str(tmp_path / "X.zarr"))
+    stale = zarr.open_group(str(tmp_path / "X.zarr"), mode="r")
+    x = entries("f8")
+    del (group := zarr.open_group(str(tmp_path / "X.zarr"), mode="r+", use_consolidated=False))["data"]
+    for name, numbers in zip(("data", "indices", "indptr"), triple(x), strict=True):
+        group.create_array(name, data=numbers, overwrite=True)
+    for X in (stale, tmp_path / "X.zarr"):
+        assert open_matrix(X).stored_dtype == "f8"
+        assert_array_equal(strip(X, 0, 99).toarray(), x)

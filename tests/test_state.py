@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import cuts, matrices, problems
 
-from dnmf import state
-from dnmf.rules import RULES
+from dnmf import products, state
+from dnmf.rules import NO_PENALTY, RULES, Penalty
 from dnmf.state import Sums, add, check_range, is_noisy, strip_sums
 
 layouts = st.sampled_from(["C", "F"])
@@ -194,3 +194,68 @@ def test_entries_out_of_range_are_refused(size, dtype, limits):
 @pytest.mark.parametrize(("size", "dtype"), [(1e14, "f4"), (1e-14, "f4"), (1e16, "f8"), (1e-119, "f8"), (0, "f4")])
 def test_entries_in_range_and_zeros_are_not(size, dtype):
     check_range(float(size) ** 2 * 50, 50, np.dtype(dtype))
+
+
+@given(st.data(), problems())
+def test_sums_of_sparse_strips_are_those_of_dense_ones(data, problem):
+    """In float64 whatever the dtype of X, with zeros that are stored, empty rows and empty columns."""
+    Y, W, _ = problem
+    L, stored = np.ascontiguousarray(W.T), data.draw(st.sets(st.integers(0, Y.size - 1), max_size=20))
+    edges = np.cumsum([0, *data.draw(cuts(len(Y)))])
+    y = naive.csr(Y, stored)
+    total = add([strip_sums(y[a:b], L[:, a:b], None) for a, b in pairwise(edges)])
+    assert {total.cross.dtype, total.gram.dtype} == {np.dtype("f8")}
+    expected = naive.product(L, Y)
+    assert_allclose(total.cross, expected, rtol=1e-12, atol=1e-13 * expected.max())
+    assert_allclose(total.gram, L.astype("f8") @ L.T.astype("f8"), rtol=1e-12)
+    assert_allclose([total.norm, total.mass], [square(Y), L.sum(dtype="f8")], rtol=1e-12)
+    assert total.square == 0
+
+
+def test_sums_of_sparse_rows_in_many_pieces_are_those_of_one(monkeypatch):
+    rng = np.random.default_rng(0)
+    Y, L = np.where(rng.random((40, 7)) < 0.6, 0, rng.random((40, 7))), rng.random((3, 40))
+    whole = strip_sums(naive.csr(Y), L, None)
+    monkeypatch.setattr(products, "LARGE_PIECE", 5)
+    assert len(list(products.cuts(naive.csr(Y), products.LARGE_PIECE))) > 10
+    assert_allclose(strip_sums(naive.csr(Y), L, None).cross, whole.cross, rtol=1e-13)
+
+
+@pytest.mark.parametrize("about", [False, True])
+def test_the_mass_of_a_factor_is_the_sum_of_its_entries(about):
+    Y, L, S, _ = fitted(0.1, (60, 8))
+    total = add(strips(Y, L, (20, 40), S if about else None))
+    assert_allclose(total.mass, L.sum(dtype="f8"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("about", [False, True])
+@pytest.mark.parametrize("penalty", [NO_PENALTY, Penalty(0.3, 0.2), Penalty(5.0)], ids=str)
+def test_the_projected_gradient_is_that_of_the_objective(penalty, about):
+    """Small steps find it; an entry of 0 that is pushed below 0 has none."""
+    rng = np.random.default_rng(0)
+    Y, L, S = rng.random((9, 5)), rng.random((2, 9)), rng.random((2, 5))
+    S[0, 2] = 0
+    base, step, slopes = rng.random(S.shape) if about else None, 1e-6, np.empty(S.shape)
+    for at in np.ndindex(*S.shape):
+        ends = []
+        for sign in (1, -1):
+            T = S.copy()
+            T[at] += sign * step
+            ends.append(naive.loss(Y, L.T, T) + naive.penalty(T, penalty.l1, penalty.l2))
+        slopes[at] = (ends[0] - ends[1]) / (2 * step)
+    slopes[0, 2] = min(slopes[0, 2], 0)
+    ours = state.projected_gradient(add(strips(Y, L, (4, 5), base)), base, S, penalty)
+    assert_allclose(ours, np.linalg.norm(slopes), rtol=1e-6)
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.5, 1.0, 1.5, 3.0])
+def test_the_range_of_other_losses_is_that_of_a_mean_of_powers(beta):
+    check_range(1e9**beta * 50, 50, np.dtype("f4"), beta)
+    with pytest.raises(ValueError, match=r"the mean of X is 1\.0e\+16, and products of float32 entries"):
+        check_range(1e16**beta * 50, 50, np.dtype("f4"), beta)
+    with pytest.raises(ValueError, match=r"the mean of X is 1\.0e-16, and products of float32 entries"):
+        check_range(1e-16**beta * 50, 50, np.dtype("f4"), beta)
+
+
+def test_where_all_entries_count_the_same_there_is_no_mean():
+    check_range(50.0, 50, np.dtype("f4"), 0.0)

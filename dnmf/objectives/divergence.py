@@ -1,5 +1,6 @@
 """β-divergences other than least squares, by the multiplicative rule."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -86,6 +87,12 @@ class Divergence:
         return divergences.add(parts)
 
     # After a pass.
+
+    def check_range(self, norm: float, entries: int, dtype: np.dtype[Any], total: float = math.nan) -> None:
+        """Raise ValueError where powers of X would leave the range of its dtype; sums that are not known are NaN."""
+        size = total / entries if total > 0 else (norm / entries) ** (1 / self.beta) if self.beta and norm > 0 else 0
+        if size > 0:
+            divergences.check_range(size, self.beta, dtype)
 
     def shared(self, S: Array) -> Array | None:
         """What else every strip needs: nothing."""

@@ -1,5 +1,6 @@
 """Least squares, by coordinate descent or the multiplicative rule: everything follows from LY and LLᵀ."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,6 +96,10 @@ class Squared:
         return state.add(parts)
 
     # After a pass.
+
+    def check_range(self, norm: float, entries: int, dtype: np.dtype[Any], total: float = math.nan) -> None:
+        """Raise ValueError where products of X would leave the range of its dtype; norms that are not known are NaN."""
+        state.check_range(norm, entries, dtype)
 
     def shared(self, S: Array) -> Array | None:
         """What else every strip needs: S Sᵀ."""
