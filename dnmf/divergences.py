@@ -19,14 +19,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import kl_div
+from scipy.special import kl_div, xlogy
 
 from dnmf import products
-from dnmf.memory import piece_rows
+from dnmf.memory import LARGE_PIECE, piece_rows
 from dnmf.products import Array, Rows
 from dnmf.rules import Penalty
+from dnmf.rules.powered import floor, stepped
 
-FLOOR = float(np.finfo("f4").eps)
+# A ratio of a move below this counts as this: its negative powers must not overflow.
+LEAST_RATIO = 1e-60
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +52,6 @@ class Sums:
     square: float
 
 
-def exponent(beta: float) -> float:
-    """The power of numerator / denominator with which the loss never rises."""
-    return 1 / (2 - beta) if beta < 1 else 1 / (beta - 1) if beta > 2 else 1.0
-
-
-def floor(beta: float, dtype: Any) -> float:
-    """The least entry of a model: its powers must not overflow.
-
-    For β between 0 and 1 the loss of an entry of 0 falls ever faster as its model goes to 0, so that the floor is part
-    of the problem: it is scikit-learn's, the spacing of float32 at 1.
-    """
-    return FLOOR if 0 < beta < 1 else float(np.finfo(dtype).tiny) ** (1 / (3 - min(beta, 2.0)))
-
-
-def check_range(size: float, beta: float, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where powers of a model of X would leave the range of X's dtype; `size` is the mean of X."""
-    low, high = 1e3 * floor(beta, dtype), float(np.finfo(dtype).max) ** (1 / (1 + max(beta, 1.0))) / 1e3
-    if not low < size < high:
-        raise ValueError(
-            f"the mean of X is {size:.1e}, and powers of {dtype} entries of that size, for beta_loss = {beta:g}, leave "
-            f"its range: multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as "
-            f"float64"
-        )
-
-
-def stepped(F: Array, numerator: Array, denominator: Array, beta: float, penalty: Penalty) -> Array:
-    """F ⊙ (numerator / (denominator + l1 + l2 F))^exponent, (k × r); 0 where the denominator is."""
-    below = denominator + penalty.gradient(F) if penalty else np.broadcast_to(denominator, F.shape)
-    ratio = np.zeros_like(F)
-    with np.errstate(over="ignore"):
-        np.divide(numerator, below, out=ratio, where=below > 0)
-        if (power := exponent(beta)) != 1:
-            ratio **= power
-        moved = F * np.minimum(ratio, np.finfo(F.dtype).max)
-    return np.asarray(np.minimum(moved, np.finfo(F.dtype).max))
-
-
 def update(y: Rows, L: Array, S: Array, inner: int, *, beta: float, penalty: Penalty) -> Array:
     """Move the rows of a strip `inner` times: L ← L ⊙ (S (Y ⊙ M^(β−2))ᵀ / (S (M^(β−1))ᵀ + l1 + l2 L))^exponent.
 
@@ -98,13 +63,30 @@ def update(y: Rows, L: Array, S: Array, inner: int, *, beta: float, penalty: Pen
     inner : number of updates.
     beta, penalty : of the loss, and on L.
     """
+    if products.is_sparse(y) and beta != 2:
+        return _update_sparse(y, L, S, inner, beta, penalty)
     moved = np.empty_like(L, order="C")
     for cut in products.cuts(y):
         part, piece = L[:, cut], y[cut]
         for _ in range(inner):
-            P, Q = _terms(piece, part, S, beta)
+            P, Q = _terms(piece, _model(piece, part, S, beta), beta)
             part = stepped(part, products.right(S, P), _below(part, S, Q, beta), beta, penalty)
         moved[:, cut] = part
+    return moved
+
+
+def _update_sparse(y: Any, L: Array, S: Array, inner: int, beta: float, penalty: Penalty) -> Array:
+    """The same for sparse rows: columns of S are gathered once, and serve all updates."""
+    moved, S_rows, least = np.empty_like(L, order="C"), np.ascontiguousarray(S.T), floor(beta, S.dtype)
+    total = S.sum(axis=1, keepdims=True)
+    for rows, columns, entries in products.padded(y):
+        part, gathered = np.ascontiguousarray(L[:, rows]), S_rows.take(columns, axis=0)
+        for _ in range(inner):
+            M = np.matmul(gathered, part.T[:, :, None])[:, :, 0]
+            P = _numerator_entries(entries, np.maximum(M, least, out=M), beta)
+            top = np.matmul(P[:, None, :], gathered)[:, 0].T
+            part = stepped(part, top, total if beta == 1 else _below(part, S, None, beta), beta, penalty)
+        moved[:, rows] = part
     return moved
 
 
@@ -137,17 +119,18 @@ def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = No
         If an entry is 0 where the divergence is infinite then: for β ≤ 0.
     """
     if beta <= 0:
-        _check_positive(y, beta)
+        y = _positive(y, beta)
     L = L.astype(S.dtype, copy=False)
     numerator, loss = np.zeros(S.shape), 0.0
     below = np.zeros((len(S), 1) if beta == 1 else S.shape)
-    for cut in products.cuts(y):
+    for cut in products.cuts(y, LARGE_PIECE):
         piece, part = y[cut], L[:, cut]
         counted = part if weights is None else part * weights[cut]
-        P, Q = _terms(piece, part, S, beta)
+        M = _model(piece, part, S, beta)
+        rows = _divergences(piece, M, part, S, beta)
+        P, Q = _terms(piece, M, beta)
         numerator += products.left(counted, P)
         below += _counted_below(counted, part, S, Q, beta)
-        rows = _divergences(piece, part, S, beta)
         loss += 2 * float(rows.sum() if weights is None else rows @ weights[cut])
     powers = products.row_powers(y, beta)
     L8 = L.astype("f8")
@@ -161,13 +144,15 @@ def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = No
     )
 
 
-def _check_positive(y: Rows, beta: float) -> None:
+def _positive(y: Rows, beta: float) -> Array:
+    """Rows, as an array, if none of their entries is zero."""
     zeros = y.nnz < y.shape[0] * y.shape[1] or y.data.min() <= 0 if products.is_sparse(y) else y.min() <= 0
     if zeros:
         raise ValueError(
             f"X has an entry of 0, and beta_loss is {beta:g}, for which the loss is infinite there: add a small number "
             f"to X, or choose a positive beta_loss"
         )
+    return np.asarray(y.toarray() if products.is_sparse(y) else y)
 
 
 def _counted_below(counted: Array, L: Array, S: Array, Q: Array | None, beta: float) -> NDArray[np.float64]:
@@ -184,32 +169,29 @@ def _counted_below(counted: Array, L: Array, S: Array, Q: Array | None, beta: fl
     return below
 
 
-def _terms(y: Rows, L: Array, S: Array, beta: float) -> tuple[Rows, Array | None]:
-    """Y ⊙ M^(β−2), sparse where Y is, and M^(β−1), or None where it has a closed form or Y is sparse."""
+def _model(y: Rows, L: Array, S: Array, beta: float) -> Array:
+    """M, of sparse rows where they are not zero."""
+    M = products.model_at(y, L, np.ascontiguousarray(S.T)) if products.is_sparse(y) else L.T @ S
+    return np.maximum(M, floor(beta, M.dtype), out=M)
+
+
+def _terms(y: Rows, M: Array, beta: float) -> tuple[Rows, Array | None]:
+    """Y ⊙ M^(β−2), sparse where Y is, and M^(β−1), or None where it has a closed form or Y is sparse. M is lost."""
     if products.is_sparse(y):
-        if beta == 2:
-            return y, None
-        return products.with_data(y, _numerator_entries(y.data, _model_of_sparse(y, L, S, beta), beta)), None
-    M = L.T @ S
+        return (y if beta == 2 else products.with_data(y, _numerator_entries(y.data, M, beta))), None
     if beta == 2:
         return y, M
-    np.maximum(M, floor(beta, M.dtype), out=M)
     if beta == 1:
         return np.divide(y, M, out=M), None
     if beta > 2:
-        # M may be 0 here: it is not divided by.
-        return y * M ** (beta - 2), M ** (beta - 1)
+        # M may be next to 0 here: it is not divided by.
+        return _numerator_entries(y, M, beta), M ** (beta - 1)
     Q = 1 / M if beta == 0 else M ** (beta - 1)
     return np.multiply(np.divide(y, M, out=M), Q, out=M), Q
 
 
 def _numerator_entries(y: Array, M: Array, beta: float) -> Array:
     return np.asarray(y / M if beta == 1 else y * M ** (beta - 2))
-
-
-def _model_of_sparse(y: Any, L: Array, S: Array, beta: float) -> Array:
-    M = products.model_at(y, L, np.ascontiguousarray(S.T))
-    return np.maximum(M, floor(beta, M.dtype), out=M)
 
 
 def _dense_models(L: Array, S: Array, beta: float) -> Any:
@@ -221,13 +203,12 @@ def _dense_models(L: Array, S: Array, beta: float) -> Any:
         yield cut, np.maximum(M, floor(beta, M.dtype), out=M) ** (beta - 1)
 
 
-def _divergences(y: Rows, L: Array, S: Array, beta: float) -> NDArray[np.float64]:
+def _divergences(y: Rows, M: Array, L: Array, S: Array, beta: float) -> NDArray[np.float64]:
     """D of every row, (h,)."""
     if not products.is_sparse(y):
-        M = L.T @ S
-        return np.asarray(_divergence(y, np.maximum(M, floor(beta, M.dtype), out=M), beta).sum(axis=1, dtype="f8"))
-    M = _model_of_sparse(y, L, S, beta).astype("f8")
-    extra = _divergence(y.data.astype("f8"), M, beta) - M**beta / beta
+        return np.asarray(_divergence(y, M, beta).sum(axis=1, dtype="f8"))
+    y8, M = y.data.astype("f8"), M.astype("f8")
+    extra = xlogy(y8, y8 / M) - y8 if beta == 1 else _divergence(y8, M, beta) - M**beta / beta
     rows = np.asarray(products.with_data(y, extra).sum(axis=1)).ravel()
     return np.asarray(rows + _row_powers_of_model(L, S, beta) / beta)
 
@@ -241,7 +222,8 @@ def _divergence(y: Array, M: Array, beta: float) -> Array:
     if beta == 0:
         ratio = y / M
         return np.asarray(ratio - np.log(ratio) - 1)
-    y = y.astype(M.dtype, copy=False)
+    # The terms nearly cancel: in float32 they would lose digits.
+    y, M = y.astype("f8", copy=False), M.astype("f8", copy=False)
     return np.asarray((y**beta + (beta - 1) * M**beta - beta * y * M ** (beta - 1)) / (beta * (beta - 1)))
 
 
@@ -279,14 +261,15 @@ def least_decrease(sums: Sums, S: Array, moved: Array, *, beta: float, penalty: 
     """
     S8 = S.astype("f8")
     r = np.divide(moved, S8, out=np.ones_like(S8), where=S8 > 0)
-    least = np.maximum(r, np.finfo("f8").tiny)
+    least = np.maximum(r, LEAST_RATIO)
     rise = r - 1 if beta > 2 else np.log(least) if beta == 1 else (least ** (beta - 1) - 1) / (beta - 1)
     fall = r - 1 if beta < 1 else (r**beta - 1) / beta
-    gained = float(np.sum(S8 * (sums.numerator * rise - sums.denominator * fall)))
+    # An entry becomes 0 where the numerator is.
+    gained = float(np.sum(S8 * (np.where(sums.numerator > 0, sums.numerator * rise, 0) - sums.denominator * fall)))
     return 2 * gained - (penalty.of(moved) - penalty.of(S))
 
 
 def projected_gradient(sums: Sums, S: Array, penalty: Penalty) -> float:
-    """‖∇‖ of the loss with respect to S, without what would push an entry of 0 below 0."""
+    """‖∇‖ of the loss with respect to S, over the entries that the rule can move: those above 0."""
     gradient = 2 * (sums.denominator - sums.numerator + penalty.gradient(S.astype("f8")))
-    return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))
+    return float(np.linalg.norm(gradient[S > 0]))

@@ -201,8 +201,7 @@ class NMF(BaseNMF):
             beta_loss=self._beta,
             init=first,
             max_iter=int(self.max_iter),
-            # The engine takes shares below 1 only; with any larger one, too, the first pass is the last.
-            tol=min(float(self.tol), float(np.nextafter(1, 0))),
+            tol=self._tol,
             seed=seed,
             inner_iter=self.inner_iter,
             alpha_W=float(self.alpha_W),

@@ -147,6 +147,11 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return NAMED[self.beta_loss] if isinstance(self.beta_loss, str) else float(self.beta_loss)
 
     @property
+    def _tol(self) -> float:
+        """The engine takes shares below 1 only; nothing more is done for any larger one, too."""
+        return min(float(self.tol), float(np.nextafter(1, 0)))
+
+    @property
     def _transform_iter(self) -> int:
         return int(max(self.max_iter, TRANSFORM_ITER))
 
@@ -189,7 +194,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             beta_loss=self._beta,
             alpha_W=float(self.alpha_W),
             l1_ratio=float(self.l1_ratio),
-            tol=float(self.tol),
+            tol=self._tol,
             max_iter=self._transform_iter,
             memory_limit=getattr(self, "memory_limit", None),
         )

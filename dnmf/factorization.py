@@ -81,7 +81,7 @@ def factorize(
     memory_limit : bytes that a worker (or this process) may use; its own limit if that is lower or this is None.
     sample : path of an earlier run on the same X, whose sample is taken: X need not be read for one.
     layer : of an AnnData X: which of its layers is meant, None for its X.
-    keep_W : False writes no W: then a cluster needs no `out`, and the result's W is None.
+    keep_W : False writes no W where it is the long factor: then a cluster needs no `out`, and the result's W is None.
     overwrite : replace a run at `out`.
     listeners : called with every event of `dnmf.progress`.
 

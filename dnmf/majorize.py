@@ -6,6 +6,7 @@ the short factor's rule is shifted by the difference between the pass and the sa
 all of Y, and what the steps converge to is a stationary point of Y.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from dnmf.alternate import BOUND_GROWTH, FIRST_STEP, STEP_CUT, STEP_GROWTH, STRE
 from dnmf.divergences import Sums
 from dnmf.products import Array, Rows, dense_size
 from dnmf.rules import Penalty
+from dnmf.rules.powered import stepped
 
 # Steps on the sample between two passes, and updates of its long factor in each.
 STEPS, SWEEPS = 10, 2
@@ -25,6 +27,9 @@ WORK = 6e9
 
 # An extrapolated entry is at least this share of what it was: the rules keep zeros.
 LEAST_SHARE = 0.5
+
+# Where the correction leaves no denominator, it is this share of the sample's.
+LEAST_BELOW = 0.1
 
 # As for least squares: where an entry grows by more, the sample has too few rows.
 FARTHEST = 1e3
@@ -65,9 +70,11 @@ class Terms:
     short: Penalty
 
 
-def affordable(A: Rows, rank: int, iterations: int) -> int:
+def affordable(A: Rows, rank: int, iterations: int, *, beta: float) -> int:
     """How many of so many iterations fit in the work: ten at least."""
-    return max(STRETCH, min(iterations, int(WORK / (rank * dense_size(A)))))
+    # Only for β = 1 sparse rows need no model of all their entries.
+    entries = dense_size(A) if beta == 1 else math.prod(A.shape)
+    return max(STRETCH, min(iterations, int(WORK / (rank * max(1, entries)))))
 
 
 def majorize(model: Counted, H: Array, terms: Terms, *, iterations: int, tol: float) -> Fit:
@@ -148,8 +155,9 @@ def corrected(model: Counted, S: Array, sums: Sums, terms: Terms) -> Array | Non
             ours = divergences.sums(model.A, rows, moved, beta=terms.beta, weights=counts)
         top, bottom = ours.numerator + more, ours.denominator + below
         # What would be negative goes to the other side of the fraction: the gradient stays what it is.
-        top, bottom = np.maximum(top, 0) + np.maximum(-bottom, 0), np.maximum(bottom, 0) + np.maximum(-top, 0)
-        new = divergences.stepped(moved.astype("f8"), top, bottom, terms.beta, terms.short)
+        above = np.maximum(top, 0) + np.maximum(-bottom, 0)
+        bottom = np.where(bottom > 0, bottom, LEAST_BELOW * ours.denominator) + np.maximum(-top, 0)
+        new = stepped(moved.astype("f8"), above, bottom, terms.beta, terms.short)
         if not new.max() <= FARTHEST * S.max():
             return None
         if not (terms.long or terms.short):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dnmf import divergences
 from dnmf.products import Rows
 from dnmf.rules import Penalty
+from dnmf.rules.powered import exponent
 
 Array = NDArray[np.floating]
 
@@ -108,7 +109,7 @@ def step(y: Rows, L: Array, components: Components, problem: Problem, kept: floa
         below[below == 0] = 1
     below = below + of_H.gradient(H8)
     below[below == 0] = LEAST_DENOMINATOR
-    power = divergences.exponent(beta)
+    power = exponent(beta)
     numerator = kept * components.numerator + sums.numerator * H8 ** (1 / power)
     denominator = kept * components.denominator + below
     updated = (numerator / denominator) ** power

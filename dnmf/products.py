@@ -13,8 +13,10 @@ from scipy import sparse
 from dnmf.memory import LARGE_PIECE, PIECE_NON_ZEROS, piece_rows
 
 Array = NDArray[np.floating]
-Rows = Any  # an Array or a csr_matrix
 
+# Rows of a group are longer than its shortest one by one part in so many at most.
+PADDING = 10
+Rows = Any  # an Array or a csr_matrix
 
 
 def is_sparse(y: Rows) -> bool:
@@ -63,7 +65,7 @@ def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
         return np.asarray(np.einsum("ij,ij->i", lines, lines), "f8")
     if beta == 1:
         return np.asarray(lines.sum(axis=1, dtype="f8"))
-    return np.concatenate([_powers(part.astype("f8"), beta).sum(axis=1) for part in pieces(lines)])
+    return np.concatenate([np.zeros(0), *(_powers(part.astype("f8"), beta).sum(axis=1) for part in pieces(lines))])
 
 
 def _powers(x: Array, beta: float) -> Array:
@@ -95,10 +97,34 @@ def pieces(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[Rows]:
     return (y[cut] for cut in cuts(y, non_zeros))
 
 
+def padded(y: Any) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array]]:
+    """Sparse rows in groups of like length: numbers of the rows (g,), columns and entries (g, c) of their non-zeros.
+
+    Shorter rows end in entries of 0 in column 0. Groups are as large as the pieces of `cuts`. Products of a group are
+    those of full arrays, several times as fast as those of single non-zeros.
+    """
+    lengths = np.diff(y.indptr)
+    order = np.argsort(lengths, kind="stable")
+    ascending, start = lengths[order], 0
+    while start < len(order):
+        longest = ascending[start] + max(1, ascending[start] // PADDING)
+        stop = int(np.searchsorted(ascending, longest, side="right"))
+        stop = min(stop, start + max(1, PIECE_NON_ZEROS // max(1, int(ascending[stop - 1]))))
+        rows, places = order[start:stop], np.arange(ascending[stop - 1])
+        real = places < lengths[rows, None]
+        at = np.where(real, y.indptr[rows, None] + places, 0)
+        yield rows, np.where(real, y.indices.take(at), 0), np.where(real, y.data.take(at), 0)
+        start = stop
+
+
 def model_at(y: Any, L: Array, S_rows: Array) -> Array:
     """(Lᵀ S) where sparse rows y have their non-zeros, in their order; `S_rows` is Sᵀ (N × k), contiguous."""
-    counts = np.diff(y.indptr)
-    return np.asarray(np.einsum("pk,pk->p", np.repeat(L.T, counts, axis=0), S_rows[y.indices]))
+    model, L_rows = np.empty(y.nnz, S_rows.dtype), np.ascontiguousarray(L.T)
+    for cut in cuts(y):
+        at = slice(y.indptr[cut.start], y.indptr[cut.stop])
+        own = np.repeat(L_rows[cut], np.diff(y.indptr[cut.start : cut.stop + 1]), axis=0)
+        np.einsum("pk,pk->p", own, S_rows.take(y.indices[at], axis=0), out=model[at])
+    return model
 
 
 def with_data(y: Any, data: Array) -> Any:

@@ -19,6 +19,7 @@ from dnmf.matrices import Matrix, open_matrix, prepare
 from dnmf.memory import SparseGrid
 from dnmf.objectives import Objective, Squared
 from dnmf.parameters import Parameters, loss_by_number, plain
+from dnmf.paths import absolute
 from dnmf.products import is_sparse, settled
 from dnmf.results import Factorization
 from dnmf.schedulers import Cluster, Threads
@@ -101,6 +102,8 @@ def transform(
         cut = replace(cut, axis=0, height=len(W), counts=(), length=len(W), width=cut.length)
     if out is None and not in_memory:
         return W
+    if client:
+        cluster.check_workers(client, matrix, absolute(str(out)))
     scheduler = Cluster(client) if client else Threads(workers.threads)
     with cluster.set_up(client, matrix.grid.in_flight):
         if out is not None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 import dnmf
-from dnmf import divergences
+from dnmf import divergences, strips
 
 RNG = np.random.default_rng(0)
 X = RNG.random((40, 12)) * (RNG.random((40, 12)) < 0.5)
@@ -80,8 +80,6 @@ def test_so_it_is_from_other_first_factors(edge: str, init: str) -> None:
 @pytest.mark.parametrize("kind", ["csr", "csc"])
 def test_most_strips_may_be_empty(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All non-zeros are in a few lines, the other strips hold none."""
-    from dnmf import strips
-
     monkeypatch.setattr(strips, "SMALL_STRIP", 2**10)
     monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**10)
     dense = np.zeros((4000, 30))

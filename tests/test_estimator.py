@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import dnmf
@@ -393,6 +394,22 @@ def test_names_of_features():
         model.transform(frame[frame.columns[::-1]])
 
 
+def test_the_error_of_float32_is_exact():
+    rng = np.random.default_rng(0)
+    x = (rng.random((50, 3)) @ rng.random((3, 20)) + 1e-5 * rng.random((50, 20))).astype("f4")
+    model = NMF(3, tol=1e-6, random_state=0)
+    W = model.fit_transform(x).astype("f8")
+    error = np.linalg.norm(x - W @ model.components_.astype("f8"))
+    assert error < 1e-3 * np.linalg.norm(x)
+    assert model.reconstruction_err_ == pytest.approx(error, rel=1e-7)
+
+
+@pytest.mark.parametrize("cls", ["NMF", "MiniBatchNMF"])
+def test_tags_are_those_of_scikit_learn(cls):
+    theirs, ours = (get_tags(getattr(home, cls)()) for home in (sklearn.decomposition, dnmf))
+    assert ours == theirs
+
+
 def test_inverse_transform():
     model = NMF(3, random_state=0)
     W = model.fit_transform(X)
@@ -476,6 +493,8 @@ def test_anndata_and_sparse_x_in_stores_and_dask_arrays(cells):
     W = in_memory.fit_transform(adata)
     np.testing.assert_array_equal(W, NMF(4, random_state=0).fit_transform(adata.X))
     assert isinstance(W, np.ndarray)
+    named = {"init": "nndsvda", "inner_iter": 1, "tol": 0, "max_iter": 2, "random_state": 0}
+    np.testing.assert_array_equal(NMF(4, **named).fit_transform(adata), NMF(4, **named).fit_transform(adata.X))
     rows = da.from_array(X, chunks=(10, 17)).map_blocks(sparse.csr_matrix)
     for x in (str(path), path / "X", zarr.open_group(path / "X", mode="r"), rows):
         model = NMF(4, random_state=0)

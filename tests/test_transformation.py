@@ -77,10 +77,6 @@ KINDS: dict[str, Callable[[Any, Path], Any]] = {
 ROWWISE = [kind for kind in KINDS if kind != "csc in zarr"]
 
 
-def defect(reason: str) -> Any:
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 def close(ours: Any, expected: Any, digits: float = 1e-9) -> None:
     np.testing.assert_allclose(np.asarray(ours), expected, rtol=0, atol=digits * expected.max())
 
@@ -238,7 +234,6 @@ def test_w_is_written_to_a_group(
     close(ours.compute(), expected)
 
 
-@defect("W is one block of rows, and is saved as if it were cut into columns")
 @pytest.mark.usefixtures("small_strips")
 @pytest.mark.parametrize("where", ["threads", "cluster"])
 @pytest.mark.parametrize("kind", ["csc in zarr", "dask of csc"])
@@ -305,7 +300,6 @@ def test_a_run_does_not_replace_what_was_transformed(tmp_path: Path) -> None:
         dnmf.factorize(X, RANK, out=tmp_path / "w.zarr", overwrite=True)
 
 
-@defect("the output is emptied before X is read")
 @pytest.mark.usefixtures("small_strips")
 def test_x_inside_the_output_is_not_deleted(tmp_path: Path) -> None:
     """W of a transformed X may be transformed itself, but not into the group that it is in."""
@@ -347,7 +341,6 @@ def test_entries_of_x_that_cannot_be_are_named(tmp_path: Path, kind: str) -> Non
         np.asarray(transform(KINDS[kind](X, tmp_path), V))
 
 
-@defect("rows are counted from the first one of a chunk")
 @pytest.mark.parametrize("kind", ["dask", "dask of csr"])
 def test_entries_of_a_dask_x_that_cannot_be_are_named(tmp_path: Path, kind: str) -> None:
     X, V = problem()
@@ -379,14 +372,12 @@ def test_what_makes_no_sense_is_refused(asked: dict[str, Any], sentence: str) ->
         transform(*problem(), **asked)
 
 
-@defect("tol is not checked")
 @pytest.mark.parametrize("tol", [-1.0, 1.0, np.nan, "small"])
 def test_a_tolerance_that_makes_no_sense_is_refused(tol: Any) -> None:
     with pytest.raises(ValueError, match="tol is"):
         transform(*problem(), tol=tol)
 
 
-@defect("they are Python's own for factorize only")
 def test_numbers_of_numpy_are_numbers() -> None:
     X, V = problem()
     expected = transform(X, V, alpha_W=0.5, l1_ratio=1.0, max_iter=50, tol=0.125)

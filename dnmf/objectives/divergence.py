@@ -17,6 +17,7 @@ from dnmf.majorize import Counted, Terms
 from dnmf.objectives.settling import STRIDE, row_by_row
 from dnmf.products import Array, Rows, right, row_powers, settled
 from dnmf.rules import Penalty, coordinate_descent
+from dnmf.rules.powered import check_range
 from dnmf.sketch import Sketch
 
 # Updates of a block of the long factor per pass, where nothing else is asked for; and sweeps of least squares that they
@@ -92,7 +93,7 @@ class Divergence:
         """Raise ValueError where powers of X would leave the range of its dtype; sums that are not known are NaN."""
         size = total / entries if total > 0 else (norm / entries) ** (1 / self.beta) if self.beta and norm > 0 else 0
         if size > 0:
-            divergences.check_range(size, self.beta, dtype)
+            check_range(size, self.beta, dtype)
 
     def shared(self, S: Array) -> Array | None:
         """What else every strip needs: nothing."""
@@ -153,7 +154,7 @@ class Divergence:
         """The short factor from the best start by least squares, followed to its end, and its loss relative to ‖Y‖."""
         H = np.maximum(fit.H, LEAST_SHARE * fit.H.mean(axis=1, keepdims=True))
         start = Counted(model.A, model.counts, self.solve(model.A, None, H, None, SWEEPS))
-        most = majorize.affordable(model.A, len(H), iterations)
+        most = majorize.affordable(model.A, len(H), iterations, beta=self.beta)
         end = majorize.majorize(start, H, self._terms, iterations=most, tol=tol)
         norm = float(row_powers(model.A, self.beta) @ model.counts)
         return end.H, max(end.loss, 0.0) / norm if norm else 0.0
