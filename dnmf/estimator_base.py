@@ -95,8 +95,8 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (m, n), not negative: in memory (array, DataFrame, scipy.sparse), or the path of a Zarr array, a
-            `zarr.Array`, a Zarr group that holds a sparse matrix, a Dask array.
+        X : (m, n), not negative: in memory (array, DataFrame, scipy.sparse, AnnData), or the path of a Zarr array or of
+            a sparse matrix in Zarr, a `zarr.Array` or `zarr.Group` of these, a Dask array.
         y : not used.
         W, H : first factors (m, k) and (k, n), for init="custom" only. Not changed.
 

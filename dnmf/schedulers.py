@@ -29,6 +29,11 @@ def _dead_workers_told() -> Iterator[None]:
         ) from error
 
 
+def _large_values() -> Any:
+    """What is sent to the scheduler once, on purpose, may be large."""
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+
+
 class Scheduler(Protocol):
     """A place where Dask arrays are computed."""
 
@@ -95,7 +100,8 @@ class Cluster:
         As one more task among them it may be queued behind every load of a strip, and workers would then hold all of X.
         The scheduler keeps it, so that it outlives the worker that was given it.
         """
-        return self.client.persist(dask.delayed(array, name=name, traverse=False))
+        with _large_values():
+            return self.client.persist(dask.delayed(array, name=name, traverse=False))
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
         """Persist: returns at once."""
@@ -119,7 +125,8 @@ class Cluster:
 
     def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """One task of the cluster for each; what they share is sent once, ahead of them."""
-        value = self.client.persist(dask.delayed(shared, traverse=False))
+        with _large_values():
+            value = self.client.persist(dask.delayed(shared, traverse=False))
         futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
         with _dead_workers_told():
             return list(self.client.gather(futures))

@@ -17,13 +17,13 @@ ones, whose small entries vanish in large partial sums), however short the sums.
 of the pass it subtracts only numbers of the size of the loss, at the price of forming the residual in the strip, still
 in one read. So a loss that is stored or may end a run is taken about the short factor, the others about 0.
 
-Of sparse rows there is no residual that would fit; there products cost so little that they are made in float64, and the
-free loss is exact to some 1e-15 ‖Y‖².
+Of sparse rows there is no residual that would fit. There products are added up in float64 after so few additions that
+the free loss is off by some 1e-8 ‖Y‖² (log-normal factors; less for others); about a base all of it is in float64.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,10 @@ from dnmf.rules import NO_PENALTY, Penalty, Rule
 
 # Below this loss relative to ‖Y‖² a residual of float32 entries is formed in float64: it would lose its sixth digit.
 CLOSE = 1e-4
+
+# Of sparse rows: as many float32 numbers are added to an entry of LY, on average, before float64 takes over; non-zeros
+# of a piece at least; and the loss relative to ‖Y‖² below which all of it is float64.
+ADDITIONS, LEAST_PIECE, SPARSE_CLOSE = 16, 2**12, 0.05
 
 # Sums of squares of squares must neither vanish nor overflow.
 SAFE_SIZES = {"f": (1e-15, 1e15), "d": (1e-120, 1e120)}
@@ -68,15 +72,18 @@ def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | No
 
     Parameters
     ----------
-    y : (h, N) strip. Where it is sparse, the base must be None.
+    y : (h, N) strip.
     L : (k, h) its block of the long factor.
     base : (k, N), or None for B = 0. Its dtype is that of the residual; with float64 the sums have ‖Y‖² too.
     """
     L8 = L.astype("f8")
     gram, mass = L8 @ L8.T, float(L8.sum())
     if products.is_sparse(y):
-        cross, square, norm = _sparse_cross(y, L8), 0.0, float(products.row_powers(y, 2).sum())
-    elif base is None:
+        norm = float(products.row_powers(y, 2).sum())
+        if base is None:
+            return Sums(_sparse_cross(y, L, ADDITIONS * y.shape[1]), gram, 0.0, norm, mass)
+        return _about(base.astype("f8"), Sums(_sparse_cross(y, L8, LARGE_PIECE), gram, 0.0, norm, mass))
+    if base is None:
         del L8  # as large as two blocks of float32
         cross, square, norm = _cross(y, L), 0.0, 0.0
     else:
@@ -85,12 +92,18 @@ def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | No
     return Sums(cross, gram, square, norm, mass)
 
 
-def _sparse_cross(y: Rows, L8: NDArray[np.float64]) -> NDArray[np.float64]:
-    """L y (k × N) of sparse rows, in float64: products of float32 entries are exact then."""
-    cross = np.zeros((y.shape[1], len(L8)))
-    for cut in products.cuts(y, LARGE_PIECE):
-        cross += y[cut].T @ np.ascontiguousarray(L8[:, cut].T)
+def _sparse_cross(y: Rows, L: Array, non_zeros: int) -> NDArray[np.float64]:
+    """L y (k × N) of sparse rows: products in L's dtype, pieces of so many non-zeros added up in float64."""
+    cross, L_rows = np.zeros((y.shape[1], len(L))), np.ascontiguousarray(L.T)
+    for cut in products.cuts(y, min(LARGE_PIECE, max(LEAST_PIECE, non_zeros))):
+        cross += y[cut].T @ L_rows[cut]
     return cross.T
+
+
+def _about(base: NDArray[np.float64], sums: Sums) -> Sums:
+    """Sums about a base, from those about 0."""
+    square = sums.norm - 2 * float(np.vdot(base, sums.cross)) + float(np.vdot(sums.gram, base @ base.T))
+    return replace(sums, cross=sums.cross - sums.gram @ base, square=square)
 
 
 # Buffers are made once per strip: a Dask worker's allocator gives every large temporary back to the system at once, and
@@ -199,7 +212,7 @@ def loss(sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating],
     return 0.0 if total < 0 else total
 
 
-def base(S: Array, known: float | None, norm: float, *, exact: bool) -> Array | None:
+def base(S: Array, known: float | None, norm: float, *, exact: bool, sparse: bool = False) -> Array | None:
     """The base for the sums of the next pass: None for 0, or the short factor in the dtype of the residual.
 
     Parameters
@@ -208,15 +221,18 @@ def base(S: Array, known: float | None, norm: float, *, exact: bool) -> Array | 
     known : the last known loss, None before the first pass.
     norm : ‖Y‖².
     exact : whether the loss after the pass must be good to six digits.
+    sparse : whether Y is sparse.
     """
-    if known is None or known < CLOSE * norm:
+    if known is None or known < (SPARSE_CLOSE if sparse else CLOSE) * norm:
         return S.astype("f8")
-    return S if exact else None
+    return S if exact and not sparse else None
 
 
-def is_exact(base: Array | None, loss: float, norm: float) -> bool:
+def is_exact(base: Array | None, loss: float, norm: float, *, sparse: bool = False) -> bool:
     """Whether a loss from sums about this base is good to six digits."""
-    return base is not None and (base.dtype == np.float64 or loss >= CLOSE * norm)
+    if base is None:
+        return sparse and loss >= SPARSE_CLOSE * norm
+    return base.dtype == np.float64 or loss >= CLOSE * norm
 
 
 def is_noisy(decrease: float, norm: float, dtype: np.dtype[Any]) -> bool:

@@ -107,11 +107,11 @@ class Squared:
 
     def base(self, S: Array, known: float | None, norm: float, *, exact: bool) -> Array | None:
         """What the sums of the next pass are taken about, see `dnmf.state`."""
-        return None if self.sparse else state.base(S, known, norm, exact=exact)
+        return state.base(S, known, norm, exact=exact, sparse=self.sparse)
 
     def is_exact(self, base: Array | None, loss: float, norm: float) -> bool:
         """Whether a loss from such sums is good to six digits."""
-        return self.sparse or state.is_exact(base, loss, norm)
+        return state.is_exact(base, loss, norm, sparse=self.sparse)
 
     def loss(self, sums: Sums, base: Array | None, S: Array, norm: float) -> float:
         """‖Y − Lᵀ S‖²."""
