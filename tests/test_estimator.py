@@ -366,7 +366,7 @@ def _unsummed(x):
     return np.repeat(x[:, ::-1].ravel(), 2) / 2, columns, np.arange(m + 1) * 2 * n
 
 
-@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1), (4, 4), (3, 8)])
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1), (3, 8)])
 @pytest.mark.parametrize("loss", [{}, {"solver": "mu", "beta_loss": 1}, {"solver": "mu", "beta_loss": 0.5}], ids=str)
 @unconverged
 def test_small_shapes_zeros_and_many_components(shape, loss):
@@ -404,10 +404,11 @@ def test_the_error_of_float32_is_exact():
     assert model.reconstruction_err_ == pytest.approx(error, rel=1e-7)
 
 
-@pytest.mark.parametrize("cls", ["NMF", "MiniBatchNMF"])
-def test_tags_are_those_of_scikit_learn(cls):
-    theirs, ours = (get_tags(getattr(home, cls)()) for home in (sklearn.decomposition, dnmf))
-    assert ours == theirs
+@pytest.mark.parametrize("model", [NMF(), MiniBatchNMF()])
+def test_tags(model):
+    tags = get_tags(model)
+    assert (tags.input_tags.positive_only, tags.input_tags.sparse) == (True, True)
+    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
 
 
 def test_inverse_transform():

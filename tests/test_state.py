@@ -196,20 +196,24 @@ def test_entries_in_range_and_zeros_are_not(size, dtype):
     check_range(float(size) ** 2 * 50, 50, np.dtype(dtype))
 
 
-@given(st.data(), problems())
-def test_sums_of_sparse_strips_are_those_of_dense_ones(data, problem):
-    """In float64 whatever the dtype of X, with zeros that are stored, empty rows and empty columns."""
-    Y, W, _ = problem
+@given(st.data(), problems(), st.booleans())
+def test_sums_of_sparse_strips_are_those_of_dense_ones(data, problem, about):
+    """With zeros that are stored, empty rows and empty columns; about a base in float64 whatever the dtype of X."""
+    Y, W, B = problem
+    base = B.astype("f8") if about else None
     L, stored = np.ascontiguousarray(W.T), data.draw(st.sets(st.integers(0, Y.size - 1), max_size=20))
     edges = np.cumsum([0, *data.draw(cuts(len(Y)))])
     y = naive.csr(Y, stored)
-    total = add([strip_sums(y[a:b], L[:, a:b], None) for a, b in pairwise(edges)])
+    total = add([strip_sums(y[a:b], L[:, a:b], base) for a, b in pairwise(edges)])
     assert {total.cross.dtype, total.gram.dtype} == {np.dtype("f8")}
-    expected = naive.product(L, Y)
-    assert_allclose(total.cross, expected, rtol=1e-12, atol=1e-13 * expected.max())
+    size, model = naive.product(L, Y).max(), naive.product(W, B) if about else np.zeros(Y.shape)
+    size += naive.product(L, model).max()
+    digits = 1e-12 if about or Y.dtype == np.float64 else 1e-6
+    assert_allclose(total.cross, naive.product(L, Y - model), rtol=0, atol=digits * size)
     assert_allclose(total.gram, L.astype("f8") @ L.T.astype("f8"), rtol=1e-12)
     assert_allclose([total.norm, total.mass], [square(Y), L.sum(dtype="f8")], rtol=1e-12)
-    assert total.square == 0
+    expected = square(Y - model) if about else 0
+    assert_allclose(total.square, expected, rtol=0, atol=1e-11 * (square(Y) + square(model)))
 
 
 def test_sums_of_sparse_rows_in_many_pieces_are_those_of_one(monkeypatch):
