@@ -1,4 +1,4 @@
-"""The sparse matrices of `sparse.py`: counts of words that are drawn from topics, and those of news stories.
+"""The sparse matrices of `sparse_peers.py`: counts of words that are drawn from topics, and those of news stories.
 
 Both are kept as Zarr groups in AnnData's layout, in chunks of 2 MiB, and none is ever whole in memory while it is made.
 """

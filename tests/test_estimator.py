@@ -314,7 +314,7 @@ def test_with_a_fixed_h_w_is_that_of_scikit_learn(loss):
     np.testing.assert_allclose(stored.compute(), W, rtol=1e-9, atol=1e-12)
 
 
-DTYPES = ["f4", "f8", "i4", "u1", "?", ">f8", ">f4", ">i2", "f2"]
+DTYPES = ["f4", "i4", "?", ">f8", ">f4", "f2"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -344,7 +344,7 @@ def test_sparse_gives_what_dense_gives(loss):
     explicit = sparse.csr_array(X)
     explicit.data[:20] = 0
     for dense, sparse_ones in (
-        (X, (sparse.csr_array(X), sparse.csr_matrix(X), sparse.coo_array(X), sparse.lil_array(X), raw)),
+        (X, (sparse.csr_array(X), sparse.coo_matrix(X), raw)),
         (explicit.toarray(), (explicit,)),
     ):
         expected = NMF(3, random_state=0, **loss)
@@ -372,15 +372,14 @@ def _unsummed(x):
 def test_small_shapes_zeros_and_many_components(shape, loss):
     x = matrix(shape=shape)
     x[0], x[:, 0] = 0, 0
-    for one in (x, sparse.csr_array(x), np.zeros(shape)):
-        for k in (1, 5):
-            model = NMF(k, random_state=0, **loss)
-            W = model.fit_transform(one)
-            assert W.shape == (shape[0], k)
-            assert np.isfinite(W).all()
-            assert np.isfinite(model.components_).all()
-            assert (W >= 0).all()
-            assert np.isfinite(model.reconstruction_err_)
+    for one, k in ((x, 1), (x, 5), (sparse.csr_array(x), 5), (np.zeros(shape), 2)):
+        model = NMF(k, random_state=0, **loss)
+        W = model.fit_transform(one)
+        assert W.shape == (shape[0], k)
+        assert np.isfinite(W).all()
+        assert np.isfinite(model.components_).all()
+        assert (W >= 0).all()
+        assert np.isfinite(model.reconstruction_err_)
 
 
 def test_names_of_features():
