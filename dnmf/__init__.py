@@ -4,18 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dnmf.estimator import NMF, non_negative_factorization
+    from dnmf.estimators.minibatch import MiniBatchNMF
+    from dnmf.estimators.nmf import NMF, non_negative_factorization
     from dnmf.factorization import factorize
-    from dnmf.minibatch import MiniBatchNMF
     from dnmf.results import Factorization, open_run
     from dnmf.transformation import transform
 
 _HOMES = {
-    "NMF": "dnmf.estimator",
-    "MiniBatchNMF": "dnmf.minibatch",
+    "NMF": "dnmf.estimators.nmf",
+    "MiniBatchNMF": "dnmf.estimators.minibatch",
     "Factorization": "dnmf.results",
     "factorize": "dnmf.factorization",
-    "non_negative_factorization": "dnmf.estimator",
+    "non_negative_factorization": "dnmf.estimators.nmf",
     "open_run": "dnmf.results",
     "transform": "dnmf.transformation",
 }

@@ -555,7 +555,7 @@ def test_without_scikit_learn_a_sentence_says_how_to_get_it():
 import sys
 sys.modules["sklearn"] = None  # Python's way to say that there is none
 import dnmf
-for use in ("dnmf.NMF", "dnmf.MiniBatchNMF", "from dnmf.estimator import non_negative_factorization"):
+for use in ("dnmf.NMF", "dnmf.MiniBatchNMF", "from dnmf.estimators.nmf import non_negative_factorization"):
     try:
         exec(use)
     except ImportError as error:

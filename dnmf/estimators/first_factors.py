@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.scikit_learn import check_array, check_non_negative, check_random_state, randomized_svd
+from dnmf.estimators.scikit_learn import check_array, check_non_negative, check_random_state, randomized_svd
 
 Array = NDArray[np.floating]
 Factors = tuple[Array, Array]

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.estimator_base import (
+from dnmf.estimators.base import (
     BaseNMF,
     is_stored,
     reconstruction_error,
@@ -17,13 +17,13 @@ from dnmf.estimator_base import (
     unwrapped,
     warn_of_max_iter,
 )
-from dnmf.estimator_init import custom_factors, first_factors, given_factor, warn_if_ignored
+from dnmf.estimators.first_factors import custom_factors, first_factors, given_factor, warn_if_ignored
+from dnmf.estimators.minibatch_steps import Components, Problem, Watch, begun, moved, solve, step, watched
+from dnmf.estimators.scikit_learn import check_non_negative, gen_batches
 from dnmf.matrices import Matrix, Strips, open_matrix, prepare
 from dnmf.memory import SparseGrid
-from dnmf.minibatch_steps import Components, Problem, Watch, begun, moved, solve, step, watched
 from dnmf.parameters import loss_by_number
 from dnmf.products import Rows
-from dnmf.scikit_learn import check_non_negative, gen_batches
 
 Array = NDArray[np.floating]
 Read = Callable[[slice], Rows]

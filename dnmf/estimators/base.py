@@ -12,11 +12,8 @@ import zarr
 from numpy.typing import NDArray
 
 from dnmf import divergences
-from dnmf.estimator_parameters import check_parameters
-from dnmf.matrices import open_matrix
-from dnmf.objectives import NAMED
-from dnmf.products import is_sparse
-from dnmf.scikit_learn import (
+from dnmf.estimators.parameters import check_parameters
+from dnmf.estimators.scikit_learn import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ConvergenceWarning,
@@ -24,6 +21,9 @@ from dnmf.scikit_learn import (
     check_is_fitted,
     validate_data,
 )
+from dnmf.matrices import open_matrix
+from dnmf.objectives import NAMED
+from dnmf.products import is_sparse
 from dnmf.transformation import transform
 
 Array = NDArray[np.floating]

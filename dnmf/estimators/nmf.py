@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnmf.estimator_base import (
+from dnmf.estimators.base import (
     IN_MEMORY,
     BaseNMF,
     is_stored,
@@ -17,12 +17,12 @@ from dnmf.estimator_base import (
     unwrapped,
     warn_of_max_iter,
 )
-from dnmf.estimator_init import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
+from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
+from dnmf.estimators.scikit_learn import check_array, check_non_negative
 from dnmf.factorization import factorize
 from dnmf.matrices import open_matrix
 from dnmf.progress import Event, Listener, PassDone, Stopped
 from dnmf.results import Factorization
-from dnmf.scikit_learn import check_array, check_non_negative
 
 
 class NMF(BaseNMF):
