@@ -67,7 +67,7 @@ def update(y: Rows, L: Array, S: Array, inner: int, *, beta: float, penalty: Pen
         return _update_sparse(y, L, S, inner, beta, penalty)
     moved = np.empty_like(L, order="C")
     for cut in products.cuts(y):
-        part, piece = L[:, cut], y[cut]
+        part, piece = L[:, cut], products.part_of(y, cut)
         for _ in range(inner):
             P, Q = _terms(piece, _model(piece, part, S, beta), beta)
             part = stepped(part, products.right(S, P), _below(part, S, Q, beta), beta, penalty)
@@ -124,7 +124,7 @@ def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = No
     numerator, loss = np.zeros(S.shape), 0.0
     below = np.zeros((len(S), 1) if beta == 1 else S.shape)
     for cut in products.cuts(y, LARGE_PIECE):
-        piece, part = y[cut], L[:, cut]
+        piece, part = products.part_of(y, cut), L[:, cut]
         counted = part if weights is None else part * weights[cut]
         M = _model(piece, part, S, beta)
         rows = _divergences(piece, M, part, S, beta)

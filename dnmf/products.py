@@ -92,9 +92,18 @@ def cuts(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[slice]:
         yield from (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
+def part_of(y: Rows, cut: slice) -> Rows:
+    """Some consecutive rows, nothing of them copied."""
+    if not is_sparse(y):
+        return y[cut]
+    start, stop = int(y.indptr[cut.start]), int(y.indptr[cut.stop])
+    parts = (y.data[start:stop], y.indices[start:stop], y.indptr[cut.start : cut.stop + 1] - y.indptr[cut.start])
+    return sparse.csr_matrix(parts, shape=(cut.stop - cut.start, y.shape[1]), copy=False)
+
+
 def pieces(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[Rows]:
     """The rows of `cuts`."""
-    return (y[cut] for cut in cuts(y, non_zeros))
+    return (part_of(y, cut) for cut in cuts(y, non_zeros))
 
 
 def padded(y: Any) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array]]:

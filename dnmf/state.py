@@ -39,7 +39,7 @@ CLOSE = 1e-4
 
 # Of sparse rows: as many float32 numbers are added to an entry of LY, on average, before float64 takes over; non-zeros
 # of a piece at least; and the loss relative to ‖Y‖² below which all of it is float64.
-ADDITIONS, LEAST_PIECE, SPARSE_CLOSE = 16, 2**12, 0.05
+ADDITIONS, LEAST_PIECE, SPARSE_CLOSE = 32, 2**12, 0.05
 
 # Sums of squares of squares must neither vanish nor overflow.
 SAFE_SIZES = {"f": (1e-15, 1e15), "d": (1e-120, 1e120)}
@@ -56,7 +56,7 @@ class Sums:
     cross : (k, N), L (Y − Lᵀ B).
     gram : (k, k), L Lᵀ.
     square : ‖Y − Lᵀ B‖², or 0 where B = 0.
-    norm : ‖Y‖² where the base is float64 or Y is sparse, else 0.
+    norm : ‖Y‖² where the base is float64, else 0.
     mass : sum of L's entries.
     """
 
@@ -79,9 +79,9 @@ def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | No
     L8 = L.astype("f8")
     gram, mass = L8 @ L8.T, float(L8.sum())
     if products.is_sparse(y):
-        norm = float(products.row_powers(y, 2).sum())
         if base is None:
-            return Sums(_sparse_cross(y, L, ADDITIONS * y.shape[1]), gram, 0.0, norm, mass)
+            return Sums(_sparse_cross(y, L, ADDITIONS * y.shape[1]), gram, 0.0, 0.0, mass)
+        norm = float(products.row_powers(y, 2).sum())
         return _about(base.astype("f8"), Sums(_sparse_cross(y, L8, LARGE_PIECE), gram, 0.0, norm, mass))
     if base is None:
         del L8  # as large as two blocks of float32
@@ -96,7 +96,7 @@ def _sparse_cross(y: Rows, L: Array, non_zeros: int) -> NDArray[np.float64]:
     """L y (k × N) of sparse rows: products in L's dtype, pieces of so many non-zeros added up in float64."""
     cross, L_rows = np.zeros((y.shape[1], len(L))), np.ascontiguousarray(L.T)
     for cut in products.cuts(y, min(LARGE_PIECE, max(LEAST_PIECE, non_zeros))):
-        cross += y[cut].T @ L_rows[cut]
+        cross += products.part_of(y, cut).T @ L_rows[cut]
     return cross.T
 
 
