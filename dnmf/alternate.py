@@ -31,7 +31,7 @@ FIRST_STEP, STEP_GROWTH, BOUND_GROWTH, STEP_CUT = 0.5, 1.05, 1.01, 1.5
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A ≈ Wᵀ H: W (k, s) component-major, H (k, N), ‖A − Wᵀ H‖², and that with the penalties."""
+    """A ≈ Wᵀ H: W (k, s) component-major, H (k, N), the loss, and that with the penalties."""
 
     W: Array
     H: Array

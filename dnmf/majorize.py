@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf import divergences
-from dnmf.alternate import BOUND_GROWTH, FIRST_STEP, STEP_CUT, STEP_GROWTH, STRETCH
+from dnmf.alternate import BOUND_GROWTH, FIRST_STEP, STEP_CUT, STEP_GROWTH, STRETCH, Fit
 from dnmf.divergences import Sums
 from dnmf.products import Array, Rows, dense_size
 from dnmf.rules import Penalty
@@ -49,16 +49,6 @@ class Counted:
     A: Rows
     counts: NDArray[np.float64]
     rows: Array | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """Factors of the sample, (k, s) and (k, N), and its loss, without and with penalties."""
-
-    W: Array
-    H: Array
-    loss: float
-    objective: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,12 @@
 """Every loss and penalty, on every kind of X: scikit-learn's iterates, one answer, and an objective that falls."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import pytest
-import zarr
+from kinds import KINDS
 from scipy import sparse
 from sklearn.decomposition import non_negative_factorization
 
@@ -66,31 +64,6 @@ def assert_objective(result: dnmf.Factorization, W: np.ndarray, V: np.ndarray, p
     added = n * alpha_W * (ratio * W.sum() + (1 - ratio) / 2 * (W**2).sum())
     added += m * alpha_H * (ratio * V.sum() + (1 - ratio) / 2 * (V**2).sum())
     np.testing.assert_allclose(result.history["objective"][-1], result.loss + 2 * added, rtol=1e-9)
-
-
-def stored(path: Path, X: np.ndarray) -> str:
-    zarr.create_array(str(path), shape=X.shape, chunks=(16, 11), dtype=X.dtype)[...] = X
-    return str(path)
-
-
-def sparse_stored(path: Path, X: Any) -> str:
-    attributes = {"encoding-type": f"{X.format}_matrix", "encoding-version": "0.1.0", "shape": list(X.shape)}
-    group = zarr.create_group(str(path), attributes=attributes)
-    for name in ("data", "indices", "indptr"):
-        values = getattr(X, name)
-        group.create_array(name, shape=values.shape, chunks=(101,), dtype=values.dtype)[...] = values
-    return str(path)
-
-
-KINDS: dict[str, Callable[[np.ndarray, Path], Any]] = {
-    "csr": lambda X, path: sparse.csr_matrix(X),
-    "csc": lambda X, path: sparse.csc_array(X),
-    "zarr": lambda X, path: stored(path / "x.zarr", X),
-    "csr in zarr": lambda X, path: sparse_stored(path / "csr.zarr", sparse.csr_matrix(X)),
-    "csc in zarr": lambda X, path: sparse_stored(path / "csc.zarr", sparse.csc_matrix(X)),
-    "dask": lambda X, path: da.from_array(X, chunks=(20, 13)),
-    "dask of csr": lambda X, path: da.from_array(X, chunks=(20, 13)).map_blocks(sparse.csr_matrix),
-}
 
 
 @pytest.mark.parametrize("kind", KINDS)
