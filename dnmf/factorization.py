@@ -183,7 +183,7 @@ def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, neede
         if needed:
             raise ValueError(
                 "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where "
-                "V is all you need, keep_W=False"
+                "V is all you need and first factors are not your own, keep_W=False"
             )
         return
     exists = runs.check_out(out, overwrite=overwrite)
