@@ -127,6 +127,6 @@ class Cluster:
         """One task of the cluster for each; what they share is sent once, ahead of them."""
         with _large_values():
             value = self.client.persist(dask.delayed(shared, traverse=False))
-        futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
+            futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
         with _dead_workers_told():
             return list(self.client.gather(futures))
