@@ -30,6 +30,22 @@ FIRST_STEP, STEP_GROWTH, BOUND_GROWTH, STEP_CUT = 0.5, 1.05, 1.01, 1.5
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How far beyond a step the extrapolation goes, and how far it may: both grow while the objective falls."""
+
+    step: float = FIRST_STEP
+    bound: float = 1.0
+
+    def grown(self) -> "Pace":
+        """After an iteration that was better."""
+        return Pace(min(self.bound, STEP_GROWTH * self.step), min(1.0, BOUND_GROWTH * self.bound))
+
+    def cut(self) -> "Pace":
+        """After one that was worse."""
+        return Pace(self.step / STEP_CUT, self.step)
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """A ≈ Wᵀ H: W (k, s) component-major, H (k, N), the loss, and that with the penalties."""
 
@@ -72,20 +88,19 @@ def alternate(
     W_next, H_next = settled(W), settled(H)
     kept = Fit(W_next, H_next, np.inf, np.inf)
     on_W, on_H = penalties
-    step, bound, before = FIRST_STEP, 1.0, np.inf
+    pace, before = Pace(), np.inf
     for iteration in range(1, iterations + 1):
         moved = coordinate_descent(W_next, A.right(H_next), H_next @ H_next.T, SWEEPS, penalty=on_W)
-        W_next = np.maximum(moved + step * (moved - kept.W), 0).astype(W.dtype, copy=False)
+        W_next = np.maximum(moved + pace.step * (moved - kept.W), 0).astype(W.dtype, copy=False)
         cross, gram = A.left(W_next).astype("f8"), gram8(W_next)
         moved = coordinate_descent(H_next.astype("f8"), cross, gram, SWEEPS, penalty=on_H).astype(H.dtype)
         loss = A.square - 2 * float(np.vdot(moved, cross)) + float(np.vdot(gram, gram8(moved)))
         objective = loss + on_W.of(W_next) + on_H.of(moved) if any(penalties) else loss
         if objective > kept.objective:
-            W_next, H_next, bound, step = kept.W, kept.H, step, step / STEP_CUT
+            W_next, H_next, pace = kept.W, kept.H, pace.cut()
         else:
-            H_next = np.maximum(moved + step * (moved - kept.H), 0).astype(H.dtype, copy=False)
-            kept = Fit(W_next, moved, max(loss, 0.0), max(objective, 0.0))
-            step, bound = min(bound, STEP_GROWTH * step), min(1.0, BOUND_GROWTH * bound)
+            H_next = np.maximum(moved + pace.step * (moved - kept.H), 0).astype(H.dtype, copy=False)
+            kept, pace = Fit(W_next, moved, max(loss, 0.0), max(objective, 0.0)), pace.grown()
         if iteration % STRETCH == 0:
             if before - kept.objective <= tol * kept.objective:
                 break

@@ -19,7 +19,7 @@ from dnmf import runs, saving, state
 from dnmf.engines import Begun, Pass
 from dnmf.initialise import random_order
 from dnmf.job import Job, Point
-from dnmf.objectives import Objective, Squared
+from dnmf.objectives import Objective
 from dnmf.parameters import Parameters
 from dnmf.progress import History, PassDone, Stopped
 from dnmf.starts import first_point
@@ -94,7 +94,7 @@ def _begin(job: Job, point: Point) -> tuple[Point, Going]:
 
 def _objective(job: Job, iteration: int) -> Objective:
     """The job's, in a pass of its own order of components where those are shuffled."""
-    if not job.parameters.shuffle or not isinstance(job.objective, Squared):
+    if not job.parameters.shuffle:
         return job.objective
     return job.objective.shuffled(random_order(job.parameters.seed, iteration, job.parameters.rank))
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf import divergences
-from dnmf.alternate import BOUND_GROWTH, FIRST_STEP, STEP_CUT, STEP_GROWTH, STRETCH, Fit
+from dnmf.alternate import STRETCH, Fit, Pace
 from dnmf.divergences import Sums
 from dnmf.products import Array, Rows, dense_size
 from dnmf.rules import Penalty
@@ -84,20 +84,19 @@ def majorize(model: Counted, H: Array, terms: Terms, *, iterations: int, tol: fl
     assert model.rows is not None
     counts = model.counts.astype(H.dtype)
     kept = Fit(model.rows, H, np.inf, np.inf)
-    W_next, H_next, step, bound, before = model.rows, H, FIRST_STEP, 1.0, np.inf
+    W_next, H_next, pace, before = model.rows, H, Pace(), np.inf
     for iteration in range(1, iterations + 1):
         W = divergences.update(model.A, W_next, H_next, 1, beta=terms.beta, penalty=terms.long)
-        W_next = _beyond(W, kept.W, step)
+        W_next = _beyond(W, kept.W, pace.step)
         sums = divergences.sums(model.A, W_next, H_next, beta=terms.beta, weights=counts)
         # The loss is that of H before it moves: H is at least as good after it.
         objective = sums.loss + _on_rows(W_next, model, terms) + terms.short.of(H_next)
         if objective > kept.objective:
-            W_next, H_next, bound, step = kept.W, kept.H, step, step / STEP_CUT
+            W_next, H_next, pace = kept.W, kept.H, pace.cut()
         else:
             moved = divergences.moved(sums, H_next, beta=terms.beta, penalty=terms.short)
-            H_next = _beyond(moved, kept.H, step)
-            kept = Fit(W_next, moved, sums.loss, objective)
-            step, bound = min(bound, STEP_GROWTH * step), min(1.0, BOUND_GROWTH * bound)
+            H_next = _beyond(moved, kept.H, pace.step)
+            kept, pace = Fit(W_next, moved, sums.loss, objective), pace.grown()
         if iteration % STRETCH == 0:
             if before - kept.objective <= tol * kept.objective:
                 break

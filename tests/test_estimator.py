@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import sklearn.decomposition
 import zarr
+from estimator_data import PENALTIES, first_factors, matrix
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
@@ -27,21 +28,9 @@ import dnmf
 from dnmf import NMF, MiniBatchNMF, non_negative_factorization
 
 INITS = ["custom", "random", "nndsvd", "nndsvda", "nndsvdar"]
-PENALTIES = {"alpha_W": 0.01, "alpha_H": 0.02, "l1_ratio": 0.3}
 KINDS = [np.asarray, sparse.csr_array, sparse.csc_matrix]
 
 unconverged = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-def matrix(seed=0, shape=(40, 17), zeros=0.2):
-    x = np.random.default_rng(seed).gamma(0.7, 1, shape)
-    x[x < zeros] = 0
-    return x
-
-
-def first_factors(shape, k, dtype="f8", seed=1):
-    rng = np.random.default_rng(seed)
-    return {"W": rng.random((shape[0], k)).astype(dtype), "H": rng.random((k, shape[1])).astype(dtype)}
 
 
 X = matrix()

@@ -40,24 +40,30 @@ def test_spilling_would_show() -> None:
     assert spill > 0
 
 
-def test_x_eight_times_the_memory_runs_through_one_worker(tmp_path: Path) -> None:
-    limit, rows, columns = 256 * MIB, 262_144, 2048
-    datasets.low_rank(tmp_path / "x.zarr", (rows, columns), 8, chunks=(256, columns), compressors=None)
+def in_one_worker(folder: Path, limit: int) -> tuple[Planned, int, dnmf.Factorization]:
+    """Factorize its X in one worker, which must neither spill nor die: the plan, its peak memory, the result."""
     plans: list[Planned] = []
     with local_cluster(workers=1, memory=limit) as client:
         before = client.run(worker_process)
         result = dnmf.factorize(
-            str(tmp_path / "x.zarr"), 8, max_iter=2, tol=0, out=tmp_path / "run.zarr",
+            str(folder / "x.zarr"), 8, max_iter=2, tol=0, out=folder / "run.zarr",
             listeners=[lambda event: plans.append(event) if isinstance(event, Planned) else None],
         )  # fmt: skip
         (peak,) = client.run(peak_memory).values()
         (spill,) = client.run(spilled).values()
         after = client.run(worker_process)
-    assert plans[0].nbytes >= 8 * limit
-    assert plans[0].limit == limit
-    assert peak <= plans[0].peak
     assert spill == 0
     assert after == before
+    return plans[0], peak, result
+
+
+def test_x_eight_times_the_memory_runs_through_one_worker(tmp_path: Path) -> None:
+    limit, rows, columns = 256 * MIB, 262_144, 2048
+    datasets.low_rank(tmp_path / "x.zarr", (rows, columns), 8, chunks=(256, columns), compressors=None)
+    plan, peak, result = in_one_worker(tmp_path, limit)
+    assert plan.nbytes >= 8 * limit
+    assert plan.limit == limit
+    assert peak <= plan.peak
     assert 0 < result.relative_error < 0.5
 
 
@@ -81,21 +87,10 @@ def sparse_x(path: Path, rows: int, columns: int, per_row: int) -> None:
 def test_sparse_x_that_would_be_six_times_the_memory_runs_through_one_worker(tmp_path: Path) -> None:
     limit, rows, columns = 384 * MIB, 200_000, 3000
     sparse_x(tmp_path / "x.zarr", rows, columns, 150)
-    plans: list[Planned] = []
-    with local_cluster(workers=1, memory=limit) as client:
-        before = client.run(worker_process)
-        result = dnmf.factorize(
-            str(tmp_path / "x.zarr"), 8, max_iter=2, tol=0, out=tmp_path / "run.zarr",
-            listeners=[lambda event: plans.append(event) if isinstance(event, Planned) else None],
-        )  # fmt: skip
-        (peak,) = client.run(peak_memory).values()
-        (spill,) = client.run(spilled).values()
-        after = client.run(worker_process)
+    plan, peak, result = in_one_worker(tmp_path, limit)
     assert rows * columns * 4 >= 5.9 * limit
-    assert plans[0].strips > 1
-    assert peak <= plans[0].peak <= 0.7 * limit
-    assert spill == 0
-    assert after == before
+    assert plan.strips > 1
+    assert peak <= plan.peak <= 0.7 * limit
     assert 0 < result.relative_error < 1
 
 

@@ -3,12 +3,15 @@
 import inspect
 import pickle
 import re
+from functools import partial
 
 import dask.array as da
 import numpy as np
 import pytest
 import sklearn.decomposition
 import zarr
+from estimator_data import PENALTIES, first_factors
+from estimator_data import matrix as whole_matrix
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -18,18 +21,7 @@ from dnmf import NMF, MiniBatchNMF
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 INITS = ["custom", None, "random", "nndsvd", "nndsvda", "nndsvdar"]
-PENALTIES = {"alpha_W": 0.01, "alpha_H": 0.02, "l1_ratio": 0.3}
-
-
-def matrix(seed=0, shape=(60, 13), zeros=0.2):
-    x = np.random.default_rng(seed).gamma(0.7, 1, shape)
-    x[x < zeros] = 0
-    return x
-
-
-def first_factors(shape, k, dtype="f8", seed=1):
-    rng = np.random.default_rng(seed)
-    return {"W": rng.random((shape[0], k)).astype(dtype), "H": rng.random((k, shape[1])).astype(dtype)}
+matrix = partial(whole_matrix, shape=(60, 13))
 
 
 def both(X, *, init="custom", k=4, **parameters):

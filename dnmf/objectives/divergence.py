@@ -46,6 +46,10 @@ class Divergence:
         """Whether there are penalties."""
         return bool(self.long or self.short)
 
+    def shuffled(self, order: Sequence[int]) -> "Divergence":
+        """The same: components do not wait for each other in its rule."""
+        return self
+
     @property
     def _terms(self) -> Terms:
         return Terms(self.beta, self.long, self.short)
