@@ -177,11 +177,16 @@ def plot(run: str, out: Path, x: str | None) -> None:
 
     result = open_run(run)
     path = x or result.record["x"]["path"]
+    X = None
     try:
-        X = open_matrix(path).array
+        matrix = open_matrix(path)
     except FileNotFoundError:
         console.print(f"X is not at {path}: drawn without reconstructions (--x says where it is)")
-        X = None
+    else:
+        if matrix.sparse:
+            console.print("X is sparse, its rows make no curves: drawn without reconstructions")
+        else:
+            X = matrix.array
     for name, file in save(run_figures(result, X), out).items():
         console.print(f"{name:16s} {file}")
 

@@ -226,6 +226,9 @@ def test_sparse_files_losses_layers_new_rows_and_anndata(folder: Path) -> None:
     np.testing.assert_array_equal(anndata.read_zarr(folder / "cells.zarr").varm["NMF"], other.V.T)
     again = run("factorize", "cells.zarr", "--out", "run3.zarr", "--rank", 2, "--write-back", cwd=folder, code=1)
     assert "has obsm/X_nmf" in again.stderr
+    drawn = run("plot", "run2.zarr", "--out", "sparse-figures", cwd=folder).stdout
+    assert drawn.startswith("X is sparse, its rows make no curves: drawn without reconstructions\n")
+    assert sorted(p.name for p in (folder / "sparse-figures").iterdir()) == ["components.png", "loss.png"]
     told = run(
         "transform", "cells.zarr", "--layer", "counts", "--model", "run2.zarr", "--out", "W.zarr", cwd=folder
     ).stdout
