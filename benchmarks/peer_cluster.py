@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster, wait
 from peer_trace import Round, Rounds, Task, Trace, follow, loss, repeated, serve
 
 import dnmf
-from dnmf.cluster import local_cluster
+from dnmf.launch import local_cluster
 from dnmf.progress import PassDone
 
 READ_BYTES = 2**26

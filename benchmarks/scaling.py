@@ -26,7 +26,7 @@ from distributed import Client, SchedulerPlugin
 
 import dnmf
 from dnmf import datasets, strips
-from dnmf.cluster import local_cluster
+from dnmf.launch import local_cluster
 from dnmf.progress import PassDone, Planned
 
 ROWS, COLUMNS = 256, 64

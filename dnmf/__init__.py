@@ -16,7 +16,11 @@ _HOMES = {
     "Factorization": "dnmf.results",
     "factorize": "dnmf.factorization",
     "non_negative_factorization": "dnmf.estimators.nmf",
+    "cancel": "dnmf.relay",
     "open_run": "dnmf.results",
+    "resume": "dnmf.resumption",
+    "status": "dnmf.standing",
+    "submit": "dnmf.relay",
     "transform": "dnmf.transformation",
 }
 
@@ -24,9 +28,13 @@ __all__ = [
     "NMF",
     "Factorization",
     "MiniBatchNMF",
+    "cancel",
     "factorize",
     "non_negative_factorization",
     "open_run",
+    "resume",
+    "status",
+    "submit",
     "transform",
 ]
 

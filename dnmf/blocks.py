@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf import sample
+from dnmf.checksums import NONE, Seen, checksum
 from dnmf.objectives import Objective
 from dnmf.products import Rows, settled
 from dnmf.runs import whole
@@ -55,14 +56,14 @@ def update(y: Rows, L: Array | None, S: Array, shared: Array | None, update: Upd
     return update(settled(y), own, settled(S), None if shared is None else settled(shared), inner).T
 
 
-def sums(y: Rows, L: Array, base: Array | None, objective: Objective) -> Any:
-    """The sums of one strip."""
-    return objective.sums(settled(y), settled(L).T, base)
+def sums(y: Rows, L: Array, base: Array | None, objective: Objective, reads: bool) -> Seen:
+    """The sums of one strip, and its checksum if it was read for them."""
+    return Seen(objective.sums(settled(y), settled(L).T, base), checksum(y) if reads else NONE)
 
 
-def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> sample.Sample:
-    """The sample of one strip, see `dnmf.sample`."""
-    return sample.draw(settled(y), int(place[0, 0]), seed=seed, size=size, beta=beta)
+def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> Seen:
+    """The sample of one strip, see `dnmf.sample`, and its checksum."""
+    return Seen(sample.draw(settled(y), int(place[0, 0]), seed=seed, size=size, beta=beta), checksum(y))
 
 
 def drawn(place: NDArray[np.int64], draw: Draw) -> Array:

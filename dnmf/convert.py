@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from dnmf.formats import NAMED, READERS, Contents, Reader, SparseContents
+from dnmf.locations import occupied, place, upload
 from dnmf.memory import MIB
-from dnmf.paths import check_replaceable
+from dnmf.paths import absolute, check_replaceable, is_bucket, is_url
 from dnmf.strips import well_chunked
 
 # A chunk of entries, or of their places, whichever is larger. A chunk in which a strip ends is decoded twice, and each
@@ -40,7 +41,8 @@ def convert(
     Parameters
     ----------
     source : a .npy, .npz (NumPy's or scipy.sparse's), .csv or .mtx (both also .gz), .h5ad, .h5 or .hdf5 file.
-    target : path of what is written. What is not stored row by row may be unpacked beside it, and is removed again.
+    target : path or URL of what is written. What is not stored row by row may be unpacked beside it, and is removed
+        again. For a URL all of it is written to the folder of temporary files first, then uploaded.
     dataset : name of the array in a .npz or .h5 file that holds several matrices, or of another one than X in .h5ad,
         such as layers/counts.
     overwrite : whether a Zarr array or group at `target` is replaced. Nothing else ever is.
@@ -68,10 +70,10 @@ def convert(
     ...     convert(f"{folder}/x.npy", f"{folder}/x.zarr").shape
     (3, 3)
     """
-    source, target = Path(source), Path(target)
+    source, to = Path(source), absolute(target)
     read = _reader(source, dataset)
-    _check_target(target, overwrite)
-    with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+    beside = _check_target(to, overwrite)
+    with TemporaryDirectory(prefix=f".{to.rpartition('/')[2]}.", dir=beside) as folder:
         scratch = Path(folder)
         try:
             contents = read(source, dataset, scratch)
@@ -79,8 +81,11 @@ def convert(
             _write(scratch / "new", contents)
         except EOFError:
             raise ValueError(f"{source} ends before its data do: a whole file is required; copy it again") from None
-        _publish(scratch / "new", target, scratch / "old")
-    return zarr.open(target, mode="r")
+        if is_url(to):
+            upload(scratch / "new", to)
+        else:
+            _publish(scratch / "new", Path(to), scratch / "old")
+    return zarr.open(place(to), mode="r")
 
 
 def described(matrix: zarr.Array[Any] | zarr.Group) -> str:
@@ -108,7 +113,32 @@ def _reader(source: Path, dataset: str | None) -> Reader:
     return READERS[suffix]
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def _check_target(target: str, overwrite: bool) -> Path | None:
+    """Refuse what cannot be written or must not be replaced; the folder to prepare it in, None for temporary files'."""
+    if is_url(target):
+        _check_url(target, overwrite)
+        return None
+    _check_path(Path(target), overwrite)
+    return Path(target).parent
+
+
+def _check_url(url: str, overwrite: bool) -> None:
+    """Refuse a URL that must not be replaced."""
+    if is_bucket(url):
+        raise ValueError(f"{url} is a whole bucket, which is not written to: name a place in it, as in {url}/X.zarr")
+    if not occupied(url):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{url} exists: a new path is required; choose another or pass overwrite=True")
+    try:
+        zarr.open(place(url), mode="r")
+    except (FileNotFoundError, ValueError):
+        raise FileExistsError(
+            f"{url} is not a Zarr array or group: only these are overwritten; choose another path"
+        ) from None
+
+
+def _check_path(target: Path, overwrite: bool) -> None:
     """Refuse a target that cannot be written or must not be replaced."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent} is not a folder: {target.name} is written into one; create it first")

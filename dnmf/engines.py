@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf import blocks, passes
+from dnmf.checksums import Seen
 from dnmf.matrices import Matrix, Strips
 from dnmf.objectives import Objective
-from dnmf.sample import Sample
 from dnmf.schedulers import Scheduler, Tick
 from dnmf.strips import Plan
 
@@ -60,8 +60,8 @@ class Engine(Protocol):
         """X as it is cut: Y."""
         ...
 
-    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Sample, Any]:
-        """A sample of Y, in one read, and the Y for all passes after this first one."""
+    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Seen, Any]:
+        """A sample of Y and the checksums of its strips, in one read; and the Y for all passes after this first one."""
         ...
 
     def drawn(self, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> Any:
@@ -76,8 +76,10 @@ class Engine(Protocol):
         """Start a pass; None for L where the update makes its own."""
         ...
 
-    def finish(self, begun: Begun, tick: Tick) -> Any:
-        """Wait for a pass. Errors of tasks are raised here or before."""
+    def finish(self, begun: Begun, tick: Tick) -> Seen:
+        """Wait for a pass: its sums, and the checksums of its strips where it read them. Tasks' errors are raised here
+        or before.
+        """
         ...
 
     def save(self, L: Any, target: Any, *, name: str) -> None:
@@ -105,13 +107,13 @@ class Expressions:
         checked = passes.strips_of(matrix, self.plan, name=f"{name}-checked", check=True)
         return checked, passes.strips_of(matrix, self.plan, name=name, check=False)
 
-    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Sample, Any]:
+    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Seen, Any]:
         """In the tree of a pass."""
         checked, plain = Y
         seen, total = passes.sampled(checked, self.plan, seed=seed, beta=beta, name=name)
         begun = self.scheduler.start([checked if self.plan.cached else seen, total], tick)
-        sample = self.scheduler.finish(begun, tick)
-        return sample, (begun[0], begun[0]) if self.plan.cached else (plain, plain)
+        drawn = self.scheduler.finish(begun, tick)
+        return drawn, (begun[0], begun[0]) if self.plan.cached else (plain, plain)
 
     def drawn(self, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> Any:
         """Each block in the strip's own task."""
@@ -136,16 +138,18 @@ class Expressions:
             L = wanted["L"] = passes.written(L, what.target, cut, name=f"written-{name}")
         if cut.cached and X is not plain:
             wanted["Y"] = X
-        wanted["sums"] = passes.totals(X, L, base, what.objective, name=f"sums-{name}")
+        reads = X is not plain or not cut.cached
+        wanted["sums"] = passes.totals(X, L, base, what.objective, name=f"sums-{name}", reads=reads)
         begun = dict(zip(wanted, self.scheduler.start(list(wanted.values()), tick), strict=True))
         # Read back under a new name, or the scheduler would remember where it came from for ever.
         L = begun["L"] if what.target is None else self.stored(what.target, name=f"L-{name}-stored")
         Y = begun.get("Y", plain)
         return Begun((Y, Y), L, list(begun.values()))
 
-    def finish(self, begun: Begun, tick: Tick) -> Any:
+    def finish(self, begun: Begun, tick: Tick) -> Seen:
         """Wait for the scheduler."""
-        return self.scheduler.finish(begun.awaited, tick)
+        seen: Seen = self.scheduler.finish(begun.awaited, tick)
+        return seen
 
     def save(self, L: Any, target: Any, *, name: str) -> None:
         """Each block in its own task."""
@@ -173,18 +177,18 @@ class Direct:
     plan: Plan
 
     def strips(self, matrix: Matrix, *, name: str) -> Any:
-        """All of X, read and checked at once."""
-        return Strips(matrix, self.plan.axis, check=True)[:, :]
+        """All of X, read and checked at once; and that no pass has seen it."""
+        return Strips(matrix, self.plan.axis, check=True)[:, :], True
 
     @property
     def _place(self) -> Any:
         return blocks.Places(self.plan.length)[:, :]
 
-    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Sample, Any]:
+    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Seen, Any]:
         """Of the one strip."""
-        drawn = blocks.drawn_rows(Y, self._place, seed, self.plan.sample, beta)
+        drawn = blocks.drawn_rows(Y[0], self._place, seed, self.plan.sample, beta)
         tick(1)
-        return drawn, Y
+        return drawn, (Y[0], False)
 
     def drawn(self, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> Any:
         """The one block."""
@@ -196,15 +200,17 @@ class Direct:
 
     def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
         """All of the pass."""
-        L = blocks.update(Y, L, what.S, what.objective.shared(what.S), what.update, what.inner)
+        y, reads = Y
+        L = blocks.update(y, L, what.S, what.objective.shared(what.S), what.update, what.inner)
         if what.target is not None:
             blocks.write(L, self._place, what.target, self.plan.axis)
-        return Begun(Y, L, blocks.sums(Y, L, what.base, what.objective))
+        return Begun((y, False), L, blocks.sums(y, L, what.base, what.objective, reads))
 
-    def finish(self, begun: Begun, tick: Tick) -> Any:
+    def finish(self, begun: Begun, tick: Tick) -> Seen:
         """The sums, which are there."""
         tick(1)
-        return begun.awaited
+        seen: Seen = begun.awaited
+        return seen
 
     def save(self, L: Any, target: Any, *, name: str) -> None:
         """The one block."""

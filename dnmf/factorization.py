@@ -4,22 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
-from dnmf import cluster, runs
-from dnmf.engines import Direct, Engine, Expressions
-from dnmf.job import Job, Saves
-from dnmf.loop import run
+from dnmf import cluster, runs, saving
+from dnmf.assembly import drive, job_for
+from dnmf.disks import writing
+from dnmf.inventory import check_complete
+from dnmf.kept_sample import Kept, read_sample
+from dnmf.loop import first_factors
 from dnmf.matrices import Matrix, open_matrix
-from dnmf.memory import Workers
 from dnmf.parameters import SAMPLED, Factors, Parameters, loss_by_number, plain
-from dnmf.paths import absolute
-from dnmf.progress import Listener, Planned
+from dnmf.paths import absolute, nested
+from dnmf.progress import Listener
 from dnmf.results import Factorization, open_run
-from dnmf.sample import Sample
-from dnmf.schedulers import Cluster, Threads
 from dnmf.strips import Plan, plan
 
 
@@ -45,6 +43,8 @@ def factorize(
     sample: str | Path | None = None,
     layer: str | None = None,
     keep_W: bool = True,
+    strict: bool = False,
+    checkpoint_every: int | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Factorization:
@@ -82,6 +82,9 @@ def factorize(
     sample : path of an earlier run on the same X, whose sample is taken: X need not be read for one.
     layer : of an AnnData X: which of its layers is meant, None for its X.
     keep_W : False writes no W where it is the long factor: then a cluster needs no `out`, and the result's W is None.
+    strict : refuse an X that lacks chunks, which by Zarr's rules hold its fill value.
+    checkpoint_every : passes from one generation to the next: what another process goes on from when this one dies, see
+        `resume`. None: as many as keep that below some two per cent of the time, 10 at most.
     overwrite : replace a run at `out`.
     listeners : called with every event of `dnmf.progress`.
 
@@ -114,9 +117,12 @@ def factorize(
     parameters = Parameters(
         rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,
         inner_iter=inner_iter, alpha_W=plain(alpha_W), alpha_H=plain(of_V), l1_ratio=plain(l1_ratio),
-        shuffle=shuffle, snapshot_every=snapshot_every, cache=cache, memory_limit=memory_limit,
+        shuffle=shuffle, snapshot_every=snapshot_every, cache=cache, memory_limit=memory_limit, keep_W=keep_W,
+        checkpoint_every=plain(checkpoint_every),
     )  # fmt: skip
     matrix = open_matrix(X, layer=layer)
+    if strict:
+        check_complete(matrix)
     factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
     client = None if matrix.in_memory else cluster.current_client()
     _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
@@ -126,30 +132,21 @@ def factorize(
         raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
     kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
     if kept is not None:
-        cut = replace(cut, sample=kept[1])
-    for listener in listeners:
-        listener(_planned(matrix, cut, workers, max_iter))
-    if client:
-        cluster.check_workers(client, matrix, None if out is None else absolute(str(out)))
-    group = runs.create_run(out, overwrite=overwrite)
-    cut, engine = _engine(matrix, cut, client, workers)
-    with cluster.set_up(client, matrix.grid.in_flight):
-        sampled = kept and kept[0]
-        saves = Saves(generations=bool(out), chunks=client is None or bool(out), W=keep_W)
-        run(_job(matrix, parameters, cut, engine, group, listeners, given=factors, sample=sampled, saves=saves))
+        cut = replace(cut, sample=kept.size)
+    with writing(out):
+        if client:
+            cluster.check_workers(client, matrix, None if out is None else absolute(str(out)))
+        group = runs.create_run(out, overwrite=overwrite)
+        job = job_for(
+            matrix, parameters, cut, client, workers, group, listeners, on_disk=bool(out), given=factors, kept=kept
+        )
+        saving.begin(job)
+    drive(job, client, first_factors)
     return open_run(group)
 
 
-def _engine(matrix: Matrix, cut: Plan, client: Any, workers: Workers) -> tuple[Plan, Engine]:
-    """What computes, and the plan as it then is: where one strip in this process is all of X, it stays in memory."""
-    if client is None and len(cut.heights) == 1 and matrix.kind != "dask":
-        cut = replace(cut, cached=True)
-        return cut, Direct(cut)
-    return cut, Expressions(Cluster(client) if client else Threads(workers.threads), cut)
-
-
-def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> tuple[Sample, int]:
-    """The sample of an earlier run, and its size, if it was drawn from this X along the axis that is cut."""
+def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Kept:
+    """The sample of an earlier run, if it was drawn from this X along the axis that is cut."""
     group, record = runs.open_group(path)
     if init not in SAMPLED:
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
@@ -160,20 +157,21 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> tupl
             f"the sample in {path} is of {record['x']['path']} and not of {matrix.location} as it is now: name a run "
             f"on this X, or give no sample"
         )
-    sample, axis, size = runs.read_sample(group)
-    if axis != cut.axis:
+    kept = read_sample(group)
+    if kept.axis != cut.axis:
         names = ("rows", "columns")
         raise ValueError(
-            f"the sample in {path} is one of {names[axis]}, and X is now cut along its {names[cut.axis]}: "
+            f"the sample in {path} is one of {names[kept.axis]}, and X is now cut along its {names[cut.axis]}: "
             f"give no sample"
         )
-    return sample, size
+    # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
+    same = [record["state"].get(name) for name in ("height", "counts")] == [cut.height, list(cut.counts)]
+    return replace(kept, bytes_read=0, checksums=kept.checksums if same else None)
 
 
 def check_apart(matrix: Matrix, out: str | Path) -> None:
     """Refuse an output that is where X is."""
-    place, source = Path(absolute(out)), Path(matrix.location)
-    if matrix.stored and (place == source or place in source.parents or source in place.parents):
+    if matrix.stored and nested(absolute(out), matrix.location):
         raise ValueError(f"the output {out} and X at {matrix.location} are inside one another: choose another output")
 
 
@@ -206,44 +204,3 @@ def _given_factors(init: Factors, matrix: Matrix, rank: int) -> Factors:
         if not bool(np.asarray(factor.min() >= 0) & np.asarray(factor.max() < np.inf)):
             raise ValueError(f"the first {name} has a negative, NaN or infinite entry: finite entries ≥ 0 are required")
     return W, V
-
-
-def _job(
-    matrix: Matrix,
-    parameters: Parameters,
-    cut: Plan,
-    engine: Engine,
-    group: Any,
-    listeners: Sequence[Listener],
-    *,
-    given: Factors | None,
-    sample: Sample | None,
-    saves: Saves,
-) -> Job:
-    (m, n), k = matrix.grid.shape, parameters.rank
-    height = cut.height
-    if cut.axis == 0:
-        long = runs.Factor("W", (m, k), (height, k), matrix.dtype)
-        short = runs.Factor("V", (k, n), (k, n), matrix.dtype)
-    else:
-        long = runs.Factor("V", (k, n), (k, height), matrix.dtype)
-        short = runs.Factor("W", (m, k), (m, k), matrix.dtype)
-    token, objective = uuid4().hex[:12], parameters.objective((m, n), cut.axis, sparse=matrix.sparse)
-    return Job(
-        matrix, parameters, cut, objective, engine, group, long, short, token, given, sample, saves, tuple(listeners)
-    )
-
-
-def _planned(matrix: Matrix, cut: Plan, workers: Workers, max_iter: int) -> Planned:
-    return Planned(
-        shape=matrix.grid.shape,
-        nbytes=matrix.grid.stored_nbytes,
-        strips=len(cut.heights),
-        strip_bytes=cut.largest,
-        axis=cut.axis,
-        workers=workers.count,
-        threads=workers.threads,
-        peak=cut.peak,
-        limit=workers.memory,
-        max_iter=max_iter,
-    )

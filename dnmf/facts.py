@@ -36,5 +36,7 @@ def _begun(start: Mapping[str, Any], rows_or_columns: str) -> str:
 
 
 def _tells(name: str, value: Any) -> bool:
-    """Whether a parameter is worth a word: not where nothing is penalized or shuffled."""
+    """Whether a parameter is worth a word: not where nothing is penalized or shuffled, and W is kept."""
+    if name == "keep_W":
+        return not value
     return value is not None and (name not in ("alpha_W", "alpha_H", "l1_ratio", "shuffle") or bool(value))

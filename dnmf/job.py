@@ -1,6 +1,7 @@
 """What stays the same while a factorization runs, and where it stands between two passes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,14 @@ from numpy.typing import NDArray
 
 from dnmf import runs
 from dnmf.blocks import Update
+from dnmf.checksums import Checksums, check_same
 from dnmf.engines import Engine
+from dnmf.kept_sample import Kept
 from dnmf.matrices import Matrix
+from dnmf.memory import Workers
 from dnmf.objectives import Objective
 from dnmf.parameters import Factors, Parameters
-from dnmf.progress import Event, Listener, StripDone
-from dnmf.sample import Sample
+from dnmf.progress import Event, Listener, Planned, StripDone
 from dnmf.schedulers import Tick
 from dnmf.strips import Plan
 
@@ -25,12 +28,13 @@ class Saves:
 
     Attributes
     ----------
-    generations : while it goes on: nobody could open those of a run that lives in this process's memory.
+    every : passes from one generation to the next, None where none is written: nobody could open those of a run that
+        lives in this process's memory.
     chunks : whether what computes reaches the run, so that each block of the long factor is written where it is.
     W : whether W is wanted.
     """
 
-    generations: bool
+    every: int | None
     chunks: bool
     W: bool
 
@@ -39,12 +43,15 @@ class Saves:
 class Job:
     """All that stays the same from the first pass to the last.
 
-    `given` are the caller's first factors, `sample` is one that another run kept, where there are any.
+    `given` are the caller's first factors, `kept` is a sample that this or another run kept, where there are any.
+    `check` raises where another process drives the run by now. `relayed` says whether another one goes on where this
+    one can not.
     """
 
     matrix: Matrix
     parameters: Parameters
     plan: Plan
+    workers: Workers
     objective: Objective
     engine: Engine
     group: Any
@@ -52,14 +59,43 @@ class Job:
     short: runs.Factor
     token: str
     given: Factors | None
-    sample: Sample | None
+    kept: Kept | None
     saves: Saves
+    check: Callable[[], None]
     listeners: tuple[Listener, ...]
+    relayed: bool = False
+
+    @property
+    def planned(self) -> Planned:
+        """What is told before anything is read."""
+        grid, cut, workers = self.matrix.grid, self.plan, self.workers
+        return Planned(
+            shape=grid.shape,
+            nbytes=grid.stored_nbytes,
+            strips=len(cut.heights),
+            strip_bytes=cut.largest,
+            axis=cut.axis,
+            workers=workers.count,
+            threads=workers.threads,
+            peak=cut.peak,
+            limit=workers.memory,
+            max_iter=self.parameters.max_iter,
+        )
 
     def tell(self, event: Event) -> None:
         """Emit an event."""
         for listener in self.listeners:
             listener(event)
+
+    def checked(self, before: Checksums | None, now: Checksums) -> Checksums | None:
+        """The checksums of X's strips after one more pass; None for a Dask array, which may come out rounded otherwise.
+
+        Raises
+        ------
+        OSError
+            If X changed since it was first read.
+        """
+        return None if self.matrix.kind == "dask" else check_same(before, now, self.plan)
 
     def ticker(self, iteration: int) -> Tick:
         """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""
@@ -98,6 +134,9 @@ class Point:
     gain : the decrease that moving the short factor brings, relative to the objective.
     norm : ‖X‖², Σ x^β for other losses; NaN before it is known.
     at : the generation that holds the factors of the last pass, or None.
+    checksums : of the strips of X, as they were first read; None before that.
+    warm : whether X is in memory, where the plan is to keep it there.
+    reason : why the last pass was the last one, as a sentence, or None.
     """
 
     iteration: int
@@ -113,3 +152,6 @@ class Point:
     gain: float = math.inf
     norm: float = math.nan
     at: str | None = None
+    checksums: Checksums | None = None
+    warm: bool = False
+    reason: str | None = None

@@ -11,23 +11,26 @@ factor that is kept was solved against the short one that is kept, which is what
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from dnmf import runs, saving, state
+from dnmf.disks import writing
 from dnmf.engines import Begun, Pass
 from dnmf.initialise import random_order
 from dnmf.job import Job, Point
 from dnmf.objectives import Objective
 from dnmf.parameters import Parameters
-from dnmf.progress import History, PassDone, Stopped
+from dnmf.progress import Cancelled, History, PassDone, Paused, Saved, Stopped, Terminated
 from dnmf.starts import first_point
 from dnmf.state import Array
 
-# Every so many passes the factors are written to the run and read back under a new name: it is a checkpoint, and it
-# cuts the provenance that a scheduler keeps, which otherwise grows by a task per strip and pass.
-WRITE_EVERY = 5
+# What is said of a run that ended early, where that was no failure.
+ENDED = {KeyboardInterrupt: "was interrupted", Terminated: "was terminated", Cancelled: "was cancelled"}
+
+First = Callable[[Job], tuple[Point, History]]
 
 # Sweeps of a factor per pass where no sample tells how many pay.
 SWEEPS = 10
@@ -51,26 +54,39 @@ class Going:
     began: float
 
 
-def run(job: Job) -> None:
-    """All passes, from the first factors to a finished run; a run that ends early says why."""
-    reason = None
+def first_factors(job: Job) -> tuple[Point, History]:
+    """Where a run begins that holds nothing yet, or nothing but a sample."""
+    point = first_point(job)
+    saving.keep_start(job, point)
+    job.tell(Saved(0))
+    return point, History(job.parameters.snapshot_every, job.plan.axis, point.S)
+
+
+def run(job: Job, first: First) -> None:
+    """All passes, from where the run stands to its end; a run that ends early says why."""
     try:
-        point = first_point(job)
-        history = History(job.parameters.snapshot_every, job.plan.axis, point.S)
-        job = replace(job, listeners=(history, *job.listeners))
-        saving.begin(job, point)
-        while reason is None:
-            # Rebinding `point` lets go of the old long factor while the pass goes on.
-            point, going = _begin(job, point)
-            sums = job.engine.finish(going.begun, job.ticker(point.iteration))
-            point, reason = _complete(job, point, going, sums, history)
-        saving.finish(job, point, history, reason)
-    except BaseException as error:
-        # A worker may be writing to the generation that was given up: then it stays, and nothing names it.
-        with suppress(OSError):
-            saving.stop(job, "was interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {error}")
+        with writing(job.group.store_path):
+            job.tell(job.planned)
+            point, history = first(job)
+            job = replace(job, listeners=(history, *job.listeners))
+            while point.reason is None:
+                # Rebinding `point` lets go of the old long factor while the pass goes on.
+                point, going = _begin(job, point)
+                seen = job.engine.finish(going.begun, job.ticker(point.iteration))
+                point = replace(point, checksums=job.checked(point.checksums, seen.checksums))
+                point = _complete(job, point, going, seen.value, history)
+            saving.finish(job, point, history)
+    except Paused:
         raise
-    job.tell(Stopped(reason))
+    except BaseException as error:
+        if job.relayed and isinstance(error, ConnectionError):
+            raise
+        # Where the run cannot be written, or is another's by now, it stays as it is. A worker may be writing to the
+        # generation that was given up: then that stays, and nothing names it.
+        with suppress(OSError, RuntimeError):
+            saving.stop(job, ENDED.get(type(error)) or f"failed: {error}")
+        raise
+    job.tell(Stopped(point.reason))
 
 
 def _begin(job: Job, point: Point) -> tuple[Point, Going]:
@@ -79,16 +95,15 @@ def _begin(job: Job, point: Point) -> tuple[Point, Going]:
     objective, model, sweeps = _objective(job, iteration), point.model, _sweeps(job, iteration)
     if model is not None:
         model, sweeps = objective.follow(model, point.S, first=point.L is None, inner=parameters.inner_iter)
-    writes = job.plan.in_run or (job.saves.generations and iteration % WRITE_EVERY == 0)
+    writes = job.plan.in_run or (job.saves.every is not None and iteration % job.saves.every == 0)
     at = runs.new_generation(job.group, iteration) if writes else None
-    base = objective.base(point.S, point.loss, point.norm, exact=at is not None or _may_be_last(job, point))
+    base = objective.base(point.S, point.loss, point.norm, exact=_may_be_last(job, point))
     target = None if at is None else job.long.array(job.group, at)
     update = point.update if iteration == 1 else objective.update
     what = Pass(f"{job.token}-{iteration}", point.S, base, objective, update, sweeps, target)
     begun = job.engine.begin(point.Y, point.L, what, job.ticker(iteration))
-    first = iteration == 1 and point.start.bytes_read == 0
-    bytes_read = job.matrix.grid.stored_nbytes if first or not job.plan.cached else 0
-    point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, model=model, at=at)
+    bytes_read = 0 if job.plan.cached and point.warm else job.matrix.grid.stored_nbytes
+    point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, model=model, at=at, warm=True)
     return point, Going(begun, objective, base, sweeps, bytes_read, began)
 
 
@@ -105,8 +120,8 @@ def _sweeps(job: Job, iteration: int) -> int:
     return 0 if job.parameters.published and iteration == extra else job.parameters.inner_iter or SWEEPS
 
 
-def _complete(job: Job, point: Point, going: Going, sums: Any, history: History) -> tuple[Point, str | None]:
-    """Tell and save what is known now, and move the short factor; or why this pass was the last one."""
+def _complete(job: Job, point: Point, going: Going, sums: Any, history: History) -> Point:
+    """Tell and save what is known now, and move the short factor; or say why this pass was the last one."""
     norm, objective = sums.norm if math.isnan(point.norm) else point.norm, going.objective
     objective.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype)
     loss = objective.loss(sums, going.base, point.S, norm)
@@ -120,7 +135,7 @@ def _complete(job: Job, point: Point, going: Going, sums: Any, history: History)
     # Only a loss that is good to six digits ends a run.
     exact = objective.is_exact(going.base, loss, norm) or point.iteration == job.parameters.passes
     reason = _reason(job.parameters, point, misled=misled) if exact else None
-    ended = point
+    ended = point = replace(point, reason=reason)
     if reason is None and misled:
         # The sample misleads: go on without it, from where the pass before would have gone without it.
         point = replace(point, S=point.plain, model=None)
@@ -132,8 +147,9 @@ def _complete(job: Job, point: Point, going: Going, sums: Any, history: History)
         point = replace(point, S=moved)
     _tell(job, ended, going, sums)
     if point.at is not None:
-        saving.commit(job, ended, history)
-    return point, reason
+        saving.commit(job, ended, point, history)
+        job.tell(Saved(point.iteration))
+    return point
 
 
 def _rose(job: Job, point: Point, total: float) -> bool:

@@ -35,10 +35,12 @@ class Parameters:
     snapshot_every: int | None
     cache: bool
     memory_limit: int | None
+    keep_W: bool = True  # noqa: N815
+    checkpoint_every: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for the first parameter that makes no sense."""
-        for name in ("rank", "max_iter", "inner_iter", "snapshot_every", "memory_limit"):
+        for name in ("rank", "max_iter", "inner_iter", "snapshot_every", "memory_limit", "checkpoint_every"):
             _check_count(name, getattr(self, name), optional=name not in ("rank", "max_iter"))
         if not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed is {self.seed!r}: an integer of at least 0 is required")

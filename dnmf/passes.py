@@ -21,6 +21,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from dnmf import blocks, sample
+from dnmf.checksums import Seen, joined
 from dnmf.matrices import Matrix, Strips, prepare
 from dnmf.memory import SAMPLE_SPLIT, SPLIT_EVERY
 from dnmf.objectives import Objective
@@ -85,21 +86,23 @@ def update(
     return da.map_blocks(block, Y, L, S, shared, name=name, chunks=chunks, meta=_meta(Y.dtype))
 
 
-def totals(Y: da.Array, L: da.Array, base: Delayed | None, objective: Objective, *, name: str) -> da.Array:
-    """The sums of all strips: an array of one value."""
-    parts = _parts(partial(blocks.sums, objective=objective), Y, L, base, name=name)
+def totals(
+    Y: da.Array, L: da.Array, base: Delayed | None, objective: Objective, *, name: str, reads: bool = True
+) -> da.Array:
+    """The sums of all strips and, where the pass reads Y, their checksums: an array of one `Seen`."""
+    parts = _parts(partial(blocks.sums, objective=objective, reads=reads), Y, L, base, name=name)
     return _tree(parts, objective.add, SPLIT_EVERY, name)
 
 
 def sampled(Y: da.Array, plan: Plan, *, seed: int, beta: float, name: str) -> tuple[da.Array, da.Array]:
-    """A True for each strip that was seen, and the sample of all (see `dnmf.sample`): an array of one `Sample`."""
+    """A True for each strip that was seen, and the sample of all (see `dnmf.sample`): an array of one `Seen`."""
     size = plan.sample
     parts = _parts(partial(blocks.drawn_rows, seed=seed, size=size, beta=beta), Y, places(plan.heights), name=name)
     seen = da.map_blocks(_seen, parts, name=f"{name}-seen", chunks=parts.chunks, meta=_meta(bool))
     return seen, _tree(parts, partial(sample.merge, size=size), SAMPLE_SPLIT, name)
 
 
-def _seen(part: sample.Sample) -> NDArray[np.bool_]:
+def _seen(part: Seen) -> NDArray[np.bool_]:
     return np.ones((1, 1), bool)
 
 
@@ -110,7 +113,7 @@ def _parts(part: Callable[..., Any], Y: da.Array, *others: Any, name: str) -> da
 
 
 def _tree(parts: da.Array, add: Callable[[Sequence[Any]], Any], width: int, name: str) -> da.Array:
-    """Values of strips, added up in a tree, in order."""
+    """What came of strips, added up in a tree, in order."""
     added = partial(_added, add=add)
     return da.reduction(
         parts, chunk=_same, combine=added, aggregate=added, axis=0, concatenate=False,
@@ -123,7 +126,7 @@ def _same(part: Any, axis: object, keepdims: object) -> Any:
 
 
 def _added(parts: Any, axis: object, keepdims: object, add: Callable[[Sequence[Any]], Any]) -> Any:
-    return add(list(flatten(parts, container=list)) if isinstance(parts, list) else [parts])
+    return joined(list(flatten(parts, container=list)) if isinstance(parts, list) else [parts], add)
 
 
 def drawn(plan: Plan, rank: int, draw: blocks.Draw, *, name: str, dtype: np.dtype[Any]) -> da.Array:

@@ -4,7 +4,7 @@ The loop emits and never draws. A listener is any callable that takes an event; 
 that drives the loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,8 +101,27 @@ class Stopped:
     reason: str
 
 
-Event = Planned | StripDone | Sampled | Started | PassDone | Stopped
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The run holds all that pass `iteration` left; 0: its first factors."""
+
+    iteration: int
+
+
+Event = Planned | StripDone | Sampled | Started | PassDone | Saved | Stopped
 Listener = Callable[[Event], None]
+
+
+class Cancelled(Exception):  # noqa: N818, it is no error
+    """Raised by a listener to stop a run, which can be resumed."""
+
+
+class Paused(Exception):  # noqa: N818
+    """Raised by a listener to leave a run as it is: another process goes on with it."""
+
+
+class Terminated(BaseException):
+    """Raised where this process was asked to end. As with KeyboardInterrupt, nothing but that may be done about it."""
 
 
 # What is kept of every pass.
@@ -116,6 +135,11 @@ class History:
         self.passes: dict[str, list[float]] = {name: [] for name in KEPT}
         self._every, self._axis = every, axis
         self.snapshots = {0: self._oriented(first)} if every else {}
+
+    def recall(self, passes: Mapping[str, Any], snapshots: Mapping[int, Any]) -> None:
+        """Take over what was kept before."""
+        self.passes = {name: passes[name].tolist() for name in KEPT}
+        self.snapshots = dict(snapshots)
 
     def __call__(self, event: Event) -> None:
         """Keep a pass."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf import passes, runs
+from dnmf.members import has, member, read_whole
 from dnmf.progress import KEPT
 
 
@@ -54,25 +55,48 @@ def open_run(path: Any) -> Factorization:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no run, or one of a newer format, or one that holds no finished pass yet.
+        If there is no run, or one of a newer format, or one that holds no finished pass yet, or none that dnmf wrote.
+    OSError
+        If a chunk of V or of the history is damaged.
     """
-    group, record = runs.open_group(path)
-    at: Any = group[record["at"]] if record["at"] else group
-    history = {name: at[name][...] for name in KEPT}
-    token = uuid4().hex[:12]
+    while True:
+        group, record = runs.open_whole(path)
+        try:
+            return _opened(group, record)
+        except (KeyError, OSError, ValueError):
+            # A run that goes on deletes old generations: there is a newer one then.
+            if runs.open_whole(path)[1]["at"] == record["at"]:
+                raise
+
+
+def _opened(group: Any, record: runs.Record) -> Factorization:
+    """The state that a record names."""
+    (m, n), k, below = record["x"]["shape"], record["parameters"]["rank"], f"{record['at']}/".lstrip("/")
+    history = read_history(group, record["at"], record["iteration"])
+    V, token = member(group, f"{below}V", (k, n)), uuid4().hex[:12]
+    W = member(group, f"{below}W", (m, k)) if has(group, f"{below}W") else None
     return Factorization(
-        W=passes.as_stored(at["W"], name=f"W-{token}") if "W" in at else None,
-        V=np.asarray(at["V"][...]),
+        W=None if W is None else passes.as_stored(W, name=f"W-{token}"),
+        V=read_whole(V),
         loss=float(history["loss"][-1]),
         relative_error=record["relative_error"],
         stopped=record["stopped"],
         history=history,
-        snapshots=_snapshots(at),
+        snapshots=read_snapshots(group, record["at"]),
         record=record,
     )
 
 
-def _snapshots(at: Any) -> dict[int, NDArray[np.floating]]:
-    if "snapshots" not in at:
+def read_history(group: Any, path: str, passes: int) -> dict[str, NDArray[Any]]:
+    """The history of the generation at a path, by name."""
+    return {name: read_whole(member(group, f"{path}/{name}".lstrip("/"), (passes,), "fi")) for name in KEPT}
+
+
+def read_snapshots(group: Any, path: str) -> dict[int, NDArray[np.floating]]:
+    """The snapshots of the generation at a path, by pass."""
+    at = f"{path}/".lstrip("/")
+    if not has(group, f"{at}snapshots"):
         return {}
-    return dict(zip(at["snapshot_pass"][...].tolist(), at["snapshots"][...], strict=True))
+    taken = read_whole(member(group, f"{at}snapshot_pass", (None,), "i"))
+    snapshots = read_whole(member(group, f"{at}snapshots", (len(taken), None, None)))
+    return dict(zip(taken.tolist(), snapshots, strict=True))

@@ -2,7 +2,9 @@
 
 While a run is going on, a generation (W, V and the history so far) is written to a sub-group of its own, then one write
 of the record names it, then generations older than the previous one are deleted. A finished run holds its factors at
-the top, and no generations. An array's metadata is written after its chunks, so that what is listed is whole.
+the top, and no generations. An array's metadata is written after its chunks, so that what is listed is whole. Every
+generation has a group `next` with what the next pass needs and no reader does; first factors have a generation with
+nothing else. The groups `lease` and `cancel` are those of `dnmf.lease`.
 
 The record is the JSON attribute `dnmf` of the group:
 
@@ -14,26 +16,30 @@ The record is the JSON attribute `dnmf` of the group:
     relative_error  ‖X − W V‖ / ‖X‖ of that generation; for other losses √(loss / Σ x^β)
     x               path, shape, dtype, chunks, decoded bytes, fingerprint, and squared norm (Σ x^β) of X
     parameters      everything that was asked for, the seed too
-    state           strips and dtype: what a resumed run needs beside W, V and the history
+    start           how the first factors came about, null before they are there
+    state           how X is cut, what is saved how often, and `next`: path of the group from which a resumed run goes
+                    on, null where there are no first factors yet
     versions        of dnmf, dask, numpy and zarr
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
-from dnmf.paths import absolute
-from dnmf.products import is_sparse
+from dnmf.locations import answering, occupied, place
+from dnmf.members import gone, read_whole
+from dnmf.paths import absolute, is_bucket
 from dnmf.progress import KEPT
-from dnmf.sample import Sample
+from dnmf.records import checked
 
 FORMAT = 1
 GENERATIONS = "generations"
@@ -45,6 +51,9 @@ DIMENSIONS = {
     "V": ("component", "column"),
     **dict.fromkeys(KEPT, ("pass",)),
 }
+
+# Members of a run beside those of DIMENSIONS.
+OLD = ("snapshots", "snapshot_pass", "sample", "lease", "cancel")
 
 Record = dict[str, Any]
 
@@ -90,10 +99,7 @@ def whole(block: Any, array: Any) -> NDArray[np.floating]:
     """
     values: NDArray[np.floating] = np.asarray(block)
     if np.isnan(values).any():
-        raise FileNotFoundError(
-            f"chunks of {array.path} are missing in {array.store}: the run went on since it was opened, or was moved "
-            f"or damaged; open it again"
-        )
+        raise gone(array)
     return values
 
 
@@ -107,16 +113,20 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     """
     begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}}
     exists = out is not None and check_out(out, overwrite=overwrite)
-    store = MemoryStore() if out is None else absolute(out)
+    store = MemoryStore() if out is None else place(out)
     group = zarr.create_group(store, overwrite=exists, attributes=begun)
-    group.create_group(GENERATIONS)
+    for name in (*DIMENSIONS, *OLD) if exists else ():
+        # What a listing left out would be taken for this run's.
+        if name in group:
+            del group[name]
+    group.create_group(GENERATIONS, overwrite=exists)
     return group
 
 
 def create_transformed(out: str | Path, record: Record, *, overwrite: bool) -> zarr.Group:
     """Start a group for the W of new rows, which a run's V belongs to: see `dnmf.transformation`."""
     exists = check_out(out, overwrite=overwrite, mark=TRANSFORMED)
-    return zarr.create_group(absolute(out), overwrite=exists, attributes={TRANSFORMED: record})
+    return zarr.create_group(place(out), overwrite=exists, attributes={TRANSFORMED: record})
 
 
 def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
@@ -129,22 +139,16 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     FileExistsError
         If something is there that may not be replaced.
     """
-    if not isinstance(out, str) and ":" in Path(out).parts[0]:
-        raise ValueError(f"{out} looks like a URL that was made a Path, which drops a slash: give it as a str")
     path = absolute(out)
-    exists = _exists(path)
+    if is_bucket(path):
+        raise ValueError(f"{out} is a whole bucket, which is not written to: name a place in it, as in {path}/run.zarr")
+    exists = occupied(path)
     if exists and not overwrite and not _holds_nothing(path):
         raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
     if exists and not _is_marked(path, mark):
         kind = "a run of dnmf" if mark == "dnmf" else "a transformed X"
         raise FileExistsError(f"{out} exists and is not {kind}, so it is not overwritten: choose another output")
     return exists
-
-
-def _exists(path: str) -> bool:
-    if "://" not in path:
-        return Path(path).exists()
-    return _is_run(path)
 
 
 def _is_run(path: str) -> bool:
@@ -154,20 +158,28 @@ def _is_run(path: str) -> bool:
 def _is_marked(path: str, mark: str) -> bool:
     """Whether there is a group with this attribute."""
     try:
-        return mark in zarr.open_group(path, mode="r").attrs
-    except (FileNotFoundError, ValueError, NotADirectoryError):
+        return mark in zarr.open_group(answering(path), mode="r").attrs
+    except (FileNotFoundError, ValueError, NotADirectoryError, KeyError, TypeError, AttributeError):
+        # The last three are what Zarr makes of metadata that nobody's library wrote.
         return False
 
 
 def _holds_nothing(path: str) -> bool:
-    """Whether a run has ended before its first whole generation."""
-    record: Any = zarr.open_group(path, mode="r").attrs["dnmf"] if _is_run(path) else {}
-    return record.get("status") == "stopped" and record["at"] is None
+    """Whether a run has ended before it had first factors."""
+    record: Any = zarr.open_group(place(path), mode="r").attrs["dnmf"] if _is_run(path) else None
+    if not isinstance(record, dict):
+        return False
+    return record.get("status") == "stopped" and record.get("at", "") is None and record.get("start") is None
 
 
 def write_record(group: zarr.Group, record: Mapping[str, Any]) -> None:
     """Replace the record: one write of one key."""
     group.update_attributes({"dnmf": dict(record)})
+
+
+def fresh_record(group: zarr.Group) -> Record:
+    """The record as it is in the store now: what a group object remembers may be old."""
+    return dict(zarr.open_group(group.store, path=group.path, mode="r", use_consolidated=False).attrs["dnmf"])  # type: ignore
 
 
 def new_generation(group: zarr.Group, iteration: int) -> str:
@@ -191,56 +203,37 @@ def write_history(group: zarr.Group, at: str, history: Mapping[str, Sequence[flo
     """Write the history, one value per pass: float64, int64 for `sweeps` and `bytes_read`."""
     for name, values in history.items():
         data = np.asarray(values, "i8" if name in ("sweeps", "bytes_read") else "f8")
-        _write(group, f"{at}/{name}" if at else name, data, DIMENSIONS[name])
+        write_array(group, f"{at}/{name}" if at else name, data, DIMENSIONS[name])
 
 
 def write_snapshots(group: zarr.Group, at: str, factor: str, taken: Mapping[int, NDArray[np.floating]]) -> None:
     """Write snapshots of a factor, by pass (0 is the first factor): `snapshots` and `snapshot_pass`."""
     prefix = f"{at}/" if at else ""
-    _write(group, f"{prefix}snapshots", np.stack(list(taken.values())), ("snapshot", *DIMENSIONS[factor]))
-    _write(group, f"{prefix}snapshot_pass", np.asarray(list(taken), "i8"), ("snapshot",))
+    write_array(group, f"{prefix}snapshots", np.stack(list(taken.values())), ("snapshot", *DIMENSIONS[factor]))
+    write_array(group, f"{prefix}snapshot_pass", np.asarray(list(taken), "i8"), ("snapshot",))
 
 
-def write_sample(group: zarr.Group, sample: Sample, axis: int, size: int) -> None:
-    """Keep the sample of rows (axis 0) or columns of X: other ranks, starts and losses need no further read."""
-    facts = {"axis": axis, "size": size, "beta": sample.beta, "norm": sample.norm, "total": sample.total}
-    kept = group.create_group("sample", attributes=facts)
-    for name in ("index", "keys", "sizes"):
-        _write(group, f"sample/{name}", getattr(sample, name), ("drawn",))
-    if is_sparse(rows := sample.rows):
-        group.create_group("sample/rows", attributes={"encoding-type": "csr_matrix", "shape": list(rows.shape)})
-        for name in ("data", "indices", "indptr"):
-            _write(group, f"sample/rows/{name}", getattr(rows, name), ("entry",))
-    else:
-        _write(group, "sample/rows", rows, ("drawn", "across"))
-    kept.attrs["whole"] = True
+def write_next(group: zarr.Group, path: str, arrays: Mapping[str, NDArray[np.generic]], facts: Record) -> str:
+    """Write what the next pass needs: arrays, and numbers, of which those that are NaN or infinite are left out."""
+    group.create_group(path, attributes={name: x for name, x in facts.items() if x is not None and np.isfinite(x)})
+    for name, values in arrays.items():
+        write_array(group, f"{path}/{name}", values, [f"{name}_{i}" for i in range(values.ndim)])
+    return path
 
 
-def read_sample(group: zarr.Group) -> tuple[Sample, int, int]:
-    """A kept sample, the axis of X along which it was drawn, and its size.
-
-    Raises
-    ------
-    ValueError
-        If the run holds none.
-    """
-    kept: Any = group.get("sample")
-    if kept is None or not kept.attrs.get("whole"):
-        raise ValueError(f"{group.store_path} holds no sample: name a run whose first factors came from one")
-    facts: Any = dict(kept.attrs)
-    values = {name: np.asarray(kept[name][...]) for name in ("index", "keys", "sizes")}
-    rows = kept["rows"]
-    if isinstance(rows, zarr.Group):
-        parts: Any = [rows[name] for name in ("data", "indices", "indptr")]
-        values["rows"] = csr_matrix(tuple(part[...] for part in parts), shape=tuple(rows.attrs["shape"]))  # type: ignore
-    else:
-        values["rows"] = np.asarray(rows[...])
-    sample = Sample(**values, norm=facts["norm"], total=facts["total"], beta=facts["beta"])
-    return sample, facts["axis"], facts["size"]
+def read_next(group: zarr.Group, path: str, names: Sequence[str]) -> tuple[dict[str, Any], Record]:
+    """The arrays of these names that there are, and the numbers."""
+    found: Any = zarr.open_group(group.store, path=f"{group.path}/{path}".lstrip("/"), mode="r")
+    facts = dict(found.attrs)
+    numbers = all(type(x) in (int, float, bool) for x in facts.values())
+    if not numbers or not {"iteration", "modelled"} <= facts.keys() or "short" not in found:
+        raise ValueError(f"{found.store_path} lacks what a run goes on from: the run is damaged; start it again")
+    return {name: read_whole(found[name]) for name in names if name in found}, facts
 
 
-def _write(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:
-    fill = np.nan if data.dtype.kind == "f" else -1
+def write_array(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:
+    """Write a small array, in one chunk (one for each of its first index where it has three)."""
+    fill: Any = {"f": np.nan, "i": -1, "u": np.iinfo("u8").max}[data.dtype.kind]
     chunks = tuple(max(1, n) for n in data.shape) if data.ndim < 3 else (1, *data.shape[1:])
     array = group.create_array(
         path, shape=data.shape, chunks=chunks, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
@@ -249,37 +242,54 @@ def _write(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequenc
 
 
 def drop_generations(group: zarr.Group, keep: Sequence[str]) -> None:
-    """Delete all generations but those named."""
+    """Delete all generations but those named, as far as they are listed: what is missed goes with the next ones."""
     members = group[GENERATIONS]
     assert isinstance(members, zarr.Group)
-    for name in list(members.group_keys()):
+    with warnings.catch_warnings():
+        # A listing may name what is gone, or half gone.
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        listed = list(members.group_keys())
+    for name in listed:
         if f"{GENERATIONS}/{name}" not in keep:
             del members[name]
 
 
-def open_group(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
-    """The group and the record of a run.
+def clear_top(group: zarr.Group) -> None:
+    """Delete what lies at the top of a run that goes on: factors that were not finished, or that a generation has."""
+    for name in (*DIMENSIONS, "snapshots", "snapshot_pass", "next"):
+        del group[name]
+
+
+def open_whole(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
+    """The group and the record of a run that holds a whole generation.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is no run, or one of a newer format, or one that holds no whole generation yet.
     """
+    group, record = open_group(path)
+    if record["at"] is None:
+        if record["status"] == "running":
+            raise ValueError(f"{path} holds no whole generation yet: wait, or `dnmf resume` it if it was killed")
+        raise ValueError(f"{path} holds no whole generation: it {record['stopped']}; `dnmf resume` it")
+    return group, record
+
+
+def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") -> tuple[zarr.Group, Record]:
+    """The group and the record of a run, whatever it holds.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no run, or one of a newer format, or none that dnmf wrote.
+    """
     if isinstance(path, zarr.Group):
         group = path
     else:
-        if not _exists(absolute(path)):
+        if not occupied(absolute(path)):
             raise FileNotFoundError(f"there is no run at {path}: give the --out of a factorization")
         if not _is_run(absolute(path)):
             raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
-        group = zarr.open_group(absolute(path), mode="r")
-    record: Record = dict(group.attrs["dnmf"])  # type: ignore[arg-type]
-    if record["format"] > FORMAT:
-        raise ValueError(
-            f"{path} has format {record['format']}, this dnmf reads up to {FORMAT}: install a newer dnmf to open it"
-        )
-    if record["at"] is None:
-        if record["status"] == "running":
-            raise ValueError(f"{path} holds no whole generation yet: wait, or start it again if it was killed")
-        raise ValueError(f"{path} holds no whole generation: it {record['stopped']}; start it again")
-    return group, record
+        group = zarr.open_group(place(path), mode=mode)
+    return group, checked(group.attrs["dnmf"], path, FORMAT)

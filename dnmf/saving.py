@@ -1,37 +1,109 @@
-"""What a factorization leaves in its run: generations while it goes on, the factors and the record at the end."""
+"""What a factorization leaves in its run: generations while it goes on, the factors and the record at the end.
+
+A generation is written whole, then one write of the record names it, then the one before the previous is deleted. So a
+process that dies at any moment leaves a run from which the next one goes on.
+"""
 
 from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from dnmf import runs, state
+from dnmf import kept_sample, runs, state
 from dnmf.job import Job, Point
+from dnmf.locations import sweep
 from dnmf.memory import SPLIT_EVERY
 from dnmf.progress import History
 
-
-def begin(job: Job, point: Point) -> None:
-    """The record of a run that has first factors and no pass yet."""
-    runs.write_record(job.group, _record(job, point, "running", None))
+# What a point knows in numbers, and in arrays, beside its factors.
+NUMBERS = ("iteration", "loss", "total", "gain", "norm")
 
 
-def commit(job: Job, point: Point, history: History) -> None:
-    """Make a generation whose long factor is written the one that the record names; keep the one before."""
-    assert point.at is not None
+def begin(job: Job) -> None:
+    """The record of a run that holds nothing yet."""
+    runs.write_record(job.group, _record(job, None, None, "running", None))
+
+
+def keep_sample(job: Job, kept: kept_sample.Kept) -> None:
+    """Write the sample of a run that has nothing else yet."""
+    job.check()
+    kept_sample.write_sample(job.group, kept)
+
+
+def keep_start(job: Job, point: Point) -> None:
+    """Save first factors, unless drawing them again is as good."""
+    if job.saves.every is None or job.parameters.init == "random":
+        return
+    at = point.at or runs.new_generation(job.group, 0)
+    following = _write_next(job, point, at)
+    _name(job, _record(job, replace(point, at=None), following, "running", None))
+
+
+def commit(job: Job, ended: Point, point: Point, history: History) -> None:
+    """Make a generation whose long factor is written the one that the record names; keep the one before.
+
+    `ended` is where a pass ended, `point` is where the next one begins.
+    """
+    assert ended.at is not None
     before = job.group.attrs["dnmf"]["at"]
-    _write_all(job, point, point.at, history)
-    runs.write_record(job.group, _record(job, point, "running", None))
-    runs.drop_generations(job.group, [point.at, before])
+    _write_all(job, ended, ended.at, history)
+    following = _write_next(job, point, ended.at)
+    _name(job, _record(job, ended, following, "running", None))
+    job.check()
+    runs.drop_generations(job.group, [ended.at, before])
 
 
-def finish(job: Job, point: Point, history: History, reason: str) -> None:
+def finish(job: Job, point: Point, history: History) -> None:
     """Write the last factors to the top of the run, name them, and delete the generations."""
+    job.check()
     _save_long(job, point.L)
     final = replace(point, at="")
     _write_all(job, final, "", history)
-    runs.write_record(job.group, _record(job, final, "finished", reason))
+    following = _write_next(job, final, "") if job.saves.every else None
+    _name(job, _record(job, final, following, "finished", point.reason))
     runs.drop_generations(job.group, [])
+    # A worker that was killed may have left a part of a chunk.
+    sweep(job.group)
+
+
+def move_down(job: Job, point: Point, history: History) -> Point:
+    """Make the factors of a finished run a generation again, so that it can go on: its top is free then."""
+    at = runs.new_generation(job.group, point.iteration)
+    job.engine.save(point.L, job.long.array(job.group, at), name=f"moved-{job.token}")
+    down = replace(point, at=at)
+    commit(job, down, down, history)
+    runs.clear_top(job.group)
+    return replace(down, L=job.engine.stored(job.long.array(job.group, at), name=f"L-{job.token}-moved"))
+
+
+def stop(job: Job, why: str) -> None:
+    """Say in the record why a run that was going on did not end."""
+    job.check()
+    set_stopped(job.group, why)
+
+
+def go_on(job: Job, record: runs.Record) -> None:
+    """Say in the record of a run that was stopped that it goes on, and with what."""
+    state = record["state"] | {"every": job.saves.every}
+    parameters = asdict(job.parameters)
+    runs.write_record(
+        job.group, {**record, "status": "running", "stopped": None, "parameters": parameters, "state": state}
+    )
+
+
+def set_stopped(group: Any, why: str) -> None:
+    """The same for a run that no job drives: its lease must be held."""
+    record = runs.fresh_record(group)
+    if record["status"] == "running":
+        runs.write_record(group, {**record, "status": "stopped", "stopped": why})
+        following = (record.get("state") or {}).get("next") or ""
+        runs.drop_generations(group, [record["at"], following.rpartition("/")[0]])
+
+
+def _name(job: Job, record: runs.Record) -> None:
+    """Replace the record, unless another process drives the run by now."""
+    job.check()
+    runs.write_record(job.group, record)
 
 
 def _saves_long(job: Job) -> bool:
@@ -49,14 +121,6 @@ def _save_long(job: Job, L: Any) -> None:
         runs.write_rows(job.long, job.group, "", job.engine.collect(L).T)
 
 
-def stop(job: Job, why: str) -> None:
-    """Say in the record why a run that was going on did not end."""
-    record = job.group.attrs["dnmf"]
-    if record["status"] == "running":
-        runs.write_record(job.group, {**record, "status": "stopped", "stopped": why})
-        runs.drop_generations(job.group, [record["at"]])
-
-
 def _write_all(job: Job, point: Point, at: str, history: History) -> None:
     """Beside the chunks of the long factor: the short factor, the history, snapshots; then list the long factor."""
     runs.write_rows(job.short, job.group, at, point.S if job.plan.axis == 0 else point.S.T)
@@ -67,20 +131,30 @@ def _write_all(job: Job, point: Point, at: str, history: History) -> None:
         job.long.publish(job.group, at)
 
 
+def _write_next(job: Job, point: Point, at: str) -> str:
+    """Where the next pass begins: its short factor, and what belongs to the model. Its path."""
+    arrays = {"short": point.S, "plain": point.plain, "checksums": point.checksums}
+    if point.model is not None:
+        arrays["rows"] = point.model.rows
+    facts = {name: getattr(point, name) for name in NUMBERS} | {"modelled": point.model is not None}
+    there = {name: values for name, values in arrays.items() if values is not None}
+    return runs.write_next(job.group, f"{at}/next".lstrip("/"), there, facts)
+
+
 @cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")}
 
 
-def _record(job: Job, point: Point, status: str, stopped: str | None) -> runs.Record:
-    matrix, known = job.matrix, point.iteration > 0
+def _record(job: Job, point: Point | None, following: str | None, status: str, stopped: str | None) -> runs.Record:
+    matrix, known = job.matrix, point if point is not None and point.iteration > 0 else None
     return {
         "format": runs.FORMAT,
         "status": status,
         "stopped": stopped,
-        "at": point.at,
-        "iteration": point.iteration,
-        "relative_error": state.relative_error(point.loss, point.norm) if known and point.loss is not None else None,
+        "at": known and known.at,
+        "iteration": known.iteration if known else 0,
+        "relative_error": known and state.relative_error(known.loss or 0.0, known.norm),
         "x": {
             "path": matrix.location,
             "shape": list(matrix.grid.shape),
@@ -88,17 +162,18 @@ def _record(job: Job, point: Point, status: str, stopped: str | None) -> runs.Re
             "nbytes": matrix.grid.stored_nbytes,
             "chunks": list(matrix.grid.chunk),
             "fingerprint": matrix.fingerprint,
-            "norm": point.norm if known else None,
+            "norm": known and known.norm,
         },
         "parameters": asdict(job.parameters),
-        "start": asdict(point.start),
+        "start": None if point is None else asdict(point.start),
         "state": {
-            "axis": job.plan.axis,
-            "height": job.plan.height,
+            **asdict(job.plan),
+            "every": job.saves.every,
             "dtype": str(matrix.dtype),
-            "loss": point.loss if known else None,
             "split_every": SPLIT_EVERY,
             "token": job.token,
+            "next": following,
+            "reason": known and known.reason,
         },
         "versions": dict(_versions()),
     }

@@ -1,8 +1,10 @@
 """The two schedulers that compute Dask arrays: Dask's threads in this process, and a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 import dask
@@ -10,23 +12,19 @@ import dask.array as da
 import numpy as np
 from dask.callbacks import Callback
 from dask.delayed import Delayed
-from distributed import Client, KilledWorker, as_completed, futures_of
+from distributed import Client, KilledWorker, futures_of
+from distributed.comm import CommClosedError
 from numpy.typing import NDArray
+
+from dnmf.watch import answered, awaited, silent
 
 Array = NDArray[np.floating]
 Tick = Callable[[int], None]
 
 
-@contextmanager
-def _dead_workers_told() -> Iterator[None]:
-    """Say in a sentence that workers died over a task."""
-    try:
-        yield
-    except KilledWorker as error:
-        raise RuntimeError(
-            f"workers died while they computed {error.task}, most likely for want of memory: give them more, or "
-            f"plan for less with --memory-limit (memory_limit=)"
-        ) from error
+def _all_of_it(block: int) -> str:
+    """What a block is, where nobody says so."""
+    return f"strip {block}"
 
 
 def _large_values() -> Any:
@@ -90,9 +88,16 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Dask cluster, through its client."""
+    """A Dask cluster, through its client.
+
+    Attributes
+    ----------
+    client : of the cluster.
+    lines : the rows or columns of X that belong to the block of a number, in words.
+    """
 
     client: Client
+    lines: Callable[[int], str] = _all_of_it
 
     def place(self, array: Array, *, name: str) -> Delayed:
         """Send the array ahead of the pass, whose loads it must precede.
@@ -109,24 +114,51 @@ class Cluster:
 
     def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
         """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
+        (total,) = futures_of(arrays[-1])
         try:
-            with _dead_workers_told():
-                if len(arrays) > 1:
-                    for done, future in enumerate(as_completed(futures_of(arrays[0])), start=1):
-                        if future.status == "error":
-                            break
-                        tick(done)
-                (total,) = futures_of(arrays[-1])
-                return total.result()
+            with self._deaths_told():
+                self._wait(futures_of(arrays[0]) if len(arrays) > 1 else [], total, tick)
+                return answered(self.client, total.result)
         finally:
             if not all(future.done() for future in futures_of(list(arrays))):
                 for future in futures_of(list(arrays)):
                     future.release()
+
+    def _wait(self, blocks: Sequence[Any], total: Any, tick: Tick) -> None:
+        """Wait until all blocks and the total are there, or one of them has failed."""
+        settled: SimpleQueue[Any] = SimpleQueue()
+        waiting, done = {future.key for future in (*blocks, total)}, 0
+        for future in (*blocks, total):
+            future.add_done_callback(settled.put)
+        while waiting:
+            future = awaited(self.client, settled)
+            if future.status == "error":
+                return
+            if future.key in waiting and future.key != total.key:
+                done += 1
+                tick(done)
+            waiting.discard(future.key)
+
+    @contextmanager
+    def _deaths_told(self) -> Iterator[None]:
+        """Say in a sentence that workers died over a task, or the scheduler."""
+        try:
+            yield
+        except KilledWorker as error:
+            block = error.task[1] if isinstance(error.task, tuple) and len(error.task) > 1 else None
+            where = f"{self.lines(block)} of X" if isinstance(block, int) else "X"
+            raise RuntimeError(
+                f"{error.allowed_failures + 1} workers died, one after the other, while they worked on {where} "
+                f"({error.task}), most likely for want of memory: give them more, or plan for less with --memory-limit "
+                f"(memory_limit=)"
+            ) from error
+        except (CancelledError, CommClosedError) as error:
+            raise silent(self.client, "is gone") from error
 
     def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """One task of the cluster for each; what they share is sent once, ahead of them."""
         with _large_values():
             value = self.client.persist(dask.delayed(shared, traverse=False))
             futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
-        with _dead_workers_told():
-            return list(self.client.gather(futures))
+        with self._deaths_told():
+            return list(answered(self.client, lambda: self.client.gather(futures)))

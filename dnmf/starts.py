@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf import alternate, runs, state
+from dnmf import alternate, runs, saving, state
 from dnmf import sample as sampling
 from dnmf.initialise import from_scratch, nndsvd, random_rows
 from dnmf.job import Job, Point, Start
+from dnmf.kept_sample import Kept, has_sample
 from dnmf.parameters import SAMPLED
-from dnmf.products import Rows
 from dnmf.progress import Sampled, Started
 from dnmf.rules import Penalty, coordinate_descent
 from dnmf.sample import Sample
@@ -65,7 +65,7 @@ def _given(job: Job, Y: object) -> Point:
     runs.write_rows(job.long, job.group, at, long)
     L = job.engine.stored(job.long.array(job.group, at), name=f"L-{job.token}-0")
     S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
-    return Point(0, Y, L, S, job.objective.update, Start(0.0, 0))
+    return Point(0, Y, L, S, job.objective.update, Start(0.0, 0), at=at)
 
 
 def _random(job: Job, Y: object) -> Point:
@@ -79,19 +79,20 @@ def _random(job: Job, Y: object) -> Point:
 
 def _sampled(job: Job, Y: object) -> Point:
     """From the sample, which is drawn now, or was kept by another run."""
-    began, objective, sample, size = time.perf_counter(), job.objective, job.sample, job.plan.sample
-    bytes_read = 0
-    if sample is None:
-        seed, beta = job.parameters.seed, objective.beta
-        sample, Y = job.engine.sample(Y, seed, beta, f"sample-{job.token}", job.ticker(0))
-        bytes_read = job.matrix.grid.stored_nbytes
-    job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, bytes_read))
+    began, objective, kept, size = time.perf_counter(), job.objective, job.kept, job.plan.sample
+    if kept is None:
+        seed, beta, read = job.parameters.seed, objective.beta, job.matrix.grid.stored_nbytes
+        seen, Y = job.engine.sample(Y, seed, beta, f"sample-{job.token}", job.ticker(0))
+        kept = Kept(seen.value, job.plan.axis, size, read, job.checked(None, seen.checksums))
+    sample = kept.sample
+    job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = sample.norm if sample.beta == objective.beta else math.nan
     objective.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, sample.total)
-    runs.write_sample(job.group, sample, job.plan.axis, size)
-    rows, counts = sampling.drawn(sample, size)
-    S, model, share = _short_factor(job, sampling.weighted(rows, counts), rows, counts, sample)
+    if kept is not job.kept or not has_sample(job.group):
+        saving.keep_sample(job, kept)
+    small, model = model_of(job, sample)
+    S, share = _short_factor(job, small, model, sample)
     if not objective.penalized:
         # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
         top = S.max(axis=1, keepdims=True)
@@ -99,35 +100,50 @@ def _sampled(job: Job, Y: object) -> Point:
     if objective.keeps_zeros:
         S = np.maximum(S, LEAST_SHARE * S.mean(axis=1, keepdims=True))
     error = None if share is None else math.sqrt(share)
-    start = Start(time.perf_counter() - began, bytes_read, len(counts), error)
+    start = Start(time.perf_counter() - began, kept.bytes_read, small.rows, error)
     job.tell(Started(start.seconds, error))
     expected = share * norm if share and not math.isnan(norm) else None
-    return Point(0, Y, None, S, objective.solve, start, model, expected, norm=norm)
+    return Point(
+        iteration=0,
+        Y=Y,
+        L=None,
+        S=S,
+        update=objective.solve,
+        start=start,
+        model=model,
+        loss=expected,
+        norm=norm,
+        checksums=kept.checksums,
+        warm=kept is not job.kept,
+    )
 
 
-def _short_factor(
-    job: Job, A: Rows, rows: Rows, counts: NDArray[np.float64], sample: Sample
-) -> tuple[Array, Any, float | None]:
-    """The short factor, the sample as a model of X, and the sample's relative loss where it was factorized."""
+def model_of(job: Job, sample: Sample) -> tuple[Sketch, Any]:
+    """The rows that were drawn by their leading directions, and as what stands for X between passes."""
+    rows, counts = sampling.drawn(sample, job.plan.sample)
+    A = sampling.weighted(rows, counts)
+    small = sketch(A, job.parameters.rank, seed=job.parameters.seed) if len(counts) else as_it_is(A)
+    return small, job.objective.model(small, rows, counts, whole=sampling.is_whole(sample, job.plan.sample))
+
+
+def _short_factor(job: Job, small: Sketch, model: Any, sample: Sample) -> tuple[Array, float | None]:
+    """The short factor, and the sample's relative loss where it was factorized."""
     rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
-    small = sketch(A, rank, seed=seed) if len(counts) else as_it_is(A)
-    model: Any = job.objective.model(small, rows, counts, whole=sampling.is_whole(sample, job.plan.sample))
-    mean = sample.total / (job.plan.length * job.plan.width)
-    if len(counts) == 0:
-        return random_rows(seed, 1, 0, job.plan.width, rank, A.dtype), model, None
+    mean, dtype = sample.total / (job.plan.length * job.plan.width), small.B.dtype
+    if small.rows == 0:
+        return random_rows(seed, 1, 0, job.plan.width, rank, dtype), None
     if init != "sample":
-        small_numbers = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, A.dtype)
+        small_numbers = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, dtype)
         fill: Any = {"nndsvd": 0.0, "nndsvda": mean, "nndsvdar": small_numbers}[init]
         H = nndsvd(small, rank)[1]
-        return np.where(H > 0, H, fill).astype(A.dtype), model, None
+        return np.where(H > 0, H, fill).astype(dtype), None
     penalties = job.objective.penalties_of_starts(model)
     follow = partial(_followed, rank=rank, seed=seed, mean=mean, penalties=penalties)
     fits = job.engine.each(follow, small, range(RANDOM_STARTS + 1))
     ahead = sorted(fits, key=lambda fit: float(fit.objective))[:FINALISTS]
     further = partial(_followed_further, penalties=penalties)
     best = min(job.engine.each(further, small, ahead), key=lambda fit: float(fit.objective))
-    S, share = job.objective.begun(best, small, model, iterations=LONG, tol=TOL)
-    return S, model, share
+    return job.objective.begun(best, small, model, iterations=LONG, tol=TOL)
 
 
 def _followed(

@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
+from dnmf.locations import answering, without_credentials
 from dnmf.paths import absolute
 
 # What AnnData says of a sparse matrix, and the axis along which that is stored.
@@ -37,9 +38,11 @@ def find(X: object, layer: str | None) -> tuple[Any, str]:
     group = getattr(X, "group", None)
     X = group if isinstance(group, zarr.Group) else X
     if isinstance(X, zarr.Array | zarr.Group):
-        local = isinstance(X.store, LocalStore)
-        location = absolute(Path(X.store.root, X.path)) if isinstance(X.store, LocalStore) else str(X.store_path)
-        return _in_store(_opened(location) if local else X, location, location, layer)
+        array, store = _reopened(X), X.store
+        if isinstance(store, LocalStore):
+            location = absolute(Path(store.root, X.path))
+            return _in_store(_opened(location), location, location, layer)
+        return _in_store(array, str(array.store_path), str(array.store_path), layer)
     _refuse_hdf5(group)
     location = "a Dask array" if hasattr(X, "__dask_graph__") else "an array in memory"
     _refuse_layer(layer, location)
@@ -77,10 +80,16 @@ def _refuse_layer(layer: str | None, location: str) -> None:
         raise ValueError(f"layer={layer!r} is for AnnData, and X is {location}: leave it out")
 
 
+def _reopened(X: Any) -> Any:
+    """The same array or group, from a store that carries no credentials to workers."""
+    store = without_credentials(X.store)
+    return X if store is X.store else zarr.open(store, path=X.path, mode="r")
+
+
 def _opened(location: str) -> Any:
-    """The Zarr array or group at a path."""
+    """The Zarr array or group at a path or URL."""
     try:
-        return zarr.open(absolute(location), mode="r")
+        return zarr.open(answering(location), mode="r")
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no Zarr array at {location}: give the path of one, or make one with `dnmf convert`"
@@ -132,5 +141,13 @@ def unreadable(which: str, why: object) -> OSError:
 
 
 def lacks_chunks(array: Any) -> bool:
-    """Whether a stored array lacks chunks: they were lost, or are not written because all of their numbers are 0."""
-    return isinstance(array, zarr.Array) and array.nchunks_initialized < array.nchunks
+    """Whether a stored array lacks chunks: they were lost, or are not written because all of their numbers are 0.
+
+    Where a store cannot list, as a web server cannot, nothing is known, and it is False.
+    """
+    if not isinstance(array, zarr.Array) or not array.store.supports_listing:
+        return False
+    if forget := getattr(getattr(array.store, "fs", None), "invalidate_cache", None):
+        # A caller's own file system may remember what it listed before X was written.
+        forget()
+    return bool(array.nchunks_initialized < array.nchunks)

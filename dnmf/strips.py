@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from math import ceil, prod
+from typing import Any
 
 from dnmf.memory import (
     MIB,
@@ -64,6 +65,12 @@ class Plan:
         counts = self.counts or (1,) * ceil(self.length / self.height)
         return Cut(self.height, counts).heights(self.length)
 
+    def lines(self, strip: int) -> str:
+        """The rows or columns of a strip, in words."""
+        heights = self.heights
+        first = sum(heights[:strip])
+        return f"{('rows', 'columns')[self.axis]} {first} to {first + heights[strip] - 1}"
+
 
 def well_chunked(
     shape: tuple[int, int], itemsize: int, *, target: int = 8 * MIB, buffer: int = 256 * MIB
@@ -117,6 +124,19 @@ def plan(
     if isinstance(grid, SparseGrid):
         raise MemoryError(_sparse_refusal(grid, rank, workers, sampled=sampled))
     raise MemoryError(_refusal(grid, rank, workers, sampled=sampled))
+
+
+def fitting(cut: Plan, grid: Grid | SparseGrid, *, rank: int, workers: Workers) -> Plan | None:
+    """The same strips with other workers, X kept in memory or not, or None where they do not fit."""
+    for cached in (True, False) if 2 * grid.nbytes <= workers.count * workers.memory and cut.cached else (False,):
+        terms: dict[str, Any] = {"in_run": cut.in_run, "cached": cached, "sample": cut.sample}
+        if isinstance(grid, SparseGrid):
+            peak = sparse_peak_bytes(grid, cut.heights, rank=rank, workers=workers, **terms)
+        else:
+            peak = peak_bytes(grid, cut.axis, cut.height, rank=rank, workers=workers, **terms)
+        if peak <= workers.usable:
+            return replace(cut, peak=peak, cached=cached)
+    return None
 
 
 def _cut(grid: Grid, axis: int, rank: int, workers: Workers, *, cached: bool, sampled: bool) -> Plan | None:

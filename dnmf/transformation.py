@@ -13,6 +13,7 @@ from dask.delayed import Delayed
 from numpy.typing import NDArray
 
 from dnmf import cluster, passes, runs
+from dnmf.disks import writing
 from dnmf.engines import Expressions
 from dnmf.factorization import check_apart
 from dnmf.matrices import Matrix, open_matrix, prepare
@@ -185,14 +186,14 @@ def _expression(matrix: Matrix, V: Array, cut: Plan, how: How) -> da.Array:
         chunks = (Y.chunks[0], (len(V),))
         return da.map_blocks(how.rows, Y, _value(V), name=f"W-{token}", chunks=chunks, meta=meta)
     L = da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=f"V-{token}")
-    sums = passes.totals(Y, L, None, how.objective, name=f"sums-{token}")
+    sums = passes.totals(Y, L, None, how.objective, name=f"sums-{token}", reads=False)
     products = partial(_of_sums, how=how, dtype=matrix.dtype)
     chunks = ((matrix.grid.shape[0],), (len(V),))
     return da.map_blocks(products, sums, _value(V), new_axis=1, name=f"W-{token}", chunks=chunks, meta=meta)
 
 
 def _of_sums(sums: Any, V: Array, how: How, dtype: np.dtype[Any]) -> Array:
-    return how.products(sums.cross.astype(dtype), V)
+    return how.products(sums.value.cross.astype(dtype), V)
 
 
 def _value(V: Array) -> Delayed:
@@ -202,9 +203,10 @@ def _value(V: Array) -> Delayed:
 def _written(W: da.Array, out: str | Path, engine: Expressions, matrix: Matrix, *, overwrite: bool) -> da.Array:
     """Write W to a group, and list it there when all of it is written."""
     record = {"x": matrix.location, "shape": list(matrix.grid.shape)}
-    group = runs.create_transformed(out, record, overwrite=overwrite)
-    (m, k), height = W.shape, engine.plan.height
-    factor = runs.Factor("W", (m, k), (min(m, height), k), W.dtype)
-    engine.save(W, factor.array(group, ""), name=f"saved-{uuid4().hex}")
-    factor.publish(group, "")
+    with writing(out):
+        group = runs.create_transformed(out, record, overwrite=overwrite)
+        (m, k), height = W.shape, engine.plan.height
+        factor = runs.Factor("W", (m, k), (min(m, height), k), W.dtype)
+        engine.save(W, factor.array(group, ""), name=f"saved-{uuid4().hex}")
+        factor.publish(group, "")
     return passes.as_stored(group["W"], name=f"W-{uuid4().hex}")

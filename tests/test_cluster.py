@@ -1,9 +1,12 @@
-"""Real clusters: what their workers have, what they reach, how many threads their BLAS takes; and cluster.yaml."""
+"""Real clusters: what their workers have, what they reach, how many threads their BLAS takes."""
 
 import os
 import resource
-import socket
+import subprocess
+import sys
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 
 import dask
 import numpy as np
@@ -16,102 +19,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import dnmf
 from dnmf import cluster
-from dnmf.cluster import Profile, check_workers, connect, local_cluster, read_profile, set_up, survey
+from dnmf.cluster import check_workers, set_up, survey
+from dnmf.launch import local_cluster
 from dnmf.matrices import open_matrix
 from dnmf.memory import MIB, Workers
-
-# cluster.yaml
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Write a cluster.yaml; its path."""
-
-    def write(text):
-        (tmp_path / "cluster.yaml").write_text(text)
-        return str(tmp_path / "cluster.yaml")
-
-    return write
-
-
-TWO = "default: {kind: local}\nlaptop: {kind: local, workers: 2, threads: 1, memory: 2GiB}\n"
-
-
-def test_a_profile_is_the_only_one_the_default_or_the_one_that_is_named(written):
-    laptop = Profile("local", {"workers": 2, "threads": 1, "memory": "2GiB"})
-    assert read_profile(written(TWO)) == Profile("local", {})
-    assert read_profile(written(TWO) + ":laptop") == laptop
-    assert read_profile(written(TWO.splitlines()[1])) == laptop
-    address = "tcp://10.0.0.1:8786"
-    assert read_profile(written(f"lab: {{kind: scheduler, address: '{address}'}}")) == Profile(
-        "scheduler", {"address": address}
-    )
-
-
-def test_a_path_with_a_colon_is_a_path(tmp_path):
-    path = tmp_path / "cluster:old.yaml"
-    path.write_text("only: {kind: local, workers: 3}")
-    assert read_profile(str(path)).options == {"workers": 3}
-
-
-def test_the_file_of_this_repository_is_read():
-    path = str(cluster.Path(__file__).parents[1] / "cluster.yaml")
-    kinds = {name: read_profile(f"{path}:{name}").kind for name in ("default", "laptop", "running")}
-    assert kinds == {"default": "local", "laptop": "local", "running": "scheduler"}
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "says"),
-    [
-        (TWO, ":lab", "has no profile 'lab': it has default, laptop"),
-        ("a: {kind: local}\nb: {kind: local}", "", "has no profile 'default': it has a, b"),
-        ("{}", "", "has no profile 'default': it has none"),
-        ("only: {kind: slurm}", "", ": profile only has kind 'slurm': known kinds are local, scheduler"),
-        ("only: {workers: 2}", "", ": profile only has kind None: known kinds are local, scheduler"),
-        (
-            "only: {kind: local, cores: 2}", "",
-            ": profile only has an unknown key 'cores': kind local has ['memory', 'threads', 'workers']",
-        ),
-        (
-            "only: {kind: scheduler, address: 'tcp://a:1', workers: 2}", "",
-            ": profile only has an unknown key 'workers': kind scheduler has ['address']",
-        ),
-        ("only: {kind: local, 3: 2}", "", ": profile only has an unknown key '3'"),
-        ("only: {kind: scheduler}", "", ": profile only has no address: kind scheduler needs one, as in tcp://host:8786"),
-        ("", "", " must map names of profiles to their keys, as in `laptop: {kind: local, workers: 2}`"),
-        ("- kind: local", "", " must map names of profiles to their keys"),
-        ("kind: local", "", " must map names of profiles to their keys"),
-        ("only: {kind: [", "", " is not plain YAML: "),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_understood_is_refused(written, text, name, says):
-    path = written(text)
-    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the text is what the table is about
-        read_profile(path + name)
-    assert str(refused.value).startswith(path)
-    assert says in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "tag", ["object/apply:os.system ['touch {}']", "object/new:pathlib.Path ['{}']", "name:os.system ''"]
-)
-def test_a_tag_that_would_run_code_is_refused_and_runs_nothing(written, tmp_path, tag):
-    path = written(f"only: {{kind: local, workers: !!python/{tag.format(tmp_path / 'ran')}}}")
-    with pytest.raises(ValueError, match="is not plain YAML"):
-        read_profile(path)
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("name", ["", ":laptop"])
-def test_no_file_is_refused(tmp_path, name):
-    with pytest.raises(FileNotFoundError) as refused:
-        read_profile(f"{tmp_path}/cluster.yaml{name}")
-    assert str(refused.value) == (
-        f"there is no file {tmp_path}/cluster.yaml: give a cluster.yaml, or cluster.yaml:NAME for one profile of it"
-    )
-
-
-# Connecting
 
 
 def test_the_current_client_is_found(client):
@@ -126,57 +37,6 @@ def test_this_process_is_one_worker_with_all_threads():
     assert cluster.threads_here(None) == Workers(1, CPU_COUNT, MEMORY_LIMIT)
     assert cluster.threads_here(300 * MIB) == Workers(1, CPU_COUNT, 300 * MIB)
     assert cluster.threads_here(10 * MEMORY_LIMIT) == Workers(1, CPU_COUNT, MEMORY_LIMIT)
-
-
-def test_a_scheduler_that_runs_is_connected_to_and_left_running(client):
-    address = client.scheduler.address
-    with connect(Profile("scheduler", {"address": address})) as connected:
-        assert connected is not client
-        assert cluster.current_client() is connected
-        assert connected.submit(sum, [1, 2]).result() == 3
-    assert cluster.current_client() is client
-    assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
-
-
-def test_a_scheduler_that_is_dead_is_told(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-    # Ten seconds are for schedulers that start; here nobody comes.
-    monkeypatch.setattr(cluster, "Client", lambda address, timeout, **how: Client(address, timeout="200ms", **how))
-    with pytest.raises(ConnectionError) as refused, connect(Profile("scheduler", {"address": address})):
-        pass
-    assert str(refused.value).startswith(f"no scheduler answers at {address} (")
-    assert str(refused.value).endswith("): is it running, and reached from here?")
-    assert cluster.current_client() is None
-
-
-def test_an_address_that_is_none_is_told_and_leaves_no_client():
-    profile = Profile("scheduler", {"address": "carrier-pigeon://7"})
-    with pytest.raises(ConnectionError, match="no scheduler answers at carrier-pigeon://7"), connect(profile):
-        pass
-    left = cluster.current_client()
-    if left:
-        left.close()  # or the tests that follow would use it
-    assert left is None
-
-
-def test_a_local_cluster_is_as_asked_and_ends_with_its_block():
-    profile = Profile("local", {"workers": 1, "threads": 2, "memory": "300MiB"})
-    with dask.config.set({"distributed.scheduler.work-stealing": True}):
-        with connect(profile) as opened:
-            assert survey(opened, None) == Workers(1, 2, 300 * MIB, saturation=1.0, stolen=0)
-            assert os.getpid() not in opened.run(os.getpid).values(), "workers are processes"
-            address = opened.scheduler.address
-        assert dask.config.get("distributed.scheduler.work-stealing") is True
-    assert cluster.current_client() is None
-    with pytest.raises(OSError, match="Timed out"):
-        Client(address, timeout="200ms")
-
-
-def test_a_local_cluster_shares_the_memory_of_the_machine(client):
-    workers = survey(client, None)
-    assert (workers.count, workers.threads) == (2, 1)
-    assert workers.memory == pytest.approx(MEMORY_LIMIT / 2, abs=2)
 
 
 # Surveying
@@ -229,6 +89,56 @@ def test_a_cluster_without_workers_is_refused():
     assert str(refused.value) == (
         f"the cluster at {address} has no workers: start some, or wait until they have joined"
     )
+
+
+# Versions
+
+
+@contextmanager
+def one_worker(place, *command, **environ):
+    """A client of a scheduler in this process with one worker, a process of its own environment; it runs in `place`."""
+    with LocalCluster(n_workers=0, dashboard_address=":0") as here, Client(here, set_as_default=False) as opened:
+        address = here.scheduler_address
+        with subprocess.Popen(
+            [sys.executable, *command, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard"],
+            cwd=place, env={**os.environ, **environ}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as worker:  # fmt: skip
+            try:
+                opened.wait_for_workers(1, timeout=60)
+                yield opened
+            finally:
+                worker.terminate()
+
+
+@pytest.mark.parametrize("package", ["zarr", "dnmf"])
+def test_a_worker_with_another_version_is_told_before_work_starts(tmp_path, package):
+    told = tmp_path / "old" / f"{package}-0.0.1.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.0.1\n")
+    zarr.create_array(str(tmp_path / "X.zarr"), data=np.ones((4, 3)), chunks=(2, 3))
+    with one_worker(tmp_path, PYTHONPATH=str(told.parent)) as opened, opened.as_current():
+        (address,) = opened.scheduler_info(n_workers=-1)["workers"]
+        with pytest.raises(RuntimeError) as refused:
+            dnmf.factorize(tmp_path / "X.zarr", 2, out=tmp_path / "run.zarr")
+    needed = version(package)
+    assert str(refused.value) == (
+        f"worker {address} has {package} 0.0.1, and this process has {needed}: the same version is needed everywhere, "
+        f"install {package}=={needed} there"
+    )
+    assert not (tmp_path / "run.zarr").exists()
+
+
+def test_a_worker_without_dnmf_is_told(tmp_path):
+    (tmp_path / "site").mkdir()
+    for each in Path(np.__file__).parents[1].iterdir():
+        if "dnmf" not in each.name and each.suffix != ".pth":
+            (tmp_path / "site" / each.name).symlink_to(each)
+    # -S: without site, where dnmf is.
+    with one_worker(tmp_path, "-S", PYTHONPATH=str(tmp_path / "site")) as opened:
+        (address,) = opened.scheduler_info(n_workers=-1)["workers"]
+        with pytest.raises(RuntimeError) as refused:
+            survey(opened, None)
+    assert str(refused.value).startswith(f"worker {address} has no dnmf, and this process has {version('dnmf')}: ")
 
 
 # Checking

@@ -14,7 +14,7 @@ from strategies import problems
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf import factorization, memory, strips
+from dnmf import assembly, memory, strips
 from dnmf.engines import Direct, Expressions
 from dnmf.progress import PassDone, Sampled, Started, StripDone
 from dnmf.schedulers import Threads
@@ -30,7 +30,7 @@ def through_threads(matrix: Any, cut: Any, client: Any, workers: Any) -> Any:
 
 def both(X: Any, rank: int, *, out: Path | None = None, **how: Any) -> list[Any]:
     """The results of both engines; that X would be computed alone is checked on the way."""
-    results, engine = [], factorization._engine
+    results, engine = [], assembly._engine
 
     def alone(*args: Any) -> Any:
         cut, found = engine(*args)
@@ -39,7 +39,7 @@ def both(X: Any, rank: int, *, out: Path | None = None, **how: Any) -> list[Any]
 
     for chosen in (alone, through_threads):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(factorization, "_engine", chosen)
+            patch.setattr(assembly, "_engine", chosen)
             path = None if out is None else out / f"{chosen.__name__}.zarr"
             results.append(dnmf.factorize(X, rank, out=path, **how))
     return results
@@ -125,10 +125,10 @@ def test_what_an_interrupted_run_has_kept_is_the_same(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     X, runs = noisy(80, 25), []
-    for chosen in (factorization._engine, through_threads):
+    for chosen in (assembly._engine, through_threads):
         out = tmp_path / f"{chosen.__name__}.zarr"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(factorization, "_engine", chosen)
+            patch.setattr(assembly, "_engine", chosen)
             with pytest.raises(KeyboardInterrupt):
                 dnmf.factorize(X, 3, init="random", max_iter=9, tol=0, out=out, listeners=[interrupt])
         runs.append(dnmf.open_run(out))
@@ -173,7 +173,7 @@ def test_alone_it_runs_no_task_of_dask(tmp_path: Path, start: str) -> None:
             dnmf.factorize(source, 3, init=init, max_iter=6, tol=0, out=tmp_path / "run.zarr", overwrite=True)
         assert tasks.count == 0
     with Tasks() as tasks, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(factorization, "_engine", through_threads)
+        patch.setattr(assembly, "_engine", through_threads)
         dnmf.factorize(array, 3, init=init, max_iter=1)
     assert tasks.count > 0
 
@@ -198,9 +198,9 @@ def test_alone_it_reads_every_chunk_of_a_store_once_in_all(
 def test_both_tell_the_same(monkeypatch: pytest.MonkeyPatch, start: str) -> None:
     """One strip is done in every pass, that of the sample too."""
     told: list[list[Any]] = []
-    for chosen in (factorization._engine, through_threads):
+    for chosen in (assembly._engine, through_threads):
         events: list[Any] = []
-        monkeypatch.setattr(factorization, "_engine", chosen)
+        monkeypatch.setattr(assembly, "_engine", chosen)
         dnmf.factorize(noisy(80, 25), 3, init=start, max_iter=3, tol=0, listeners=[events.append])
         told.append([e if isinstance(e, StripDone) else type(e).__name__ for e in events])
     assert told[0] == told[1]
@@ -213,9 +213,9 @@ def test_both_tell_the_same(monkeypatch: pytest.MonkeyPatch, start: str) -> None
 def test_both_refuse_an_entry_in_the_same_sentence(start: str, value: float) -> None:
     X = noisy(80, 25)
     X[61, 7] = value
-    for chosen in (factorization._engine, through_threads):
+    for chosen in (assembly._engine, through_threads):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(factorization, "_engine", chosen)
+            patch.setattr(assembly, "_engine", chosen)
             with pytest.raises(
                 ValueError, match=rf"X\[61, 7\] is {value}: every entry must be finite and not negative"
             ):

@@ -216,7 +216,7 @@ def test_a_lazy_matrix_is_computed_on_the_cluster(tmp_path: Path) -> None:
         ),
         (
             lambda path: zarr.create_group(
-                str(path), attributes={"dnmf": {"format": 1, "at": None, "status": "running"}}
+                str(path), attributes={"dnmf": {"format": 1, "at": None, "status": "running", "stopped": None}}
             ),
             ValueError,
             "holds no whole generation yet",
@@ -280,7 +280,7 @@ def test_what_a_reader_had_open_is_an_error_when_it_is_gone_and_not_nan(tmp_path
         if isinstance(event, PassDone) and event.iteration == 6:
             early.append(dnmf.open_run(tmp_path / "run.zarr"))
 
-    dnmf.factorize(X, 3, out=tmp_path / "run.zarr", max_iter=20, tol=0, listeners=[look])
+    dnmf.factorize(X, 3, out=tmp_path / "run.zarr", max_iter=20, tol=0, checkpoint_every=2, listeners=[look])
     with pytest.raises(FileNotFoundError, match="the run went on since it was opened"):
         np.asarray(early[0].W)
 
@@ -295,7 +295,10 @@ def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path, monkeypatch: py
                 shutil.rmtree(chunks)
 
     with pytest.raises((FileNotFoundError, ArithmeticError)):
-        dnmf.factorize(X, 3, out=tmp_path / "run.zarr", max_iter=20, tol=0, listeners=[damage], memory_limit=2**30)
+        dnmf.factorize(
+            X, 3, out=tmp_path / "run.zarr", max_iter=20, tol=0, listeners=[damage], memory_limit=2**30,
+            checkpoint_every=4,
+        )  # fmt: skip
 
 
 def test_a_damaged_chunk_of_x_is_named_by_its_rows(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from naive import factorized
 
 import dnmf
 from dnmf import strips
-from dnmf.cluster import local_cluster
+from dnmf.launch import local_cluster
 from dnmf.progress import PassDone, StripDone
 
 SOLVERS = ["cd", "mu"]

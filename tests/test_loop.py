@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 import dnmf
-from dnmf import loop, strips
+from dnmf import strips
 from dnmf.progress import PassDone, Planned, Stopped
 
 RNG = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def test_a_reader_sees_whole_generations_that_belong_together(tmp_path: Path) ->
     def look(event: Any) -> None:
         if not isinstance(event, PassDone):
             return
-        if event.iteration <= loop.WRITE_EVERY:
+        if event.iteration <= 5:
             with pytest.raises(ValueError, match="holds no whole generation yet"):
                 dnmf.open_run(out)
             return
@@ -90,7 +90,7 @@ def test_a_reader_sees_whole_generations_that_belong_together(tmp_path: Path) ->
         W, V = np.asarray(run.W), run.V
         seen[run.record["iteration"]] = (run.loss, ((X - W @ V) ** 2).sum(), run.record["status"], run.stopped)
 
-    dnmf.factorize(X, 5, max_iter=17, tol=0, out=out, listeners=[look])
+    dnmf.factorize(X, 5, max_iter=17, tol=0, out=out, checkpoint_every=5, listeners=[look])
     assert sorted(seen) == [5, 10, 15]
     for loss, true, status, stopped in seen.values():
         np.testing.assert_allclose(loss, true, rtol=1e-9)
@@ -104,7 +104,7 @@ def test_only_the_last_two_generations_are_kept(tmp_path: Path) -> None:
         if isinstance(event, PassDone):
             counts.append(len([p for p in (out / "generations").iterdir() if p.is_dir()]))
 
-    dnmf.factorize(X, 5, max_iter=31, tol=0, out=out, listeners=[count])
+    dnmf.factorize(X, 5, max_iter=31, tol=0, out=out, checkpoint_every=3, listeners=[count])
     assert max(counts) <= 3  # two whole ones, and the one being written
     assert [p for p in (out / "generations").iterdir() if p.is_dir()] == []
 
@@ -138,7 +138,7 @@ def test_an_interrupted_run_keeps_its_last_generation_and_says_so(tmp_path: Path
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        dnmf.factorize(X, 5, max_iter=20, tol=0, out=tmp_path / "run.zarr", listeners=[interrupt])
+        dnmf.factorize(X, 5, max_iter=20, tol=0, out=tmp_path / "run.zarr", checkpoint_every=5, listeners=[interrupt])
     run = dnmf.open_run(tmp_path / "run.zarr")
     assert run.record["status"] == "stopped"
     assert run.stopped == "was interrupted"

@@ -12,7 +12,7 @@ from distributed import wait
 
 import dnmf
 from dnmf import datasets, strips
-from dnmf.cluster import local_cluster
+from dnmf.launch import local_cluster
 from dnmf.progress import PassDone, Planned
 
 MIB = 2**20

@@ -135,7 +135,7 @@ def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
     L = passes.update(Y, L, S, G, rank=3, update=lambda y, L, S, G, inner: S @ y.T, inner=1, name="L-test-1")
     sums = passes.totals(Y, L, None, CD, name="sums-test")
     L, sums = schedulers.Threads(2).start([L, sums], lambda done: None)
-    total = schedulers.Threads(2).finish([sums], lambda done: None)
+    total = schedulers.Threads(2).finish([sums], lambda done: None).value
     X = array[...].astype("f8")
     expected = X @ np.ones((60, 3))
     np.testing.assert_allclose(L.compute(), expected, rtol=1e-5)
@@ -240,7 +240,8 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
         new = passes.update(y, factor, small, gram, rank=3, update=CD.update, inner=3, name=f"L-{place}-1")
         sums = passes.totals(y, new, small, CD, name=f"sums-{place}")
         free = passes.totals(y, new, None, CD, name=f"free-{place}")
-        found.append([a.compute(scheduler="threads") for a in (new, sums, free)])
+        new, sums, free = (a.compute(scheduler="threads") for a in (new, sums, free))
+        found.append([new, sums.value, free.value])
     assert not moved(S).flags.aligned
     for still, other in zip(*found, strict=True):
         for field in ("cross", "gram", "square", "norm") if hasattr(still, "cross") else ("T",):

@@ -85,7 +85,7 @@ def test_a_run_that_failed_before_its_first_pass_can_be_overwritten_too(out):
     runs.create_run(out, overwrite=False)
     runs.create_run(out, overwrite=True)
     with pytest.raises(ValueError, match="holds no whole generation yet"):
-        runs.open_group(out)
+        runs.open_whole(out)
 
 
 def existing(out, kind):
@@ -186,10 +186,10 @@ def test_a_record_replaces_the_one_before_and_leaves_other_attributes(out, group
 
 
 def test_a_run_opens_by_path_and_by_group(out, group):
-    runs.write_record(group, RECORD | {"at": ""})
+    runs.write_record(group, RECORD)
     for where in (out, str(out), group):
         found, record = runs.open_group(where)
-        assert record == RECORD | {"at": ""}
+        assert record == RECORD
         assert "generations" in found
 
 
@@ -202,8 +202,8 @@ def test_a_newer_format_is_refused(out, group):
 
 def test_a_run_without_a_pass_is_refused(out, group):
     with pytest.raises(ValueError, match="holds no whole generation") as refused:
-        runs.open_group(out)
-    assert str(refused.value) == (f"{out} holds no whole generation yet: wait, or start it again if it was killed")
+        runs.open_whole(out)
+    assert str(refused.value) == (f"{out} holds no whole generation yet: wait, or `dnmf resume` it if it was killed")
 
 
 def test_nothing_there_is_refused(out):

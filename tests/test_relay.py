@@ -1,0 +1,119 @@
+"""Runs that are left to a cluster: submitted, watched, cancelled, and taken over when their drivers die."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import processes
+import pytest
+import zarr
+from numpy.testing import assert_array_equal
+
+import dnmf
+from dnmf import lease
+from dnmf.launch import local_cluster
+
+RNG = np.random.default_rng(2)
+X = (RNG.gamma(0.5, size=(24000, 4)) @ RNG.gamma(0.5, size=(4, 100)) + 0.1 * RNG.random((24000, 100))).astype("f4")
+ASKED = ["--rank", 4, "--tol", 0, "--max-iter", 60, "--no-cache", "--checkpoint-every", 2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("relay")
+    zarr.create_array(str(path / "x.zarr"), data=X, chunks=(500, 100))
+    return path
+
+
+def status(folder: Path, run: str) -> dict[str, str]:
+    return dnmf.status(folder / run)
+
+
+def driver(folder: Path, run: str, *, but: int | None = None) -> int | None:
+    """The process that drives a run now, unless it is that one."""
+    held = lease.holder(zarr.open_group(str(folder / run), mode="r"))
+    return held.pid if held and held.free_in > 0 and held.pid != but else None
+
+
+def test_a_run_survives_its_drivers(folder: Path) -> None:
+    """The client goes, and eight workers that drive the loop are killed, one after the other."""
+    with processes.cluster(folder, workers=3) as cluster:
+        words = ("--scheduler", cluster.address)
+        code, out, errors = processes.done("submit", "x.zarr", "--out", "run.zarr", *ASKED, *words, folder=folder)
+        assert (code, errors) == (0, "")
+        assert out == (
+            "run.zarr: submitted; `dnmf status run.zarr` tells how it stands, `dnmf cancel run.zarr` stops it\n"
+        )
+        killed: list[int] = []
+        while len(killed) < 8:
+            pid = processes.until(lambda: driver(folder, "run.zarr", but=killed[-1] if killed else None))
+            time.sleep(0.3)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+        told = processes.until(lambda: "loss" in (now := status(folder, "run.zarr")) and now)
+        assert told["status"] == "running"
+        assert "of at most 60, " in told["pass"]
+        assert {"rate", "left", "driver", "saved"} <= told.keys()
+        processes.until(lambda: status(folder, "run.zarr")["status"] != "running", seconds=120)
+    run = dnmf.open_run(folder / "run.zarr")
+    assert run.stopped
+    assert run.stopped.startswith("reached max_iter = 60 passes")
+    with local_cluster(workers=3, memory="400MiB"):
+        whole = dnmf.factorize(folder / "x.zarr", 4, out=folder / "whole.zarr", tol=0, max_iter=60, cache=False)
+    assert run.record["state"]["height"] == whole.record["state"]["height"]
+    assert_array_equal(run.V, whole.V)
+    assert_array_equal(np.asarray(run.W), np.asarray(whole.W))
+
+
+def test_a_run_is_cancelled_and_goes_on(folder: Path) -> None:
+    with processes.cluster(folder) as cluster:
+        words = ("--scheduler", cluster.address)
+        asked = ("--rank", 4, "--tol", 0, "--max-iter", 5000, "--no-cache")
+        assert processes.done("submit", "x.zarr", "--out", "long.zarr", *asked, *words, folder=folder)[0] == 0
+        processes.until(lambda: "loss" in status(folder, "long.zarr"))
+        code, out, errors = processes.done("cancel", "long.zarr", folder=folder)
+        assert (code, out, errors) == (0, "long.zarr: stopped; `dnmf resume long.zarr` goes on with it\n", "")
+        told = status(folder, "long.zarr")
+        assert (told["status"], told["stopped"]) == ("stopped", "was cancelled")
+        more = dnmf.open_run(folder / "long.zarr").record["iteration"] + 20
+        resumed = processes.done("resume", "long.zarr", "--detach", "--max-iter", more, *words, folder=folder)
+        assert resumed[::2] == (0, "")
+        processes.until(lambda: status(folder, "long.zarr")["status"] == "finished")
+        assert dnmf.open_run(folder / "long.zarr").record["iteration"] == more
+
+
+def test_what_goes_wrong_there_is_written_to_the_run(folder: Path) -> None:
+    bad = X.copy()
+    bad[777, 7] = -1
+    zarr.create_array(str(folder / "bad.zarr"), data=bad, chunks=(500, 100))
+    with processes.cluster(folder) as cluster:
+        words = ("--scheduler", cluster.address)
+        assert processes.done("submit", "bad.zarr", "--rank", 4, "--out", "bad-run.zarr", *words, folder=folder)[0] == 0
+        told: dict[str, Any] = processes.until(
+            lambda: (now := status(folder, "bad-run.zarr"))["status"] == "stopped" and now
+        )
+        assert told["stopped"].startswith("failed: X[777, 7] is -1.0: ")
+        # What cannot begin is told at once.
+        code, _, errors = processes.done("submit", "no.zarr", "--rank", 4, "--out", "r.zarr", *words, folder=folder)
+        assert (code, errors.startswith("there is no Zarr array at no.zarr")) == (1, True)
+
+
+def test_a_run_whose_cluster_is_gone_is_called_stalled(folder: Path) -> None:
+    with processes.cluster(folder) as cluster:
+        asked = ("--rank", 4, "--tol", 0, "--max-iter", 5000, "--no-cache", "--scheduler", cluster.address)
+        assert processes.done("submit", "x.zarr", "--out", "lost.zarr", *asked, folder=folder)[0] == 0
+        processes.until(lambda: "loss" in status(folder, "lost.zarr"))
+    assert status(folder, "lost.zarr")["status"] == "stalled: its process is gone; `dnmf resume` goes on with it"
+    assert processes.done("cancel", "lost.zarr", folder=folder)[0] == 0
+    assert status(folder, "lost.zarr")["status"] == "stopped"
+
+
+def test_a_cluster_that_would_end_with_the_command_is_refused(folder: Path) -> None:
+    code, _, errors = processes.done("submit", "x.zarr", "--rank", 4, "--out", "no.zarr", folder=folder)
+    assert code == 2
+    assert "only a cluster that runs already goes on when this command ends" in errors
+    with pytest.raises(RuntimeError, match="there is no Dask client in this process"):
+        dnmf.submit(str(folder / "x.zarr"), 4, out=str(folder / "no.zarr"))
