@@ -127,8 +127,8 @@ def _check_output(client: Client, out: str) -> None:
         # What a process left that was killed while it asked.
         for old in Path(out).parent.glob(f"{escape(Path(out).name)}.probe-*"):
             remove(str(old))
-    group = zarr.create_group(place(probe))
     try:
+        group = zarr.create_group(place(probe))
         for worker, (name, error) in sorted(answered(client, lambda: client.run(_write_probe, probe)).items()):
             if error or name not in group:
                 raise RuntimeError(

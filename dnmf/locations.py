@@ -9,10 +9,9 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import zarr
 from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest
-from zarr.storage import FsspecStore, LocalStore
+from zarr.storage import FsspecStore
 
 from dnmf.paths import absolute, is_url
 
@@ -193,13 +192,6 @@ def remove(path: str) -> None:
     files, inside = _files(path)
     with suppress(OSError), _told(path):
         files.rm(inside, recursive=True)
-
-
-def sweep(group: zarr.Group) -> None:
-    """Delete what writes left on a local disk that a killed process had begun: Zarr writes aside, then renames."""
-    if isinstance(group.store, LocalStore):
-        for file in Path(group.store.root, group.path).rglob("*.partial"):
-            file.unlink(missing_ok=True)
 
 
 def upload(folder: Path, url: str) -> None:

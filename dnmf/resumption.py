@@ -13,7 +13,7 @@ from dnmf.assembly import drive, job_for
 from dnmf.disks import writing
 from dnmf.job import Job, Point, Start
 from dnmf.kept_sample import has_sample, read_sample
-from dnmf.locations import sweep
+from dnmf.leftovers import sweep
 from dnmf.loop import first_factors
 from dnmf.matrices import Matrix, open_matrix
 from dnmf.memory import Workers

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
+from dnmf.leftovers import folders
 from dnmf.locations import answering, occupied, place
 from dnmf.members import gone, read_whole
 from dnmf.paths import absolute, is_bucket
@@ -248,8 +249,9 @@ def drop_generations(group: zarr.Group, keep: Sequence[str]) -> None:
     with warnings.catch_warnings():
         # A listing may name what is gone, or half gone.
         warnings.simplefilter("ignore", ZarrUserWarning)
-        listed = list(members.group_keys())
-    for name in listed:
+        listed = set(members.group_keys())
+    # A process that was killed while it deleted one has left what is no group any more.
+    for name in listed | folders(members):
         if f"{GENERATIONS}/{name}" not in keep:
             del members[name]
 

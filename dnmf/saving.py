@@ -11,7 +11,7 @@ from typing import Any
 
 from dnmf import kept_sample, runs, state
 from dnmf.job import Job, Point
-from dnmf.locations import sweep
+from dnmf.leftovers import sweep
 from dnmf.memory import SPLIT_EVERY
 from dnmf.progress import History
 

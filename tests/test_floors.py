@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "dnmf"
 # From the bottom up. A package, such as rules, is one entry: its modules may import each other.
 FLOORS = [
     {"memory", "progress", "paths", "records", "disks"},
-    {"sparse_cuts", "locations", "members"},
+    {"sparse_cuts", "locations", "members", "leftovers"},
     {"strips", "rules", "products", "stores"},
     {"sketch", "state", "divergences", "sparse_rows", "checksums"},
     {"initialise", "alternate", "correction", "grids"},
@@ -46,6 +46,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "paths": set(),
     "records": set(),
     "disks": set(),
+    "leftovers": {"zarr"},
     "watch": {"distributed"},
     "lease": {"psutil", "zarr"},
     "signals": {"psutil"},
