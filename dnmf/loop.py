@@ -57,8 +57,8 @@ class Going:
 def first_factors(job: Job) -> tuple[Point, History]:
     """Where a run begins that holds nothing yet, or nothing but a sample."""
     point = first_point(job)
-    saving.keep_start(job, point)
-    job.tell(Saved(0))
+    if saving.keep_start(job, point):
+        job.tell(Saved(0))
     return point, History(job.parameters.snapshot_every, job.plan.axis, point.S)
 
 

@@ -126,6 +126,7 @@ def _turn(run: str, leg: int) -> tuple[Any, Record] | None:
     while True:
         group, record = runs.open_group(run, mode="r+")
         holder = lease.holder(group)
+        saving.drop_ended(group, record)
         if record["status"] != "running" or (holder and holder.progress.get("leg", 0) > leg):
             return None
         if holder is None or holder.free_in == 0:

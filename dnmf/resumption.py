@@ -60,6 +60,7 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
     with writing(run):
         lease.check_free(group)
         lease.let_go_on(group)
+        saving.drop_ended(group, record)
         job, client, at = prepared(group, record, X, changes, listeners)
     drive(job, client, partial(restored, record=record, at=at))
     return open_run(group)
@@ -70,6 +71,8 @@ def prepared(
 ) -> tuple[Job, Any, Any]:
     """The job of a run, the client that it is computed with, and the long factor as it is stored."""
     where = str(group.store_path).removeprefix("file://")
+    if "parameters" not in record:
+        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
     parameters = changed(record, changes)
     _check_goes_on(record, parameters, where)
     if X is None and record["x"]["path"] in NOT_STORED:

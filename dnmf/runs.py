@@ -170,7 +170,9 @@ def _holds_nothing(path: str) -> bool:
     record: Any = zarr.open_group(place(path), mode="r").attrs["dnmf"] if _is_run(path) else None
     if not isinstance(record, dict):
         return False
-    return record.get("status") == "stopped" and record.get("at", "") is None and record.get("start") is None
+    # A process that was killed as it began has not even said what it was asked for.
+    nothing = record.get("at", "") is None and record.get("start") is None
+    return nothing and (record.get("status") == "stopped" or "parameters" not in record)
 
 
 def write_record(group: zarr.Group, record: Mapping[str, Any]) -> None:

@@ -30,13 +30,14 @@ def keep_sample(job: Job, kept: kept_sample.Kept) -> None:
     kept_sample.write_sample(job.group, kept)
 
 
-def keep_start(job: Job, point: Point) -> None:
-    """Save first factors, unless drawing them again is as good."""
+def keep_start(job: Job, point: Point) -> bool:
+    """Save first factors, unless drawing them again is as good; whether they were."""
     if job.saves.every is None or job.parameters.init == "random":
-        return
+        return False
     at = point.at or runs.new_generation(job.group, 0)
     following = _write_next(job, point, at)
     _name(job, _record(job, replace(point, at=None), following, "running", None))
+    return True
 
 
 def commit(job: Job, ended: Point, point: Point, history: History) -> None:
@@ -80,6 +81,12 @@ def stop(job: Job, why: str) -> None:
     """Say in the record why a run that was going on did not end."""
     job.check()
     set_stopped(job.group, why)
+
+
+def drop_ended(group: Any, record: runs.Record) -> None:
+    """Delete the generations of a finished run, whose process may have been killed before it did."""
+    if record["status"] == "finished":
+        runs.drop_generations(group, [])
 
 
 def go_on(job: Job, record: runs.Record) -> None:

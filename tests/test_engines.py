@@ -130,7 +130,9 @@ def test_what_an_interrupted_run_has_kept_is_the_same(tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(assembly, "_engine", chosen)
             with pytest.raises(KeyboardInterrupt):
-                dnmf.factorize(X, 3, init="random", max_iter=9, tol=0, out=out, listeners=[interrupt])
+                dnmf.factorize(
+                    X, 3, init="random", max_iter=9, tol=0, out=out, checkpoint_every=5, listeners=[interrupt]
+                )
         runs.append(dnmf.open_run(out))
     assert runs[0].record["iteration"] == 5
     assert_same(*runs)

@@ -290,7 +290,7 @@ def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(strips, name, 2**12)
 
     def damage(event: Any) -> None:
-        if isinstance(event, PassDone) and event.iteration == 5:
+        if isinstance(event, PassDone) and event.iteration == 4:
             for chunks in (tmp_path / "run.zarr" / "generations").glob("*/W/c"):
                 shutil.rmtree(chunks)
 

@@ -305,3 +305,17 @@ def test_no_files_are_left_behind(x: str, tmp_path: Path) -> None:
     left = {path.name for path in out.iterdir()}
     assert left >= {"W", "V", "loss", "sample", "next", "lease", "generations", "zarr.json"}
     assert [path.name for path in (out / "generations").iterdir()] == ["zarr.json"]
+
+
+def test_a_process_that_is_killed_as_it_begins_or_ends_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
+    x, out = str(tmp_path / "x.zarr"), tmp_path / "run.zarr"
+    runs.create_run(out, overwrite=False)
+    with pytest.raises(ValueError, match=r"was killed before it said what was asked for: start it again"):
+        dnmf.resume(out)
+    dnmf.factorize(x, 4, out=out, **FACTS)
+    # As if killed between the last record and the deletion of generations.
+    shutil.copytree(out / "next", out / "generations" / "000008-00000000" / "next")
+    with pytest.raises(ValueError, match="is finished"):
+        dnmf.resume(out)
+    assert [path.name for path in (out / "generations").iterdir()] == ["zarr.json"]

@@ -16,6 +16,7 @@ from dnmf.runs import Factor
 W = Factor("W", (10, 3), (4, 3), np.dtype("f4"))
 V = Factor("V", (3, 5), (3, 5), np.dtype("f4"))
 RECORD = {"format": 1, "status": "running", "stopped": None, "at": None, "iteration": 0, "relative_error": None}
+RECORD["parameters"] = {"rank": 3}
 
 
 def values(factor):
