@@ -21,6 +21,7 @@ from dnmf.disks import writing
 from dnmf.engines import Begun, Pass
 from dnmf.initialise import random_order
 from dnmf.job import Job, Point
+from dnmf.lease import Busy
 from dnmf.objectives import Objective
 from dnmf.parameters import Parameters
 from dnmf.progress import Cancelled, History, PassDone, Paused, Saved, Stopped, Terminated
@@ -76,7 +77,7 @@ def run(job: Job, first: First) -> None:
                 point = replace(point, checksums=job.checked(point.checksums, seen.checksums))
                 point = _complete(job, point, going, seen.value, history)
             saving.finish(job, point, history)
-    except Paused:
+    except (Paused, Busy):
         raise
     except BaseException as error:
         if job.relayed and isinstance(error, ConnectionError):

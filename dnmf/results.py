@@ -22,7 +22,8 @@ class Factorization:
     W : Dask array (m, k) over the run, in chunks that line up with strips; nothing of it is in memory. None where W
         was not kept.
     V : NumPy array (k, n).
-    loss : ‖X − W V‖² of this very W and V; twice the β-divergence for other losses.
+    loss : ‖X − W V‖² of this very W and V; twice the β-divergence for other losses. Good to six digits where the run
+        has ended, to some 5e-7 ‖X‖² where it is going on or was stopped.
     relative_error : ‖X − W V‖ / ‖X‖; for other losses √(loss / Σ x^β).
     stopped : a sentence that says why the factorization ended; None while it is going on.
     history : one value per pass, that of the sample aside: `loss`, `objective` (the loss and the penalties, twice

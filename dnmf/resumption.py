@@ -177,7 +177,15 @@ def _stored_long(job: Job, before: Plan, at: str) -> Any:
 
 
 def restored(job: Job, *, record: runs.Record, at: Any) -> tuple[Point, History]:
-    """Where the run stands: its last generation, as the loop had it."""
+    """Where the run stands: its last generation, as the loop had it. Its lease is held.
+
+    Raises
+    ------
+    Busy
+        If another process has driven the run since its record was read.
+    """
+    if runs.fresh_record(job.group) != record:
+        raise lease.Busy(f"the run {job.group.store_path} went on while it was opened: try again")
     sweep(job.group)
     if record["at"] != "":
         runs.clear_top(job.group)

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.errors import ZarrUserWarning
 
-from dnmf.paths import absolute
+from dnmf.locations import place
 from dnmf.results import Factorization
 
 # Rows of W that are copied at a time, where its chunks say nothing.
@@ -42,8 +42,8 @@ def write_back(
             raise ValueError(
                 f"{store} has {length} rows in {table}, and {name} would have {len(values)}: factors of its X"
             )
-    for place, _, name, values in targets:
-        _write(group, place, name, values, overwrite=overwrite)
+    for member, _, name, values in targets:
+        _write(group, member, name, values, overwrite=overwrite)
     if group.metadata.consolidated_metadata is not None:
         _list(group)
 
@@ -65,7 +65,7 @@ def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", o
         If there is no AnnData, or one that has such results already.
     """
     try:
-        group = zarr.open_group(absolute(store), mode="r+")
+        group = zarr.open_group(place(store), mode="r+")
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no Zarr group at {store}: give the path of AnnData in Zarr") from None
     if group.attrs.get("encoding-type") != "anndata":

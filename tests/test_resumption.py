@@ -10,6 +10,7 @@ import zarr
 from numpy.testing import assert_array_equal
 
 import dnmf
+import dnmf.resumption
 from dnmf import runs, strips
 from dnmf.progress import PassDone, Sampled, StripDone
 
@@ -319,3 +320,22 @@ def test_a_process_that_is_killed_as_it_begins_or_ends_leaves_nothing_in_the_way
     with pytest.raises(ValueError, match="is finished"):
         dnmf.resume(out)
     assert [path.name for path in (out / "generations").iterdir()] == ["zarr.json"]
+
+
+def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may finish between the look at the record and the lease."""
+    zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
+    out, shadow = tmp_path / "run.zarr", dnmf.resume
+    begin(str(tmp_path / "x.zarr"), out, after(3))
+    drive = dnmf.resumption.drive
+
+    def late(*args: Any, **others: Any) -> None:
+        monkeypatch.setattr("dnmf.resumption.drive", drive)
+        shadow(out)
+        drive(*args, **others)
+
+    monkeypatch.setattr("dnmf.resumption.drive", late)
+    with pytest.raises(RuntimeError, match="went on while it was opened: try again"):
+        dnmf.resume(out)
+    run = dnmf.open_run(out)
+    assert (run.record["status"], run.record["iteration"], np.asarray(run.W).shape) == ("finished", 9, (900, 4))
