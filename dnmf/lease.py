@@ -4,7 +4,7 @@ Lease and cancellation are groups of their own in the run, `lease` and `cancel`:
 be in the record, which the driver replaces as a whole. The attributes of `lease`:
 
     token       of whoever holds it; null where nobody does
-    host, pid, started    the holder's machine, process and the time at which that process was started
+    host, pid, started    the holder's machine and space of process numbers, its process, and when that was started
     beat        when it last said that it is alive, seconds since 1970, by its own clock
     progress    where it stands, see `dnmf.standing`
 
@@ -12,12 +12,14 @@ On the same machine a lease is free as soon as its process has ended. Elsewhere 
 minute after the last beat. Clocks of machines must agree within some seconds for that.
 """
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +30,12 @@ from dnmf.progress import Cancelled, Event, PassDone, Planned, StripDone
 
 # Seconds between two beats, and after the last one until a lease is free for other machines.
 BEAT, EXPIRES = 5.0, 60.0
+
+# Seconds that whoever takes a lease waits to see whether another one did at the same time.
+SETTLING = 0.2
+
+# The tokens of the leases that this process holds.
+LIVE: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +55,35 @@ class Holder:
         return max(0.0, time.time() - self.beat)
 
     @property
+    def machine(self) -> str:
+        """The name of its machine."""
+        return self.host.partition("@")[0]
+
+    @property
     def here(self) -> bool:
         """Whether the holder is on this machine."""
-        return self.host == socket.gethostname()
+        return self.host == host()
+
+    @property
+    def _given_up(self) -> bool:
+        """Whether this very process held it, and does not any more."""
+        return self.pid == os.getpid() and self.token not in LIVE
 
     @property
     def free_in(self) -> float:
         """Seconds until the lease is free if nothing more is heard; infinite while its process is seen to live."""
         if self.here:
-            return float("inf") if _runs(self.pid, self.started) else 0.0
+            return float("inf") if _runs(self.pid, self.started) and not self._given_up else 0.0
         return max(0.0, EXPIRES - self.silence)
+
+
+def host() -> str:
+    """This machine, as far as numbers of processes mean the same: containers have their own."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}@{space}"
 
 
 def _runs(pid: int, started: float) -> bool:
@@ -86,7 +113,7 @@ def check_free(group: zarr.Group) -> None:
     if found and found.free_in > 0:
         when = "" if found.here else f", or was {found.silence:.0f} s ago: the run is free in {found.free_in:.0f} s"
         raise Busy(
-            f"process {found.pid} on {found.host} is at work on the run {_shown(group)}{when}: wait for it, or end "
+            f"process {found.pid} on {found.machine} is at work on the run {_shown(group)}{when}: wait for it, or end "
             f"it with `dnmf cancel`"
         )
 
@@ -139,9 +166,7 @@ class Lease:
     def __init__(self, group: zarr.Group, about: Mapping[str, Any] | None = None) -> None:
         process = psutil.Process()
         self._group, self._progress = group, dict(about or {})
-        self._mine = Holder(
-            uuid4().hex, socket.gethostname(), process.pid, process.create_time(), time.time(), self._progress
-        )
+        self._mine = Holder(uuid4().hex, host(), process.pid, process.create_time(), time.time(), self._progress)
         self._ended, self._cancelled = threading.Event(), False
         self._beats = threading.Thread(target=self._beat, name="dnmf-lease", daemon=True)
 
@@ -154,15 +179,25 @@ class Lease:
             If another process holds it.
         """
         check_free(self._group)
-        self._write()
-        self._beats.start()
+        LIVE.add(self._mine.token)
+        try:
+            self._write()
+            # Two may have seen that it was free: the one that wrote last has it.
+            time.sleep(SETTLING)
+            if not self._is_mine():
+                raise Busy(f"another process was faster to take the run {_shown(self._group)}: wait for it")
+            self._beats.start()
+        except BaseException:
+            LIVE.discard(self._mine.token)
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
         """Give the lease back, if it is still held."""
+        # From now on it is free, whether or not that can be written.
+        LIVE.discard(self._mine.token)
         self._ended.set()
         self._beats.join()
-        # Where the run cannot be written any more, it is the end of this process that frees the lease.
         with suppress(OSError):
             if self._is_mine():
                 _write(self._group, "lease", {"token": None})
@@ -204,8 +239,9 @@ class Lease:
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
             # What cannot be read or written now can be in a few seconds, or the run itself will tell of it.
-            with suppress(OSError):
+            with suppress(Exception):
                 self._cancelled = self._cancelled or is_cancelled(self._group)
+            with suppress(Exception):
                 if self._is_mine():
                     self._write()
 

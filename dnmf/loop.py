@@ -84,7 +84,7 @@ def run(job: Job, first: First) -> None:
             raise
         # Where the run cannot be written, or is another's by now, it stays as it is. A worker may be writing to the
         # generation that was given up: then that stays, and nothing names it.
-        with suppress(OSError, RuntimeError):
+        with suppress(Exception):
             saving.stop(job, ENDED.get(type(error)) or f"failed: {error}")
         raise
     job.tell(Stopped(point.reason))

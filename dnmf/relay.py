@@ -24,7 +24,7 @@ from dnmf.factorization import factorize
 from dnmf.lease import Busy, Lease
 from dnmf.paths import absolute
 from dnmf.progress import Cancelled, Event, Listener, Paused, Planned
-from dnmf.resumption import prepared, restored
+from dnmf.resumption import check_unchanged, prepared, restored
 from dnmf.runs import Record
 
 # Seconds between two looks at what others do.
@@ -39,7 +39,12 @@ def submit(X: object, rank: int, *, out: str, listeners: Sequence[Listener] = ()
     RuntimeError
         If there is no current client. All else that `factorize` raises before it begins.
     """
-    client = _client()
+    client, init = _client(), parameters.get("init", "sample")
+    if not isinstance(X, str | Path) or not isinstance(init, str) or parameters.get("sample") is not None:
+        raise ValueError(
+            "a cluster that drives a run by itself reads X from its path, and its first factors too: give the path of "
+            "X, an init by name, and no sample of another run"
+        )
     try:
         factorize(X, rank, out=out, listeners=[*listeners, _go_no_further], **parameters)
     except Paused:
@@ -49,10 +54,11 @@ def submit(X: object, rank: int, *, out: str, listeners: Sequence[Listener] = ()
 def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
     """Go on with a run as `resume` does, but leave all of it to the cluster of the current client, and return."""
     client, (group, record) = _client(), runs.open_group(run, mode="r+")
-    with Lease(group):
+    with Lease(group) as held:
         lease.let_go_on(group)
-        job, _, _ = prepared(group, record, X, changes, [])
-        saving.go_on(job, record)
+        job, _ = prepared(group, record, X, changes, [])
+        check_unchanged(job, record)
+        saving.go_on(replace(job, check=held.check), record)
     _stand_by(client, absolute(str(run)), 1)
 
 
@@ -68,7 +74,7 @@ def cancel(run: str | Path, *, patience: float = 60.0) -> bool:
         holder = lease.holder(group)
         if holder is None or holder.free_in == 0:
             # It may be between two legs: the next one would see the cancellation and do the same.
-            with Lease(group):
+            with suppress(Busy), Lease(group):
                 saving.set_stopped(group, "was cancelled")
         elif time.monotonic() > deadline:
             return False
@@ -101,32 +107,42 @@ def _stand_by(client: Client, run: str, leg: int) -> None:
 def _run_leg(run: str, leg: int) -> None:
     """Wait for the run, then drive it, in a worker. What goes wrong in that is written to the run."""
     with worker_client() as client:
+        succeeded = False
         while (found := _turn(run, leg)) is not None:
             # Another leg was faster, or a worker left while it was asked: the next look tells.
             with suppress(Busy, Cancelled, ConnectionError):
-                _drive(client, *found, run=run, leg=leg)
+                if not succeeded:
+                    _stand_by(client, run, leg + 1)
+                    succeeded = True
+                _drive(client, *found, leg=leg)
+            time.sleep(LOOK)
 
 
-def _drive(client: Client, group: Any, record: Record, *, run: str, leg: int) -> None:
-    """Drive the run, with a successor that waits for the end of this process."""
+def _drive(client: Client, group: Any, record: Record, *, leg: int) -> None:
+    """Drive the run for as long as this process lives."""
     try:
-        job, _, at = prepared(group, record, None, {}, [])
+        job, _ = prepared(group, record, None, {}, [])
     except ConnectionError:
         raise
     except (OSError, ValueError, TypeError, MemoryError) as error:
         with Lease(group):
             saving.set_stopped(group, f"failed: {error}")
         raise
-    _stand_by(client, run, leg + 1)
-    drive(replace(job, relayed=True), client, partial(restored, record=record, at=at), about={"leg": leg})
+    drive(replace(job, relayed=True), client, partial(restored, record=record), about={"leg": leg})
 
 
 def _turn(run: str, leg: int) -> tuple[Any, Record] | None:
     """The run, as soon as nobody else drives it; None where it has ended, or a later leg drives it."""
     while True:
-        group, record = runs.open_group(run, mode="r+")
-        holder = lease.holder(group)
-        saving.drop_ended(group, record)
+        try:
+            group, record = runs.open_group(run, mode="r+")
+            holder = lease.holder(group)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            # A store that does not answer now may do so at the next look.
+            time.sleep(10 * LOOK)
+            continue
         if record["status"] != "running" or (holder and holder.progress.get("leg", 0) > leg):
             return None
         if holder is None or holder.free_in == 0:

@@ -11,12 +11,15 @@ import numpy as np
 from dnmf import cluster, lease, runs, saving
 from dnmf.assembly import drive, job_for
 from dnmf.disks import writing
+from dnmf.inventory import missing
 from dnmf.job import Job, Point, Start
 from dnmf.kept_sample import has_sample, read_sample
+from dnmf.lease import Lease
 from dnmf.leftovers import sweep
 from dnmf.loop import first_factors
 from dnmf.matrices import Matrix, open_matrix
 from dnmf.memory import Workers
+from dnmf.next_pass import read_next
 from dnmf.parameters import Parameters, loss_by_number, plain
 from dnmf.paths import absolute
 from dnmf.progress import History, Listener
@@ -60,16 +63,24 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
     with writing(run):
         lease.check_free(group)
         lease.let_go_on(group)
-        saving.drop_ended(group, record)
-        job, client, at = prepared(group, record, X, changes, listeners)
-    drive(job, client, partial(restored, record=record, at=at))
+        _tidy(group, record)
+        job, client = prepared(group, record, X, changes, listeners)
+    drive(job, client, partial(restored, record=record))
     return open_run(group)
+
+
+def _tidy(group: Any, record: runs.Record) -> None:
+    """Delete the generations of a finished run, whose process may have been killed before it did."""
+    if record["status"] == "finished":
+        with Lease(group):
+            if runs.fresh_record(group) == record:
+                runs.drop_generations(group, [])
 
 
 def prepared(
     group: Any, record: runs.Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
-) -> tuple[Job, Any, Any]:
-    """The job of a run, the client that it is computed with, and the long factor as it is stored."""
+) -> tuple[Job, Any]:
+    """The job of a run, and the client that it is computed with."""
     where = str(group.store_path).removeprefix("file://")
     if "parameters" not in record:
         raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
@@ -89,9 +100,7 @@ def prepared(
     kept = read_sample(group) if has_sample(group) else None
     if kept and cut.heights != before.heights:
         kept = replace(kept, checksums=None)
-    job = job_for(matrix, parameters, cut, client, workers, group, listeners, on_disk=True, kept=kept)
-    following = record["state"]["next"]
-    return job, client, following and _stored_long(job, before, following.rpartition("next")[0].rstrip("/"))
+    return job_for(matrix, parameters, cut, client, workers, group, listeners, on_disk=True, kept=kept), client
 
 
 def changed(record: runs.Record, changes: dict[str, Any]) -> Parameters:
@@ -169,14 +178,50 @@ def _cut(before: Plan, matrix: Matrix, parameters: Parameters, workers: Workers)
     return replace(cut, sample=before.sample)
 
 
-def _stored_long(job: Job, before: Plan, at: str) -> Any:
+def _stored_long(job: Job, record: runs.Record) -> Any:
     """The long factor that a generation holds, in the chunks that it was written in."""
+    before, at = _recorded(record), record["state"]["next"].rpartition("next")[0].rstrip("/")
     m, n = job.long.shape
     chunks = (before.height, n) if job.plan.axis == 0 else (m, before.height)
     return replace(job.long, chunks=chunks).array(job.group, at)
 
 
-def restored(job: Job, *, record: runs.Record, at: Any) -> tuple[Point, History]:
+def check_unchanged(job: Job, record: runs.Record) -> None:
+    """Raise Busy where another process has driven the run since its record was read. The lease must be held."""
+    job.check()
+    if runs.fresh_record(job.group) != record:
+        raise lease.Busy(f"the run {job.group.store_path} went on while it was opened: try again")
+
+
+def _sound(job: Job, record: runs.Record) -> runs.Record:
+    """The record of the last generation that lacks nothing: one that was damaged has one before it.
+
+    Raises
+    ------
+    OSError
+        If that is damaged too.
+    """
+    while record["at"] and (wrong := _damage(job, record)):
+        try:
+            record = runs.record_of(job.group, record["state"]["before"] or "")
+        except (FileNotFoundError, KeyError):
+            raise OSError(f"what the run would go on from is damaged ({wrong}): start it again") from None
+    return record
+
+
+def _damage(job: Job, record: runs.Record) -> str | None:
+    """What a generation lacks, or None."""
+    try:
+        read_next(job.group, record["state"]["next"], ARRAYS)
+        read_history(job.group, record["at"], record["iteration"])
+        read_snapshots(job.group, record["at"])
+    except (OSError, ValueError, KeyError) as error:
+        return str(error)
+    found = missing(_stored_long(job, record))
+    return f"{found.count} of {found.total} chunks of {job.long.name} are missing" if found and found.count else None
+
+
+def restored(job: Job, *, record: runs.Record) -> tuple[Point, History]:
     """Where the run stands: its last generation, as the loop had it. Its lease is held.
 
     Raises
@@ -184,22 +229,22 @@ def restored(job: Job, *, record: runs.Record, at: Any) -> tuple[Point, History]
     Busy
         If another process has driven the run since its record was read.
     """
-    if runs.fresh_record(job.group) != record:
-        raise lease.Busy(f"the run {job.group.store_path} went on while it was opened: try again")
+    check_unchanged(job, record)
     sweep(job.group)
     if record["at"] != "":
         runs.clear_top(job.group)
+        record = _sound(job, record)
         saving.go_on(job, record)
-    if at is None:
+    if record["state"]["next"] is None:
         return first_factors(job)
-    arrays, facts = runs.read_next(job.group, record["state"]["next"], ARRAYS)
+    arrays, facts = read_next(job.group, record["state"]["next"], ARRAYS)
     iteration, modelled = int(facts.pop("iteration")), facts.pop("modelled")
     begun = iteration > 0 or job.parameters.init == "given"
     cut_alike = job.plan.heights == _recorded(record).heights
     point = Point(
         iteration=iteration,
         Y=job.engine.strips(job.matrix, name=f"X-{job.token}"),
-        L=job.engine.stored(at, name=f"L-{job.token}-{iteration}") if begun else None,
+        L=job.engine.stored(_stored_long(job, record), name=f"L-{job.token}-{iteration}") if begun else None,
         S=arrays["short"],
         update=job.objective.update if begun else job.objective.solve,
         start=Start(**record["start"]),
@@ -207,7 +252,7 @@ def restored(job: Job, *, record: runs.Record, at: Any) -> tuple[Point, History]
         plain=arrays.get("plain"),
         checksums=arrays.get("checksums") if cut_alike else None,
         at=record["at"],
-        reason=record["state"]["reason"] if record["status"] != "finished" else None,
+        reason=record["state"]["reason"] if _asks_the_same(job, record) else None,
         **facts,
     )
     history = History(job.parameters.snapshot_every, job.plan.axis, point.S)
@@ -215,6 +260,13 @@ def restored(job: Job, *, record: runs.Record, at: Any) -> tuple[Point, History]
         passed = read_history(job.group, record["at"], record["iteration"])
         history.recall(passed, read_snapshots(job.group, record["at"]))
     return (point, history) if record["at"] != "" else (_opened_again(job, point, history), history)
+
+
+def _asks_the_same(job: Job, record: runs.Record) -> bool:
+    """Whether what ended the run, if anything did, ends it still."""
+    before = Parameters(**record["parameters"])
+    same = (before.max_iter, before.tol) == (job.parameters.max_iter, job.parameters.tol)
+    return same and record["status"] != "finished"
 
 
 def _opened_again(job: Job, point: Point, history: History) -> Point:

@@ -37,7 +37,7 @@ from zarr.storage import MemoryStore
 
 from dnmf.leftovers import folders
 from dnmf.locations import answering, occupied, place
-from dnmf.members import gone, read_whole
+from dnmf.members import gone
 from dnmf.paths import absolute, is_bucket
 from dnmf.progress import KEPT
 from dnmf.records import checked
@@ -182,7 +182,18 @@ def write_record(group: zarr.Group, record: Mapping[str, Any]) -> None:
 
 def fresh_record(group: zarr.Group) -> Record:
     """The record as it is in the store now: what a group object remembers may be old."""
-    return dict(zarr.open_group(group.store, path=group.path, mode="r", use_consolidated=False).attrs["dnmf"])  # type: ignore
+    return record_of(group, "")
+
+
+def record_of(group: zarr.Group, at: str) -> Record:
+    """The record of a run as it was when the generation at a path was the last one."""
+    path = f"{group.path}/{at}".strip("/")
+    return dict(zarr.open_group(group.store, path=path, mode="r", use_consolidated=False).attrs["dnmf"])  # type: ignore
+
+
+def keep_record(group: zarr.Group, at: str, record: Record) -> None:
+    """Write the record to its generation too: a run goes back to it where the next one is damaged."""
+    write_record(zarr.open_group(group.store, path=f"{group.path}/{at}".strip("/"), mode="r+"), record)
 
 
 def new_generation(group: zarr.Group, iteration: int) -> str:
@@ -214,24 +225,6 @@ def write_snapshots(group: zarr.Group, at: str, factor: str, taken: Mapping[int,
     prefix = f"{at}/" if at else ""
     write_array(group, f"{prefix}snapshots", np.stack(list(taken.values())), ("snapshot", *DIMENSIONS[factor]))
     write_array(group, f"{prefix}snapshot_pass", np.asarray(list(taken), "i8"), ("snapshot",))
-
-
-def write_next(group: zarr.Group, path: str, arrays: Mapping[str, NDArray[np.generic]], facts: Record) -> str:
-    """Write what the next pass needs: arrays, and numbers, of which those that are NaN or infinite are left out."""
-    group.create_group(path, attributes={name: x for name, x in facts.items() if x is not None and np.isfinite(x)})
-    for name, values in arrays.items():
-        write_array(group, f"{path}/{name}", values, [f"{name}_{i}" for i in range(values.ndim)])
-    return path
-
-
-def read_next(group: zarr.Group, path: str, names: Sequence[str]) -> tuple[dict[str, Any], Record]:
-    """The arrays of these names that there are, and the numbers."""
-    found: Any = zarr.open_group(group.store, path=f"{group.path}/{path}".lstrip("/"), mode="r")
-    facts = dict(found.attrs)
-    numbers = all(type(x) in (int, float, bool) for x in facts.values())
-    if not numbers or not {"iteration", "modelled"} <= facts.keys() or "short" not in found:
-        raise ValueError(f"{found.store_path} lacks what a run goes on from: the run is damaged; start it again")
-    return {name: read_whole(found[name]) for name in names if name in found}, facts
 
 
 def write_array(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from dnmf import kept_sample, runs, state
 from dnmf.job import Job, Point
 from dnmf.leftovers import sweep
 from dnmf.memory import SPLIT_EVERY
+from dnmf.next_pass import write_next
 from dnmf.progress import History
 
 # What a point knows in numbers, and in arrays, beside its factors.
@@ -49,7 +50,10 @@ def commit(job: Job, ended: Point, point: Point, history: History) -> None:
     before = job.group.attrs["dnmf"]["at"]
     _write_all(job, ended, ended.at, history)
     following = _write_next(job, point, ended.at)
-    _name(job, _record(job, ended, following, "running", None))
+    record = _record(job, ended, following, "running", None)
+    record["state"]["before"] = before
+    runs.keep_record(job.group, ended.at, record)
+    _name(job, record)
     job.check()
     runs.drop_generations(job.group, [ended.at, before])
 
@@ -58,6 +62,7 @@ def finish(job: Job, point: Point, history: History) -> None:
     """Write the last factors to the top of the run, name them, and delete the generations."""
     job.check()
     _save_long(job, point.L)
+    job.check()
     final = replace(point, at="")
     _write_all(job, final, "", history)
     following = _write_next(job, final, "") if job.saves.every else None
@@ -83,15 +88,12 @@ def stop(job: Job, why: str) -> None:
     set_stopped(job.group, why)
 
 
-def drop_ended(group: Any, record: runs.Record) -> None:
-    """Delete the generations of a finished run, whose process may have been killed before it did."""
-    if record["status"] == "finished":
-        runs.drop_generations(group, [])
-
-
 def go_on(job: Job, record: runs.Record) -> None:
     """Say in the record of a run that was stopped that it goes on, and with what."""
-    state = record["state"] | {"every": job.saves.every}
+    job.check()
+    # Why a finished run ended is no reason for one that goes on.
+    reason = None if record["status"] == "finished" else record["state"]["reason"]
+    state = record["state"] | {"every": job.saves.every, "reason": reason}
     parameters = asdict(job.parameters)
     runs.write_record(
         job.group, {**record, "status": "running", "stopped": None, "parameters": parameters, "state": state}
@@ -102,9 +104,8 @@ def set_stopped(group: Any, why: str) -> None:
     """The same for a run that no job drives: its lease must be held."""
     record = runs.fresh_record(group)
     if record["status"] == "running":
+        # Nothing is deleted: a write of the record that was interrupted may still arrive.
         runs.write_record(group, {**record, "status": "stopped", "stopped": why})
-        following = (record.get("state") or {}).get("next") or ""
-        runs.drop_generations(group, [record["at"], following.rpartition("/")[0]])
 
 
 def _name(job: Job, record: runs.Record) -> None:
@@ -145,7 +146,7 @@ def _write_next(job: Job, point: Point, at: str) -> str:
         arrays["rows"] = point.model.rows
     facts = {name: getattr(point, name) for name in NUMBERS} | {"modelled": point.model is not None}
     there = {name: values for name, values in arrays.items() if values is not None}
-    return runs.write_next(job.group, f"{at}/next".lstrip("/"), there, facts)
+    return write_next(job.group, f"{at}/next".lstrip("/"), there, facts)
 
 
 @cache

@@ -43,7 +43,7 @@ def told() -> Iterator[None]:
 
 @contextmanager
 def resumable(run: str) -> Iterator[Callable[[Event], None]]:
-    """Say at once why a run ended early and how to go on with it, and end soon: its cluster may not answer any more.
+    """Say at once why a run ended early and how to go on with it; and end soon, where its cluster may not answer.
 
     Gives a listener, which notes that the run is begun. Wrong values, such as a negative entry of X, will not be right
     the next time.
@@ -66,5 +66,6 @@ def resumable(run: str) -> Iterator[Callable[[Event], None]]:
         click.echo(found[0], err=True)
         if begun and not isinstance(error, ValueError):
             click.echo(f"`dnmf resume {run}` goes on with it", err=True)
-        end_soon(found[1])
+        if isinstance(error, ConnectionError):
+            end_soon(found[1])
         raise click.exceptions.Exit(found[1]) from error

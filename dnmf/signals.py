@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -53,6 +53,9 @@ def end_soon(code: int) -> None:
 
 
 def _end(code: int) -> None:
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
-    os._exit(code)
+    try:
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+    finally:
+        os._exit(code)

@@ -21,7 +21,7 @@ def status(run: str | Path) -> dict[str, str]:
     told = {"status": _standing(record, holder)}
     if record["status"] == "running" and holder:
         told |= _progress(holder)
-        told["driver"] = f"process {holder.pid} on {holder.host}, last heard of {holder.silence:.0f} s ago"
+        told["driver"] = f"process {holder.pid} on {holder.machine}, last heard of {holder.silence:.0f} s ago"
     saved = f"pass {record['iteration']}" if record["at"] is not None else "no pass"
     error = record["relative_error"]
     told["saved"] = saved if error is None else f"{saved}, relative error {error:.6f}"

@@ -339,3 +339,34 @@ def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, m
         dnmf.resume(out)
     run = dnmf.open_run(out)
     assert (run.record["status"], run.record["iteration"], np.asarray(run.W).shape) == ("finished", 9, (900, 4))
+
+
+@pytest.mark.usefixtures("cut")
+@pytest.mark.parametrize("what", ["W/c/2/0", "loss/c/0", "next/short/c/0/0", "next/zarr.json"])
+def test_a_damaged_generation_has_one_before_it(tmp_path: Path, what: str) -> None:
+    zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
+    x, out = str(tmp_path / "x.zarr"), tmp_path / "run.zarr"
+    whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS)
+    begin(x, out, after(7))
+    at = runs.open_group(out)[1]["at"]
+    assert at.startswith("generations/000006-")
+    (out / at / what).unlink()
+    passes: list[int] = []
+    result = dnmf.resume(
+        out, listeners=[lambda event: passes.append(event.iteration) if isinstance(event, PassDone) else None]
+    )
+    assert passes == [5, 6, 7, 8, 9]
+    assert_same(result, whole)
+
+
+@pytest.mark.usefixtures("cut")
+def test_where_both_are_damaged_it_says_so(tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
+    out = tmp_path / "run.zarr"
+    begin(str(tmp_path / "x.zarr"), out, after(7))
+    for chunk in out.glob("generations/*/W/c/1/0"):
+        chunk.unlink()
+    with pytest.raises(
+        OSError, match=r"is damaged \(1 of \d+ chunks of W are missing\): start it again"
+    ):
+        dnmf.resume(out)
