@@ -60,15 +60,22 @@ def ended(process: Any, *, within: float) -> tuple[int, str]:
         assert time.monotonic() - began < within
         return process.returncode, errors
     finally:
-        left = [p.pid for p in psutil.process_iter(["pid"]) if _in_group(p.pid, process.pid)]
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        assert not left
+        # What only waits for its parent's end, as Python's own tracker of resources does, needs a moment.
+        try:
+            processes.until(lambda: not _of_group(process.pid), seconds=3)
+        finally:
+            for left in _of_group(process.pid):
+                left.kill()
 
 
-def _in_group(pid: int, group: int) -> bool:
+def _of_group(group: int) -> list[psutil.Process]:
+    """The processes of a group that are alive."""
+    return [process for process in psutil.process_iter() if _in_group(process, group)]
+
+
+def _in_group(process: psutil.Process, group: int) -> bool:
     try:
-        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
 

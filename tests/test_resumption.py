@@ -366,7 +366,5 @@ def test_where_both_are_damaged_it_says_so(tmp_path: Path) -> None:
     begin(str(tmp_path / "x.zarr"), out, after(7))
     for chunk in out.glob("generations/*/W/c/1/0"):
         chunk.unlink()
-    with pytest.raises(
-        OSError, match=r"is damaged \(1 of \d+ chunks of W are missing\): start it again"
-    ):
+    with pytest.raises(OSError, match=r"is damaged \(1 of \d+ chunks of W are missing\): start it again"):
         dnmf.resume(out)
