@@ -9,7 +9,7 @@ X and runs go through the operating system's page cache, which is warm; what ear
 written before each run. X is counted decoded, runs as they are on disk.
 
 Generations: 20 passes, with none, with one every 20, 5 and 1 passes, and as many as the default makes; all of these in
-each of three rounds, every second one in reverse order. `pass s` is the time from the end of the start to the last pass
+each of three rounds, every second one in reverse order. `pass s` is the time from the plan to the last pass
 that is done and saved, over all passes: every generation is in it, the final factors are not. Its ratio is to the run
 without generations of the same round. The size of a generation is that of the files in its folder when the record names
 it, and looking there is not timed. What one costs is the median of all passes that end with one, less that of all
@@ -118,7 +118,7 @@ def saved_run(path: str, k: int, every: int | None) -> dict[str, Any]:
     watch = Watch(look)
     factorize(path, k, f"{path}.run", watch, max_iter=PASSES, checkpoint_every=every)
     done, saved = watch.times(PassDone), watch.times(Saved)
-    ends = [saved[0], *(saved.get(i, done[i]) for i in sorted(done))]
+    ends = [watch.seen[0][0], *(saved.get(i, done[i]) for i in sorted(done))]
     passes = dict(enumerate(np.diff(ends), 1))
     return {
         "seconds": ends[-1] - ends[0],
