@@ -12,7 +12,7 @@ from typing import Any
 MIB = 2**20
 
 # What a worker holds before it is given anything, and what its allocator may keep of what was given back.
-IDLE_WORKER, ALLOCATOR_SLACK = 134 * MIB, 28 * MIB
+IDLE_WORKER, ALLOCATOR_SLACK = 127 * MIB, 28 * MIB
 
 # Dask spills at 0.6 of a worker's limit (what it manages) and 0.7 (the process): a plan stays below both.
 USABLE_SHARE = 0.7
