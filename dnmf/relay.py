@@ -120,14 +120,15 @@ def _run_leg(run: str, leg: int) -> None:
 
 def _drive(client: Client, group: Any, record: Record, *, leg: int) -> None:
     """Drive the run for as long as this process lives."""
-    try:
-        job, _ = prepared(group, record, None, {}, [])
-    except ConnectionError:
-        raise
-    except (OSError, ValueError, TypeError, MemoryError) as error:
-        with Lease(group):
+    # Other legs that wait would ask the workers the same at the same time, and sweep each other's questions away.
+    with Lease(group):
+        try:
+            job, _ = prepared(group, record, None, {}, [])
+        except ConnectionError:
+            raise
+        except (OSError, ValueError, TypeError, MemoryError) as error:
             saving.set_stopped(group, f"failed: {error}")
-        raise
+            raise
     drive(replace(job, relayed=True), client, partial(restored, record=record), about={"leg": leg})
 
 

@@ -52,8 +52,8 @@ class Processes:
         )
 
     def end(self) -> None:
-        """Kill all."""
-        for process in (self.scheduler, *self.workers):
+        """Kill all: workers first, which would else hear of the scheduler's end."""
+        for process in (*self.workers, self.scheduler):
             os.killpg(process.pid, signal.SIGCONT)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

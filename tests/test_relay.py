@@ -18,7 +18,7 @@ from dnmf.launch import local_cluster
 
 RNG = np.random.default_rng(2)
 X = (RNG.gamma(0.5, size=(24000, 4)) @ RNG.gamma(0.5, size=(4, 100)) + 0.1 * RNG.random((24000, 100))).astype("f4")
-ASKED = ["--rank", 4, "--tol", 0, "--max-iter", 60, "--no-cache", "--checkpoint-every", 2]
+ASKED = ["--rank", 4, "--tol", 0, "--max-iter", 400, "--no-cache", "--checkpoint-every", 2]
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,14 @@ def test_a_run_survives_its_drivers(folder: Path) -> None:
             killed.append(pid)
         told = processes.until(lambda: "loss" in (now := status(folder, "run.zarr")) and now)
         assert told["status"] == "running"
-        assert "of at most 60, " in told["pass"]
+        assert "of at most 400, " in told["pass"]
         assert {"rate", "left", "driver", "saved"} <= told.keys()
         processes.until(lambda: status(folder, "run.zarr")["status"] != "running", seconds=120)
     run = dnmf.open_run(folder / "run.zarr")
     assert run.stopped
-    assert run.stopped.startswith("reached max_iter = 60 passes")
+    assert run.stopped.startswith("reached max_iter = 400 passes")
     with local_cluster(workers=3, memory="400MiB"):
-        whole = dnmf.factorize(folder / "x.zarr", 4, out=folder / "whole.zarr", tol=0, max_iter=60, cache=False)
+        whole = dnmf.factorize(folder / "x.zarr", 4, out=folder / "whole.zarr", tol=0, max_iter=400, cache=False)
     assert run.record["state"]["height"] == whole.record["state"]["height"]
     assert_array_equal(run.V, whole.V)
     assert_array_equal(np.asarray(run.W), np.asarray(whole.W))
