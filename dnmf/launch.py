@@ -23,6 +23,9 @@ from dnmf.profiles import KINDS, Profile
 # where strips are large.
 SCHEDULING = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.work-stealing": False}
 
+# Workers here are watched by nobody's dashboard: samples of their stacks would grow with every second.
+UNWATCHED = {"distributed.worker.profile.enabled": False}
+
 
 class IgnoreInterrupts(WorkerPlugin):
     """Keeps workers of our own clusters going at Ctrl-C, which reaches them too: this process ends them in order."""
@@ -225,7 +228,7 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
     # Errors of tasks come back to the caller: workers need not print them too.
     quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
     with (
-        dask.config.set({**SCHEDULING, **_allocator(limit, "distributed.nanny.pre-spawn-environ.")}),
+        dask.config.set({**SCHEDULING, **UNWATCHED, **_allocator(limit, "distributed.nanny.pre-spawn-environ.")}),
         LocalCluster(n_workers=count, threads_per_worker=threads, memory_limit=limit, **quiet) as cluster,
         Client(cluster) as client,
     ):
