@@ -4,55 +4,18 @@ holds the fill value, whether it was never written or lost.
 Nothing of X is read, and nothing of it is changed.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
-from pathlib import Path
 from typing import Any
 
 import zarr
-from zarr.storage import LocalStore
 
 from dnmf.locations import answering
 from dnmf.matrices import Matrix, open_matrix
-from dnmf.stores import SPARSE
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Chunks that there are not (shards, where X has them): how many, of how many, and the key of one.
-
-    The key is None where none is missing, or where only a store that is not on a disk here knows it.
-    """
-
-    count: int
-    total: int
-    key: str | None
+from dnmf.stores import SPARSE, Missing, missing
 
 
 def arrays_of(matrix: Matrix) -> tuple[Any, ...]:
     """The Zarr arrays that X is stored in, one or, where it is sparse, three."""
     return matrix.members if matrix.sparse else (matrix.array,)
-
-
-def missing(array: Any) -> Missing | None:
-    """Which chunks of an array there are not; None where its store cannot list what it has."""
-    shape = tuple(math.ceil(n / c) for n, c in zip(array.shape, array.shards or array.chunks, strict=True))
-    total = math.prod(shape)
-    if isinstance(array.store, LocalStore):
-        folder = Path(array.store.root, array.path)
-        there = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-        gone = [key for key in _keys(array, shape) if key not in there]
-        return Missing(len(gone), total, str(folder / gone[0]) if gone else None)
-    if not array.store.supports_listing:
-        return None
-    per_shard = math.prod(s // c for s, c in zip(array.shards or array.chunks, array.chunks, strict=True))
-    return Missing(total - array.nchunks_initialized // per_shard, total, None)
-
-
-def _keys(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
-    return (array.metadata.encode_chunk_key(place) for place in product(*map(range, shape)))
 
 
 def check_complete(matrix: Matrix) -> None:
