@@ -77,11 +77,9 @@ def check_same(before: Checksums | None, now: Checksums, plan: Plan) -> Checksum
     if before is None or now.size == 0:
         return now if before is None and now.size else before
     if changed := np.flatnonzero(before != now).tolist():
-        ends = np.cumsum(plan.heights)
-        first, last = int(ends[changed[0]]) - plan.heights[changed[0]], int(ends[changed[0]]) - 1
         others = f" and {len(changed) - 1} more of {len(now)} strips" if len(changed) > 1 else ""
         raise OSError(
-            f"{('rows', 'columns')[plan.axis]} {first} to {last} of X{others} are not what they were when they were "
-            f"first read: X was written to since then, or a chunk is damaged; put it right and resume, or start again"
+            f"{plan.lines(changed[0])} of X{others} are not what they were when they were first read: X was written to "
+            f"since then, or a chunk is damaged; put it right and resume, or start again"
         )
     return before

@@ -44,6 +44,11 @@ def threads_here(memory_limit: int | None) -> Workers:
     return Workers(count=1, threads=CPU_COUNT, memory=min(memory_limit or MEMORY_LIMIT, MEMORY_LIMIT))
 
 
+def available(client: Client | None, memory_limit: int | None) -> Workers:
+    """The workers of a cluster, or this process's threads where there is no client."""
+    return survey(client, memory_limit) if client else threads_here(memory_limit)
+
+
 def survey(client: Client, memory_limit: int | None) -> Workers:
     """What the workers of a cluster have: the smallest limit and the most threads count for all of them.
 

@@ -126,7 +126,7 @@ def factorize(
     factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
     client = None if matrix.in_memory else cluster.current_client()
     _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
-    workers = cluster.survey(client, memory_limit) if client else cluster.threads_here(memory_limit)
+    workers = cluster.available(client, memory_limit)
     cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and not matrix.in_memory, sampled=first in SAMPLED)
     if cut.in_run and client and out is None:
         raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")

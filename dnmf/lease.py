@@ -26,6 +26,7 @@ from uuid import uuid4
 import psutil
 import zarr
 
+from dnmf.paths import shown
 from dnmf.progress import Cancelled, Event, PassDone, Planned, StripDone
 
 # Seconds between two beats, and after the last one until a lease is free for other machines.
@@ -113,13 +114,9 @@ def check_free(group: zarr.Group) -> None:
     if found and found.free_in > 0:
         when = "" if found.here else f", or was {found.silence:.0f} s ago: the run is free in {found.free_in:.0f} s"
         raise Busy(
-            f"process {found.pid} on {found.machine} is at work on the run {_shown(group)}{when}: wait for it, or end "
-            f"it with `dnmf cancel`"
+            f"process {found.pid} on {found.machine} is at work on the run {shown(group.store_path)}{when}: wait for "
+            f"it, or end it with `dnmf cancel`"
         )
-
-
-def _shown(group: zarr.Group) -> str:
-    return str(group.store_path).removeprefix("file://")
 
 
 def cancel(group: zarr.Group) -> None:
@@ -185,7 +182,7 @@ class Lease:
             # Two may have seen that it was free: the one that wrote last has it.
             time.sleep(SETTLING)
             if not self._is_mine():
-                raise Busy(f"another process was faster to take the run {_shown(self._group)}: wait for it")
+                raise Busy(f"another process was faster to take the run {shown(self._group.store_path)}: wait for it")
             self._beats.start()
         except BaseException:
             LIVE.discard(self._mine.token)
@@ -206,8 +203,8 @@ class Lease:
         """Raise RuntimeError where another process has taken the lease: then nothing more may be written."""
         if not self._is_mine():
             raise RuntimeError(
-                f"another process has taken over the run {_shown(self._group)}, as nothing was heard of this one "
-                f"for {EXPIRES:.0f} s: this one writes nothing more"
+                f"another process has taken over the run {shown(self._group.store_path)}, as nothing was heard of this "
+                f"one for {EXPIRES:.0f} s: this one writes nothing more"
             )
 
     def __call__(self, event: Event) -> None:

@@ -31,6 +31,15 @@ def absolute(path: str | Path) -> str:
     return str(path).rstrip("/")
 
 
+def shown(location: object) -> str:
+    """A place as people write it: a store on a disk here by its path.
+
+    >>> shown("file:///data/run.zarr"), shown("s3://bucket/run.zarr")
+    ('/data/run.zarr', 's3://bucket/run.zarr')
+    """
+    return str(location).removeprefix("file://")
+
+
 def is_url(path: str | Path) -> bool:
     """Whether it is a URL of something that is not a file on this machine."""
     scheme, found, _ = str(path).partition("://")

@@ -1,17 +1,14 @@
 """`resume`: a run that was stopped, or whose process died, goes on from its last generation."""
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dnmf import cluster, lease, runs, saving
 from dnmf.assembly import drive, job_for
 from dnmf.disks import writing
-from dnmf.inventory import missing
 from dnmf.job import Job, Point, Start
 from dnmf.kept_sample import has_sample, read_sample
 from dnmf.lease import Lease
@@ -21,10 +18,11 @@ from dnmf.matrices import Matrix, open_matrix
 from dnmf.memory import Workers
 from dnmf.next_pass import read_next
 from dnmf.parameters import Parameters, loss_by_number, plain
-from dnmf.paths import absolute
+from dnmf.paths import absolute, shown
 from dnmf.progress import History, Listener
 from dnmf.results import Factorization, open_run, read_history, read_snapshots
 from dnmf.starts import model_of
+from dnmf.stores import missing
 from dnmf.strips import Plan, fitting, plan
 
 # What may be another than the run was begun with: none of it has a part in a pass.
@@ -81,7 +79,7 @@ def prepared(
     group: Any, record: runs.Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
 ) -> tuple[Job, Any]:
     """The job of a run, and the client that it is computed with."""
-    where = str(group.store_path).removeprefix("file://")
+    where = shown(group.store_path)
     if "parameters" not in record:
         raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
     parameters = changed(record, changes)
@@ -91,8 +89,7 @@ def prepared(
     matrix = open_matrix(record["x"]["path"] if X is None else X)
     _check_same(matrix, record)
     client = None if matrix.in_memory else cluster.current_client()
-    limit = parameters.memory_limit
-    workers = cluster.survey(client, limit) if client else cluster.threads_here(limit)
+    workers = cluster.available(client, parameters.memory_limit)
     before = _recorded(record)
     cut = _cut(before, matrix, parameters, workers)
     if client:
@@ -190,35 +187,50 @@ def check_unchanged(job: Job, record: runs.Record) -> None:
     """Raise Busy where another process has driven the run since its record was read. The lease must be held."""
     job.check()
     if runs.fresh_record(job.group) != record:
-        raise lease.Busy(f"the run {job.group.store_path} went on while it was opened: try again")
+        raise lease.Busy(f"the run {shown(job.group.store_path)} went on while it was opened: try again")
 
 
-def _sound(job: Job, record: runs.Record) -> runs.Record:
-    """The record of the last generation that lacks nothing: one that was damaged has one before it.
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a run goes on from, as it was read: its record, what the next pass needs, and the history."""
+
+    record: runs.Record
+    arrays: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    passes: Mapping[str, Any]
+    snapshots: Mapping[int, Any]
+
+
+def _sound(job: Job, record: runs.Record) -> Generation:
+    """The last generation that lacks nothing: one that was damaged has one before it.
 
     Raises
     ------
     OSError
         If that is damaged too.
     """
-    while record["at"] and (wrong := _damage(job, record)):
+    while True:
         try:
-            record = runs.record_of(job.group, record["state"]["before"] or "")
-        except (FileNotFoundError, KeyError):
-            raise OSError(f"what the run would go on from is damaged ({wrong}): start it again") from None
-    return record
+            return _read(job, record)
+        except (OSError, ValueError, KeyError) as wrong:
+            if not record["at"]:
+                raise
+            try:
+                record = runs.record_of(job.group, record["state"]["before"] or "")
+            except (FileNotFoundError, KeyError):
+                raise OSError(f"what the run would go on from is damaged ({wrong}): start it again") from None
 
 
-def _damage(job: Job, record: runs.Record) -> str | None:
-    """What a generation lacks, or None."""
-    try:
-        read_next(job.group, record["state"]["next"], ARRAYS)
-        read_history(job.group, record["at"], record["iteration"])
-        read_snapshots(job.group, record["at"])
-    except (OSError, ValueError, KeyError) as error:
-        return str(error)
-    found = missing(_stored_long(job, record))
-    return f"{found.count} of {found.total} chunks of {job.long.name} are missing" if found and found.count else None
+def _read(job: Job, record: runs.Record) -> Generation:
+    """All of a generation but its factors, of which the long one must have all of its chunks."""
+    at, iteration = record["at"], record["iteration"]
+    arrays, facts = read_next(job.group, record["state"]["next"], ARRAYS)
+    passes = read_history(job.group, at, iteration) if iteration else {}
+    snapshots = read_snapshots(job.group, at) if iteration else {}
+    found = missing(_stored_long(job, record)) if at else None
+    if found and found.count:
+        raise OSError(f"{found.count} of {found.total} chunks of {job.long.name} are missing")
+    return Generation(record, arrays, facts, passes, snapshots)
 
 
 def restored(job: Job, *, record: runs.Record) -> tuple[Point, History]:
@@ -231,15 +243,21 @@ def restored(job: Job, *, record: runs.Record) -> tuple[Point, History]:
     """
     check_unchanged(job, record)
     sweep(job.group)
-    if record["at"] != "":
+    finished = record["at"] == ""
+    if not finished:
         runs.clear_top(job.group)
-        record = _sound(job, record)
-        saving.go_on(job, record)
-    if record["state"]["next"] is None:
-        return first_factors(job)
-    arrays, facts = read_next(job.group, record["state"]["next"], ARRAYS)
+    found = _sound(job, record) if record["state"]["next"] is not None else None
+    if not finished:
+        saving.go_on(job, found.record if found else record)
+    return _stands(job, found) if found else first_factors(job)
+
+
+def _stands(job: Job, found: Generation) -> tuple[Point, History]:
+    """Where the run stands by a generation."""
+    record, arrays, facts = found.record, found.arrays, dict(found.facts)
     iteration, modelled = int(facts.pop("iteration")), facts.pop("modelled")
     begun = iteration > 0 or job.parameters.init == "given"
+    assert job.kept or not modelled
     cut_alike = job.plan.heights == _recorded(record).heights
     point = Point(
         iteration=iteration,
@@ -248,7 +266,7 @@ def restored(job: Job, *, record: runs.Record) -> tuple[Point, History]:
         S=arrays["short"],
         update=job.objective.update if begun else job.objective.solve,
         start=Start(**record["start"]),
-        model=_model(job, arrays.get("rows")) if modelled else None,
+        model=replace(model_of(job, job.kept.sample)[1], rows=arrays.get("rows")) if modelled and job.kept else None,
         plain=arrays.get("plain"),
         checksums=arrays.get("checksums") if cut_alike else None,
         at=record["at"],
@@ -257,8 +275,7 @@ def restored(job: Job, *, record: runs.Record) -> tuple[Point, History]:
     )
     history = History(job.parameters.snapshot_every, job.plan.axis, point.S)
     if iteration:
-        passed = read_history(job.group, record["at"], record["iteration"])
-        history.recall(passed, read_snapshots(job.group, record["at"]))
+        history.recall(found.passes, found.snapshots)
     return (point, history) if record["at"] != "" else (_opened_again(job, point, history), history)
 
 
@@ -277,9 +294,3 @@ def _opened_again(job: Job, point: Point, history: History) -> Point:
         for values in history.passes.values():
             values.pop()
     return saving.move_down(job, point, history)
-
-
-def _model(job: Job, rows: np.ndarray[Any, Any] | None) -> Any:
-    """The sample as what stands for X between passes."""
-    assert job.kept is not None
-    return replace(model_of(job, job.kept.sample)[1], rows=rows)

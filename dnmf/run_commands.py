@@ -45,7 +45,6 @@ def factorize(again: Any, /, x: str, out: str, where: Any, back: bool, quiet: bo
 @click.option("--out", required=True, help="The run to write, which every worker must reach.")
 @click.option("--layer", help="Of AnnData, the layer to factorize instead of its X.")
 @parameters
-@click.option("--sample", help="An earlier run on the same X, whose sample is taken instead of reading X for one.")
 @click.option("--strict", is_flag=True, help="Refuse X that lacks chunks, which Zarr takes for its fill value.")
 @click.option("--overwrite", is_flag=True, help="Replace a run at --out.")
 @somewhere

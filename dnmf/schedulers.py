@@ -22,8 +22,8 @@ Array = NDArray[np.floating]
 Tick = Callable[[int], None]
 
 
-def _all_of_it(block: int) -> str:
-    """What a block is, where nobody says so."""
+def _strip(block: int) -> str:
+    """A block in words, where nobody says which rows or columns it holds."""
     return f"strip {block}"
 
 
@@ -97,7 +97,7 @@ class Cluster:
     """
 
     client: Client
-    lines: Callable[[int], str] = _all_of_it
+    lines: Callable[[int], str] = _strip
 
     def place(self, array: Array, *, name: str) -> Delayed:
         """Send the array ahead of the pass, whose loads it must precede.

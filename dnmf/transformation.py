@@ -95,7 +95,7 @@ def transform(
     _check_rows(matrix, how.objective)
     in_memory = matrix.kind in ("numpy", "scipy")
     client = None if in_memory or out is None else cluster.current_client()
-    workers = cluster.survey(client, memory_limit) if client else cluster.threads_here(memory_limit)
+    workers = cluster.available(client, memory_limit)
     cut = plan(matrix.grid, rank=len(V), workers=workers, cache=False, axes=(0,))
     W = _expression(matrix, V, cut, how)
     if cut.axis == 1:

@@ -11,6 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+
+def low_rank() -> NDArray[np.float32]:
+    """X (24000, 100) of rank 4 with noise."""
+    rng = np.random.default_rng(2)
+    X = rng.gamma(0.5, size=(24000, 4)) @ rng.gamma(0.5, size=(4, 100)) + 0.1 * rng.random((24000, 100))
+    return X.astype("f4")
+
+
+def with_x(folder: Path) -> Path:
+    """A folder, with that X in x.zarr."""
+    zarr.create_array(str(folder / "x.zarr"), data=low_rank(), chunks=(500, 100))
+    return folder
+
 
 @dataclass
 class Processes:

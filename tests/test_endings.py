@@ -20,16 +20,13 @@ from dnmf import strips, watch
 from dnmf.launch import local_cluster
 from dnmf.progress import PassDone, StripDone
 
-RNG = np.random.default_rng(3)
-X = (RNG.gamma(0.5, size=(24000, 4)) @ RNG.gamma(0.5, size=(4, 100)) + 0.1 * RNG.random((24000, 100))).astype("f4")
+X = processes.low_rank()
 LONG = ["--rank", 4, "--tol", 0, "--max-iter", 100000, "--no-cache", "--checkpoint-every", 2]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("endings")
-    zarr.create_array(str(path / "x.zarr"), data=X, chunks=(500, 100))
-    return path
+    return processes.with_x(tmp_path_factory.mktemp("endings"))
 
 
 def saved(folder: Path, run: str) -> int:

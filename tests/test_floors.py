@@ -54,7 +54,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "next_pass": {"numpy", "zarr"},
     "standing": set(),
     "assembly": set(),
-    "resumption": {"numpy"},
+    "resumption": set(),
     "relay": {"distributed"},
     "sentences": {"click", "rich"},
     "run_commands": {"click"},
