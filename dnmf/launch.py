@@ -1,6 +1,7 @@
 """Clusters of a profile are started here, or found where they run: a client of each kind of cluster.yaml."""
 
 import logging
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -214,6 +215,24 @@ def _allocator(limit: int, prefix: str = "") -> dict[str, str]:
 
 
 @contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for processes that are started inside the block, and started again after they died.
+
+    Dask's own setting for that stays in this process's environment, and there it outweighs that of the next cluster.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def local_cluster(workers: int | None = None, threads: int = 1, memory: str | int | None = None) -> Iterator[Client]:
     """A client of worker processes on this machine: one of one thread per core, unless said otherwise.
 
@@ -228,7 +247,8 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
     # Errors of tasks come back to the caller: workers need not print them too.
     quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
     with (
-        dask.config.set({**SCHEDULING, **UNWATCHED, **_allocator(limit, "distributed.nanny.pre-spawn-environ.")}),
+        dask.config.set({**SCHEDULING, **UNWATCHED}),
+        _environment(_allocator(limit)),
         LocalCluster(n_workers=count, threads_per_worker=threads, memory_limit=limit, **quiet) as cluster,
         Client(cluster) as client,
     ):

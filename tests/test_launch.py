@@ -23,7 +23,7 @@ from distributed.system import MEMORY_LIMIT
 import dnmf
 from dnmf import cluster, launch
 from dnmf.cluster import survey
-from dnmf.launch import connect
+from dnmf.launch import connect, local_cluster
 from dnmf.memory import MIB, Workers
 from dnmf.profiles import KINDS, Profile, read_profile
 
@@ -335,3 +335,15 @@ def test_a_package_that_is_missing_is_told_and_not_loaded_before(kind):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     said = f"ImportError: kind {kind} needs {row.package}: pip install 'dnmf[{row.extra}]'"
     assert done.stderr.splitlines()[-1] == said
+
+
+def test_a_second_cluster_has_its_own_allocator_and_this_process_keeps_its_environment() -> None:
+    """What small workers need must not be outweighed by what larger ones, started here before, were given."""
+    seen, before = [], dict(os.environ)
+    for memory in ("1GiB", "256MiB"):
+        with local_cluster(workers=1, memory=memory) as client:
+            seen += client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()
+    assert seen == [str(16 * MIB), str(2**16)]
+    assert {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")} == {
+        name: value for name, value in before.items() if name.startswith("MALLOC_")
+    }
