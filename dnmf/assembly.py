@@ -16,6 +16,7 @@ from dnmf.loop import First, run
 from dnmf.matrices import Matrix
 from dnmf.memory import Workers
 from dnmf.parameters import Factors, Parameters
+from dnmf.paths import shown
 from dnmf.progress import Listener
 from dnmf.schedulers import Cluster, Threads
 from dnmf.strips import Plan
@@ -83,7 +84,7 @@ def drive(job: Job, client: Any, first: First, *, about: Mapping[str, Any] | Non
 
     `about` is told with every sign of life.
     """
-    with writing(job.group.store_path), cluster.set_up(client, job.matrix.grid.in_flight):
+    with writing(shown(job.group.store_path)), cluster.set_up(client, job.matrix.grid.in_flight):
         if job.saves.every is None:
             run(job, first)
             return

@@ -100,7 +100,8 @@ def factorize(
     MemoryError
         If no strip of X fits in a worker.
     RuntimeError
-        If the cluster has no workers, or a worker does not reach X or the run.
+        If the cluster has no workers, or a worker does not reach X or the run; if another process is at work on the run
+        that is to be replaced.
 
     Examples
     --------

@@ -12,6 +12,7 @@ On the same machine a lease is free as soon as its process has ended. Elsewhere 
 minute after the last beat. Clocks of machines must agree within some seconds for that.
 """
 
+import math
 import os
 import socket
 import threading
@@ -28,6 +29,7 @@ import zarr
 
 from dnmf.paths import shown
 from dnmf.progress import Cancelled, Event, PassDone, Planned, StripDone
+from dnmf.records import checked_lease
 
 # Seconds between two beats, and after the last one until a lease is free for other machines.
 BEAT, EXPIRES = 5.0, 60.0
@@ -97,11 +99,17 @@ def _runs(pid: int, started: float) -> bool:
 
 
 def holder(group: zarr.Group) -> Holder | None:
-    """Who holds the lease of a run, alive or not; None where nobody does."""
+    """Who holds the lease of a run, alive or not; None where nobody does.
+
+    Raises
+    ------
+    ValueError
+        If what is there is no lease.
+    """
     found = _attributes(group, "lease")
     if not found.get("token"):
         return None
-    return Holder(**{name: found[name] for name in Holder.__dataclass_fields__})
+    return Holder(**checked_lease(found, shown(group.store_path)))
 
 
 class Busy(RuntimeError):  # noqa: N818, it is no error of anybody
@@ -231,7 +239,8 @@ class Lease:
                 }
             case _:
                 return
-        self._progress = {**self._progress, **new}
+        # What is no number has no place in JSON.
+        self._progress = {**self._progress, **{name: value for name, value in new.items() if math.isfinite(value)}}
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):

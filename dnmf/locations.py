@@ -13,6 +13,7 @@ from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest
 from zarr.storage import FsspecStore
 
+from dnmf.leftovers import holds_nothing
 from dnmf.paths import absolute, is_url
 
 # fsspec's file systems remember what they listed, for as long as a process lives: nothing of that is trusted.
@@ -176,7 +177,7 @@ def _has_node(url: str) -> bool:
 def occupied(path: str) -> bool:
     """Whether anything is at an absolute path, or at or below a URL; that a run is there does not take a listing."""
     if not is_url(path):
-        return Path(path).exists()
+        return Path(path).exists() and not holds_nothing(Path(path))
     if _has_node(path):
         return True
     files, inside = _files(path)

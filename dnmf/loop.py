@@ -24,6 +24,7 @@ from dnmf.job import Job, Point
 from dnmf.lease import Busy
 from dnmf.objectives import Objective
 from dnmf.parameters import Parameters
+from dnmf.paths import shown
 from dnmf.progress import Cancelled, History, PassDone, Paused, Saved, Stopped, Terminated
 from dnmf.starts import first_point
 from dnmf.state import Array
@@ -66,7 +67,7 @@ def first_factors(job: Job) -> tuple[Point, History]:
 def run(job: Job, first: First) -> None:
     """All passes, from where the run stands to its end; a run that ends early says why."""
     try:
-        with writing(job.group.store_path):
+        with writing(shown(job.group.store_path)):
             job.tell(job.planned)
             point, history = first(job)
             job = replace(job, listeners=(history, *job.listeners))

@@ -62,7 +62,8 @@ def _integers(fewest: int, most: int, largest: int, words: str) -> Rule:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    # Python reads integers of any length, of which none is a float.
+    return (type(value) is int and abs(value) < LARGEST) or (type(value) is float and math.isfinite(value))
 
 
 TEXT = Rule(lambda value: isinstance(value, str), "a text")
@@ -129,6 +130,18 @@ MAY_BE_ABSENT: Mapping[str, Rule] = {
     "state.reason": TEXT.or_null,
 }
 
+# What whoever drives a run says of itself, see `dnmf.lease`; of how far it is, any numbers.
+LEASE: Mapping[str, Rule] = {
+    "token": TEXT,
+    "host": TEXT,
+    "pid": _integer(1, 2**31),
+    "started": NUMBER,
+    "beat": NUMBER,
+    "progress": Rule(
+        lambda value: isinstance(value, Mapping) and all(map(_is_number, value.values())), "an object of numbers"
+    ),
+}
+
 # All that a run says that has just begun.
 FIRST = ("format", "status", "stopped", "at")
 
@@ -165,6 +178,19 @@ def checked(record: Any, path: object, newest: int) -> dict[str, Any]:
     if not begun:
         _check_whole(values, path)
     return values
+
+
+def checked_lease(lease: Mapping[str, Any], path: object) -> dict[str, Any]:
+    """What the lease of the run at a path says, if it can be one.
+
+    Raises
+    ------
+    ValueError
+        If it cannot: names the first value that is wrong.
+    """
+    for name, rule in LEASE.items():
+        _check({"lease": dict(lease)}, path, f"lease.{name}", rule)
+    return {name: lease[name] for name in LEASE}
 
 
 def _check(record: Mapping[str, Any], path: object, name: str, rule: Rule) -> None:

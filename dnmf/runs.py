@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
+from dnmf import lease
 from dnmf.leftovers import folders
 from dnmf.locations import answering, occupied, place
 from dnmf.members import gone
@@ -139,6 +140,8 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     ------
     FileExistsError
         If something is there that may not be replaced.
+    Busy
+        If another process is at work on the run that is there.
     """
     path = absolute(out)
     if is_bucket(path):
@@ -149,6 +152,8 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     if exists and not _is_marked(path, mark):
         kind = "a run of dnmf" if mark == "dnmf" else "a transformed X"
         raise FileExistsError(f"{out} exists and is not {kind}, so it is not overwritten: choose another output")
+    if exists:
+        lease.check_free(zarr.open_group(place(path), mode="r"))
     return exists
 
 

@@ -21,12 +21,15 @@ NUMBERS = ("iteration", "loss", "total", "gain", "norm")
 
 
 def begin(job: Job) -> None:
-    """The record of a run that holds nothing yet."""
+    """The record of a run that holds nothing yet, but for the sample that it is given."""
+    if job.kept is not None:
+        # Before the record says what is asked for: who goes on with this run must not draw another one.
+        kept_sample.write_sample(job.group, job.kept)
     runs.write_record(job.group, _record(job, None, None, "running", None))
 
 
 def keep_sample(job: Job, kept: kept_sample.Kept) -> None:
-    """Write the sample of a run that has nothing else yet."""
+    """Write the sample that a run has drawn, which has nothing else yet."""
     job.check()
     kept_sample.write_sample(job.group, kept)
 

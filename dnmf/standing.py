@@ -1,11 +1,19 @@
 """How a run stands, from what it says of itself: neither X nor a cluster is needed."""
 
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dnmf import lease, runs
 from dnmf.lease import EXPIRES, Holder
+
+# Seconds without a strip in the midst of a pass after which a run is called stalled.
+PATIENCE = 600.0
+
+# What the driver tells when it has planned a run, and after a pass.
+PLANNED, PASSED = {"strips", "max_iter", "nbytes"}, {"passes", "loss", "relative_error", "seconds"}
 
 
 def status(run: str | Path) -> dict[str, str]:
@@ -40,17 +48,26 @@ def _standing(record: runs.Record, holder: Holder | None) -> str:
         return "stalled: its process is gone; `dnmf resume` goes on with it"
     if holder.silence > EXPIRES:
         return f"stalled: its process is there, but was last heard of {holder.silence:.0f} s ago"
+    now = holder.progress
+    if now.get("done", 0) < now.get("strips", 0) and _since_strip(now) > PATIENCE:
+        return f"stalled: no strip was done for {_since_strip(now):.0f} s; does its cluster have workers?"
     return "running"
+
+
+def _since_strip(now: Mapping[str, Any]) -> float:
+    """Seconds since the last strip was done."""
+    return max(0.0, time.time() - float(now.get("since", math.inf)))
 
 
 def _progress(holder: Holder) -> dict[str, str]:
     """What the driver told last."""
     now: Mapping[str, Any] = holder.progress
     told = {}
-    if "strips" in now:
+    if now.keys() >= PLANNED:
         name = f"pass {now['iteration']} of at most {now['max_iter']}" if now.get("iteration") else "sample"
-        told["pass"] = f"{name}, {now.get('done', 0)} of {now['strips']} strips"
-    if "loss" in now:
+        last = f", the last one {_since_strip(now):.0f} s ago" if "since" in now else ""
+        told["pass"] = f"{name}, {now.get('done', 0)} of {now['strips']} strips{last}"
+    if now.keys() >= PLANNED | PASSED and now["seconds"] > 0:
         left = (now["max_iter"] - now["passes"]) * now["seconds"]
         told["loss"] = f"{now['loss']:.6e}, relative error {now['relative_error']:.6f}"
         told["rate"] = f"{now['nbytes'] / now['seconds'] / 1e6:.0f} MB/s, {now['seconds']:.2f} s a pass"

@@ -29,7 +29,7 @@ from dnmf import alternate, runs, saving, state
 from dnmf import sample as sampling
 from dnmf.initialise import from_scratch, nndsvd, random_rows
 from dnmf.job import Job, Point, Start
-from dnmf.kept_sample import Kept, has_sample
+from dnmf.kept_sample import Kept
 from dnmf.parameters import SAMPLED
 from dnmf.progress import Sampled, Started
 from dnmf.rules import Penalty, coordinate_descent
@@ -89,7 +89,7 @@ def _sampled(job: Job, Y: object) -> Point:
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = sample.norm if sample.beta == objective.beta else math.nan
     objective.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, sample.total)
-    if kept is not job.kept or not has_sample(job.group):
+    if job.kept is None:
         saving.keep_sample(job, kept)
     small, model = model_of(job, sample)
     S, share = _short_factor(job, small, model, sample)

@@ -13,13 +13,13 @@ PACKAGE = Path(__file__).parents[1] / "dnmf"
 
 # From the bottom up. A package, such as rules, is one entry: its modules may import each other.
 FLOORS = [
-    {"memory", "progress", "paths", "records", "disks"},
-    {"sparse_cuts", "locations", "members", "leftovers"},
+    {"memory", "progress", "paths", "records", "disks", "leftovers"},
+    {"sparse_cuts", "locations", "members", "lease"},
     {"strips", "rules", "products", "stores"},
     {"sketch", "state", "divergences", "sparse_rows", "checksums"},
     {"initialise", "alternate", "correction", "grids"},
     {"sample", "majorize"},
-    {"matrices", "objectives", "runs", "formats", "profiles", "watch", "lease", "signals"},
+    {"matrices", "objectives", "runs", "formats", "profiles", "watch", "signals"},
     {"cluster", "launch", "schedulers", "blocks", "inventory", "kept_sample", "next_pass", "standing"},
     {"passes", "parameters"},
     {"engines"},

@@ -1,6 +1,7 @@
 """Runs that are left to a cluster: submitted, watched, cancelled, and taken over when their drivers die."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import zarr
 from numpy.testing import assert_array_equal
 
 import dnmf
-from dnmf import lease
+from dnmf import lease, runs
 from dnmf.launch import local_cluster
 
 X = processes.low_rank()
@@ -106,6 +107,20 @@ def test_a_run_whose_cluster_is_gone_is_called_stalled(folder: Path) -> None:
     assert status(folder, "lost.zarr")["status"] == "stalled: its process is gone; `dnmf resume` goes on with it"
     assert processes.done("cancel", "lost.zarr", folder=folder)[0] == 0
     assert status(folder, "lost.zarr")["status"] == "stopped"
+
+
+def test_a_run_whose_cluster_has_no_workers_left_is_called_stalled(folder: Path) -> None:
+    """Its driver lives, and so do its beats: strips tell."""
+    dnmf.factorize(folder / "x.zarr", 4, out=folder / "alone.zarr", max_iter=2, tol=0)
+    group = zarr.open_group(str(folder / "alone.zarr"), mode="r+")
+    runs.write_record(group, runs.fresh_record(group) | {"status": "running"})
+    told = {"strips": 7, "max_iter": 9, "nbytes": 10**6, "iteration": 3, "done": 2}
+    stalled = r"stalled: no strip was done for 7\d\d s; does its cluster have workers\?"
+    for ago, done, standing in ((700, 2, stalled), (700, 7, "running"), (30, 2, "running")):
+        with lease.Lease(group, told | {"since": time.time() - ago, "done": done}):
+            now = status(folder, "alone.zarr")
+        assert re.fullmatch(standing, now["status"])
+        assert re.fullmatch(rf"pass 3 of at most 9, {done} of 7 strips, the last one \d+ s ago", now["pass"])
 
 
 def test_a_cluster_that_would_end_with_the_command_is_refused(folder: Path) -> None:

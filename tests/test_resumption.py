@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 import dnmf
 import dnmf.resumption
 from dnmf import runs, strips
-from dnmf.progress import PassDone, Sampled, StripDone
+from dnmf.progress import PassDone, Planned, Sampled, StripDone
 
 RNG = np.random.default_rng(5)
 X = (RNG.gamma(0.5, size=(900, 4)) @ RNG.gamma(0.5, size=(4, 40)) + 0.1 * RNG.random((900, 40))).astype("f4")
@@ -133,6 +133,16 @@ def test_a_sample_that_is_whole_is_not_drawn_again(x: str, tmp_path: Path, monke
     assert_same(result, whole)
     assert not [event for event in sampled if isinstance(event, StripDone) and event.iteration == 0]
     assert result.reads == whole.reads + 1  # X was in memory, and has to be read into it again
+
+
+@pytest.mark.usefixtures("cut")
+def test_a_sample_of_another_run_is_kept_before_anything_else(x: str, tmp_path: Path) -> None:
+    """A process that dies as it begins leaves it to the one that goes on."""
+    dnmf.factorize(x, 4, out=tmp_path / "first.zarr", seed=3, max_iter=1)
+    given = {"sample": tmp_path / "first.zarr"}
+    whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS, **given)
+    begin(x, tmp_path / "run.zarr", interrupt(lambda event: isinstance(event, Planned)), **given)
+    assert_same(dnmf.resume(tmp_path / "run.zarr"), whole)
 
 
 def _full(*_: Any) -> None:

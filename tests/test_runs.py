@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from zarr.storage import MemoryStore
 
 from dnmf import runs
+from dnmf.lease import Busy, Lease
 from dnmf.runs import Factor
 
 W = Factor("W", (10, 3), (4, 3), np.dtype("f4"))
@@ -71,6 +72,21 @@ def test_what_is_not_a_run_is_never_overwritten(out, kind):
         f"{out} exists and is not a run of dnmf, so it is not overwritten: choose another output"
     )
     assert contents(out) == before
+
+
+def test_what_a_process_left_that_was_killed_at_its_first_write_is_nothing(out):
+    out.mkdir()
+    (out / "zarr.0123.partial").write_text("{")
+    assert not runs.check_out(out, overwrite=False)
+    with pytest.raises(FileNotFoundError, match="there is no run at"):
+        runs.open_group(out)
+    assert runs.create_run(out, overwrite=False).attrs["dnmf"]["status"] == "running"
+
+
+def test_a_run_that_a_process_is_at_work_on_is_not_overwritten(out, group):
+    with Lease(group), pytest.raises(Busy, match=rf"is at work on the run {out}: wait for it, or end it with `dnmf ca"):
+        runs.create_run(out, overwrite=True)
+    assert "lease" not in runs.create_run(out, overwrite=True)
 
 
 def test_a_run_is_overwritten_on_demand_and_nothing_of_it_is_left(out):
