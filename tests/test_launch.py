@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncssh
 import dask
 import numpy as np
 import pytest
@@ -194,27 +195,15 @@ def test_certificates_of_dasks_own_configuration_are_used(tls):
 @pytest.fixture
 def host(tmp_path):
     """An SSH server on this machine that lets a key of its own in: the keys of a profile that reaches it."""
-    server, keygen = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin"), shutil.which("ssh-keygen")
-    if server is None or keygen is None:
-        pytest.skip("no sshd and ssh-keygen here")
     for name in ("host", "me"):
-        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
-    shutil.copy(tmp_path / "me.pub", tmp_path / "authorized")
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        key.write_private_key(str(tmp_path / name))
+        key.write_public_key(str(tmp_path / f"{name}.pub"))
     port = free_port()
     (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
-    (tmp_path / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized\n"
-        f"StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n"
-    )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    with subprocess.Popen([server, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.PIPE) as process:
-        try:
-            if b"listening" not in process.stderr.readline():
-                pytest.skip("sshd does not start here")
-            yield {"port": port, "key": "me", "known_hosts": "known"}
-        finally:
-            process.terminate()
+    with processes(tmp_path, (Path(__file__).parent / "ssh_server.py", port, "host", "me.pub")):
+        until(lambda: "listening" in (tmp_path / "process-0.log").read_text())
+        yield {"port": port, "key": "me", "known_hosts": "known"}
 
 
 def test_workers_start_on_hosts_that_ssh_reaches_with_our_settings(host, tmp_path):
@@ -224,7 +213,7 @@ def test_workers_start_on_hosts_that_ssh_reaches_with_our_settings(host, tmp_pat
     zarr.create_array(str(tmp_path / "X.zarr"), data=X, chunks=(50, 30))
     with connect(read_profile(f"{tmp_path}/cluster.yaml")) as client:
         assert survey(client, None) == Workers(2, 1, 600 * MIB, saturation=1.0, stolen=0)
-        settings = client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_")
+        settings = client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_")
         assert list(settings.values()) == [str(16 * MIB)] * 2
         result = dnmf.factorize(tmp_path / "X.zarr", 3, out=tmp_path / "run.zarr", max_iter=3)
     assert result.record["status"] == "finished"
@@ -342,7 +331,7 @@ def test_a_second_cluster_has_its_own_allocator_and_this_process_keeps_its_envir
     seen, before = [], dict(os.environ)
     for memory in ("1GiB", "256MiB"):
         with local_cluster(workers=1, memory=memory) as client:
-            seen += client.run(os.environ.get, "MALLOC_TRIM_THRESHOLD_").values()
+            seen += client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()
     assert seen == [str(16 * MIB), str(2**16)]
     assert {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")} == {
         name: value for name, value in before.items() if name.startswith("MALLOC_")
