@@ -72,7 +72,7 @@ def _tidy(group: Any, record: runs.Record) -> None:
     if record["status"] == "finished":
         with Lease(group):
             if runs.fresh_record(group) == record:
-                runs.drop_generations(group, [])
+                runs.drop_all_generations(group)
 
 
 def prepared(

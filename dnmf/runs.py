@@ -157,11 +157,7 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     return exists
 
 
-def _is_run(path: str) -> bool:
-    return _is_marked(path, "dnmf")
-
-
-def _is_marked(path: str, mark: str) -> bool:
+def _is_marked(path: str, mark: str = "dnmf") -> bool:
     """Whether there is a group with this attribute."""
     try:
         return mark in zarr.open_group(answering(path), mode="r").attrs
@@ -172,7 +168,7 @@ def _is_marked(path: str, mark: str) -> bool:
 
 def _holds_nothing(path: str) -> bool:
     """Whether a run has ended before it had first factors."""
-    record: Any = zarr.open_group(place(path), mode="r").attrs["dnmf"] if _is_run(path) else None
+    record: Any = zarr.open_group(place(path), mode="r").attrs["dnmf"] if _is_marked(path) else None
     if not isinstance(record, dict):
         return False
     # A process that was killed as it began has not even said what it was asked for.
@@ -244,8 +240,7 @@ def write_array(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Se
 
 def drop_generations(group: zarr.Group, keep: Sequence[str]) -> None:
     """Delete all generations but those named, as far as they are listed: what is missed goes with the next ones."""
-    members = group[GENERATIONS]
-    assert isinstance(members, zarr.Group)
+    members = group.require_group(GENERATIONS)
     with warnings.catch_warnings():
         # A listing may name what is gone, or half gone.
         warnings.simplefilter("ignore", ZarrUserWarning)
@@ -254,6 +249,12 @@ def drop_generations(group: zarr.Group, keep: Sequence[str]) -> None:
     for name in listed | folders(members):
         if f"{GENERATIONS}/{name}" not in keep:
             del members[name]
+
+
+def drop_all_generations(group: zarr.Group) -> None:
+    """Delete all generations, and what is not listed as one any more, as the process was killed that deleted it."""
+    del group[GENERATIONS]
+    group.create_group(GENERATIONS)
 
 
 def clear_top(group: zarr.Group) -> None:
@@ -291,7 +292,7 @@ def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") ->
     else:
         if not occupied(absolute(path)):
             raise FileNotFoundError(f"there is no run at {path}: give the --out of a factorization")
-        if not _is_run(absolute(path)):
+        if not _is_marked(absolute(path)):
             raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
         group = zarr.open_group(place(path), mode=mode)
     return group, checked(group.attrs["dnmf"], path, FORMAT)

@@ -70,7 +70,7 @@ def finish(job: Job, point: Point, history: History) -> None:
     _write_all(job, final, "", history)
     following = _write_next(job, final, "") if job.saves.every else None
     _name(job, _record(job, final, following, "finished", point.reason))
-    runs.drop_generations(job.group, [])
+    runs.drop_all_generations(job.group)
     # A worker that was killed may have left a part of a chunk.
     sweep(job.group)
 

@@ -33,6 +33,7 @@ from dnmf.launch import local_cluster
 from dnmf.locations import URLStore, occupied, place, remove
 from dnmf.matrices import Strips, open_matrix
 from dnmf.paths import absolute
+from dnmf.progress import PassDone
 from dnmf.runs import Factor, check_out, create_run, drop_generations, new_generation
 from dnmf.runs import open_group as open_run_group
 from dnmf.stores import lacks_chunks
@@ -313,6 +314,20 @@ def test_generations_are_dropped_whatever_a_listing_says(listed, url):
     drop_generations(group, [third])
     assert second not in group
     assert third in group
+
+
+def test_nothing_is_left_of_a_generation_that_was_half_deleted(url, X):
+    """A kill between two deletions leaves chunks of what is no group any more."""
+    files = f"{url}/run.zarr"
+
+    def leave_half(event):
+        if isinstance(event, PassDone):
+            zarr.create_array(place(f"{files}/generations/000000-gone/V"), data=np.ones((2, 3)))
+            remove(f"{files}/generations/000000-gone/V/zarr.json")
+
+    factorize(X, rank=2, out=files, max_iter=2, tol=0, checkpoint_every=1, listeners=[leave_half])
+    left = [key for key in keys_below(files) if "generations/" in key]
+    assert [key.rpartition("generations/")[2] for key in left] == ["zarr.json"]
 
 
 def test_what_a_listing_leaves_out_of_an_old_run_is_not_taken_for_the_new_one(url, X):

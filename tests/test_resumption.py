@@ -189,6 +189,16 @@ def test_a_finished_run_goes_on_where_more_passes_are_allowed(tmp_path: Path, as
         dnmf.resume(out)
 
 
+def test_a_run_killed_while_its_last_generations_were_deleted_goes_on(tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
+    for name in ("run", "whole"):
+        dnmf.factorize(str(tmp_path / "x.zarr"), 4, out=tmp_path / f"{name}.zarr", max_iter=3, tol=0)
+    shutil.rmtree(tmp_path / "run.zarr" / "generations")
+    after_it = [dnmf.resume(tmp_path / f"{name}.zarr", max_iter=6, checkpoint_every=1) for name in ("run", "whole")]
+    assert_same(*after_it)
+    assert [path.name for path in (tmp_path / "run.zarr" / "generations").iterdir()] == ["zarr.json"]
+
+
 @pytest.mark.parametrize("stage", ["begun", "one factor", "all but the record"])
 def test_a_run_killed_while_it_finished_is_finished(
     tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch

@@ -50,6 +50,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to work; a new temporary folder if not given")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what a trial started ends with it
+    if asked.folder:
+        asked.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=asked.folder))
     click.echo(f"works in {folder}")
     kinds = asked.kinds
