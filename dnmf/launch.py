@@ -5,15 +5,17 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
 from dask.utils import parse_bytes, parse_timedelta
-from distributed import Client, LocalCluster, SSHCluster, WorkerPlugin
+from distributed import Client, LocalCluster, SSHCluster
 from distributed.security import Security
 from distributed.system import MEMORY_LIMIT
 
@@ -26,16 +28,6 @@ SCHEDULING = {"distributed.scheduler.worker-saturation": 1.0, "distributed.sched
 
 # Workers here are watched by nobody's dashboard: samples of their stacks would grow with every second.
 UNWATCHED = {"distributed.worker.profile.enabled": False}
-
-
-class IgnoreInterrupts(WorkerPlugin):
-    """Keeps workers of our own clusters going at Ctrl-C, which reaches them too: this process ends them in order."""
-
-    name = "dnmf-ignore-interrupts"
-
-    def setup(self, worker: Any) -> None:
-        """Called in the main thread of every worker process."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
@@ -244,13 +236,31 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
     """
     count = workers or max(1, CPU_COUNT // threads)
     limit = parse_bytes(memory) if memory is not None else MEMORY_LIMIT // count
-    # Errors of tasks come back to the caller: workers need not print them too.
-    quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
     with (
         dask.config.set({**SCHEDULING, **UNWATCHED}),
         _environment(_allocator(limit)),
-        LocalCluster(n_workers=count, threads_per_worker=threads, memory_limit=limit, **quiet) as cluster,
+        _whole(n_workers=count, threads_per_worker=threads, memory_limit=limit) as cluster,
         Client(cluster) as client,
     ):
-        client.register_plugin(IgnoreInterrupts())
         yield client
+
+
+def _whole(**how: Any) -> LocalCluster:
+    """A cluster that has started as a whole; where this process is told to end meanwhile, it is closed then.
+
+    Dask cannot close what has half started. Ctrl-C in a terminal reaches workers too, from their first moment on: they
+    inherit that it is blocked, and this process ends them in order.
+    """
+    # Errors of tasks come back to the caller: workers need not print them too.
+    start = partial(LocalCluster, silence_logs=logging.CRITICAL, dashboard_address=":0", **how)
+    block = partial(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT})
+    # Python would start it with the first worker, and unblock Ctrl-C in that worker's thread.
+    resource_tracker.ensure_running()
+    with ThreadPoolExecutor(1, initializer=block) as thread:
+        starting = thread.submit(start)
+        try:
+            return starting.result()
+        except BaseException:
+            if starting.exception() is None:
+                starting.result().close()
+            raise

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,26 @@ def test_a_signal_leaves_a_run_that_goes_on(folder: Path, number: int, code: int
     assert (answer, errors) == (0, "")
     assert f"reached max_iter = {more} passes" in out
     assert len(dnmf.open_run(folder / run).history["loss"]) == more
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
+def test_a_signal_while_a_cluster_starts_ends_in_a_word(folder: Path, number: int) -> None:
+    """At whatever moment: Dask has no way to end what has half started."""
+    said = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[signal.Signals(number)]
+    for moment in range(8):
+        run = f"{said}-early-{moment}.zarr"
+        process = processes.dnmf("factorize", "x.zarr", "--out", run, *LONG, "--workers", 2, folder=folder)
+        processes.until(partial(_has_child, process.pid, "resource_tracker"))
+        time.sleep(0.2 * moment)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        code, errors = ended(process, within=6)
+        told, *more = errors.strip().splitlines()
+        assert (code, told) == (128 + number, said)
+        assert set(more) <= {f"`dnmf resume {run}` goes on with it"}
+
+
+def _has_child(pid: int, name: str) -> bool:
+    return any(name in " ".join(child.cmdline()) for child in psutil.Process(pid).children())
 
 
 def test_ctrl_c_ends_in_time_where_the_scheduler_says_nothing(folder: Path) -> None:

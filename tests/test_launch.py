@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -72,6 +73,17 @@ def test_a_local_cluster_is_as_asked_and_ends_with_its_block():
     assert cluster.current_client() is None
     with pytest.raises(OSError, match="Timed out"):
         Client(address, timeout="200ms")
+
+
+def test_workers_do_not_hear_ctrl_c_not_even_as_they_start_again():
+    def blocked():
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    with local_cluster(workers=2, memory="300MiB") as client:
+        assert list(client.run(blocked).values()) == [True, True]
+        client.restart()
+        assert list(client.run(blocked).values()) == [True, True]
+    assert not blocked()
 
 
 def test_a_local_cluster_shares_the_memory_of_the_machine(client):
