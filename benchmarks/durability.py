@@ -1,6 +1,6 @@
 """What it costs that a run can go on: generations in time and bytes, a resumption, the death of a worker.
 
-    python benchmarks/durability.py                    1 GB of float32, 1024 columns, 20 components, about five minutes
+    python benchmarks/durability.py                    1 GB of float32, 1024 columns, 20 components, some ten minutes
     python benchmarks/durability.py --codec raw
     python benchmarks/durability.py --gigabytes 4 --k 50
 

@@ -24,7 +24,7 @@ from dnmf.strips import Plan
 # What generations may cost, as a share of the passes; a byte of a factor that is written, in bytes of X that are read,
 # and everything else that a generation costs; and passes between two of them at most, after which a scheduler remembers
 # too much of where the long factor came from.
-SHARE, WRITTEN, FIXED, MOST = 0.02, 2, 2**26, 10
+SHARE, WRITTEN, FIXED, MOST = 0.02, 2, 2**27, 10
 
 
 def job_for(
