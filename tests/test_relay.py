@@ -104,7 +104,9 @@ def test_a_run_whose_cluster_is_gone_is_called_stalled(folder: Path) -> None:
         asked = ("--rank", 4, "--tol", 0, "--max-iter", 5000, "--no-cache", "--scheduler", cluster.address)
         assert processes.done("submit", "x.zarr", "--out", "lost.zarr", *asked, folder=folder)[0] == 0
         processes.until(lambda: "loss" in status(folder, "lost.zarr"))
-    assert status(folder, "lost.zarr")["status"] == "stalled: its process is gone; `dnmf resume` goes on with it"
+    # A process that was killed takes a moment to go.
+    stalled = "stalled: its process is gone; `dnmf resume` goes on with it"
+    processes.until(lambda: status(folder, "lost.zarr")["status"] == stalled, seconds=10)
     assert processes.done("cancel", "lost.zarr", folder=folder)[0] == 0
     assert status(folder, "lost.zarr")["status"] == "stopped"
 
