@@ -13,7 +13,6 @@ import numpy as np
 from dask.callbacks import Callback
 from dask.delayed import Delayed
 from distributed import Client, KilledWorker, futures_of
-from distributed.comm import CommClosedError
 from numpy.typing import NDArray
 
 from dnmf.watch import answered, awaited, silent
@@ -152,7 +151,7 @@ class Cluster:
                 f"({error.task}), most likely for want of memory: give them more, or plan for less with --memory-limit "
                 f"(memory_limit=)"
             ) from error
-        except (CancelledError, CommClosedError) as error:
+        except CancelledError as error:
             raise silent(self.client, "is gone") from error
 
     def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:

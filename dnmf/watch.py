@@ -5,6 +5,7 @@ is gone, just says nothing. Where nothing was heard for a while, it is asked whe
 """
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,8 +15,9 @@ from typing import TypeVar
 from distributed import Client
 from distributed.comm import CommClosedError
 
-# Seconds without a sign of life until the scheduler is asked, and seconds that it has for the answer.
-PATIENCE, ANSWER = 5.0, 25.0
+# Seconds without a sign of life until the scheduler is asked, seconds that it has for the answer, and seconds from one
+# look to the next at whether the connection was lost meanwhile.
+PATIENCE, ANSWER, LOOK = 5.0, 25.0, 0.1
 
 T = TypeVar("T")
 
@@ -45,7 +47,14 @@ def answered(client: Client, call: Callable[[], T]) -> T:
     try:
         return awaited(client, _outcome(call)).result()
     except CommClosedError as error:
-        raise ConnectionError(f"a worker or the scheduler left while it was asked ({error}): try again") from error
+        # One connection closed: whether it is the scheduler that left, the client's own to it tells, maybe only now.
+        _check_alive(client)
+        raise ConnectionError(f"a worker left while it was asked ({error}): try again") from error
+    except Exception as error:
+        if client.status == "running":
+            raise
+        # A client that has lost its scheduler ends whatever it waits for in many ways.
+        raise silent(client, "is gone") from error
 
 
 def _outcome(call: Callable[[], T]) -> "SimpleQueue[Future[T]]":
@@ -66,12 +75,16 @@ def _outcome(call: Callable[[], T]) -> "SimpleQueue[Future[T]]":
 
 def _check_alive(client: Client) -> None:
     """Ask the scheduler for a sign of life."""
-    try:
-        error = _outcome(lambda: client.scheduler_info(n_workers=0)).get(timeout=ANSWER).exception()
-    except Empty:
-        raise silent(client, f"has said nothing for {PATIENCE + ANSWER:.0f} s") from None
-    if error is not None or client.status != "running":
-        raise silent(client, "is gone") from error
+    answer, deadline = _outcome(lambda: client.scheduler_info(n_workers=0)), time.monotonic() + ANSWER
+    while client.status == "running":
+        with suppress(Empty):
+            error = answer.get(timeout=LOOK).exception()
+            if error is None:
+                return
+            raise silent(client, "is gone") from error
+        if time.monotonic() > deadline:
+            raise silent(client, f"has said nothing for {PATIENCE + ANSWER:.0f} s")
+    raise silent(client, "is gone")
 
 
 def silent(client: Client, how: str) -> ConnectionError:

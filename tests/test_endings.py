@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -258,5 +259,27 @@ def test_a_silent_scheduler_is_told_from_a_busy_one(tmp_path: Path, monkeypatch:
             watch.answered(client, never.result)
         cluster.scheduler.send_signal(signal.SIGCONT)
         cluster.scheduler.send_signal(signal.SIGKILL)
-        with pytest.raises(ConnectionError, match=r"is gone|left while it was asked"):
+        with pytest.raises(ConnectionError, match="is gone: see to it"):
             watch.answered(client, lambda: client.run(os.getpid))
+
+
+def test_a_scheduler_that_is_killed_while_it_answers_is_called_gone(tmp_path: Path) -> None:
+    """The connection of the answer closes before the client's own is seen to, or after."""
+
+    class SlowToSend:
+        def __reduce__(self) -> Any:
+            time.sleep(3)
+            return (int, ())
+
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        with processes.cluster(folder, workers=1) as cluster, Client(cluster.address, set_as_default=False) as client:
+            client.wait_for_workers(1)
+            value = client.submit(SlowToSend)
+            processes.until(value.done)
+            asked = threading.Timer(1.0, cluster.scheduler.kill)
+            asked.start()
+            with pytest.raises(ConnectionError, match="is gone: see to it"):
+                watch.answered(client, value.result)
+            asked.join()
