@@ -146,29 +146,30 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     path = absolute(out)
     if is_bucket(path):
         raise ValueError(f"{out} is a whole bucket, which is not written to: name a place in it, as in {path}/run.zarr")
-    exists = occupied(path)
-    if exists and not overwrite and not _holds_nothing(path):
+    if not occupied(path):
+        return False
+    group = _at(path)
+    if not overwrite and not _holds_nothing(group):
         raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
-    if exists and not _is_marked(path, mark):
+    if group is None or mark not in group.attrs:
         kind = "a run of dnmf" if mark == "dnmf" else "a transformed X"
         raise FileExistsError(f"{out} exists and is not {kind}, so it is not overwritten: choose another output")
-    if exists:
-        lease.check_free(zarr.open_group(place(path), mode="r"))
-    return exists
+    lease.check_free(group)
+    return True
 
 
-def _is_marked(path: str, mark: str = "dnmf") -> bool:
-    """Whether there is a group with this attribute."""
+def _at(path: str, mode: Literal["r", "r+"] = "r") -> zarr.Group | None:
+    """The group at a path, or None where there is none that can be opened."""
     try:
-        return mark in zarr.open_group(answering(path), mode="r").attrs
+        return zarr.open_group(answering(path), mode=mode)
     except (FileNotFoundError, ValueError, NotADirectoryError, KeyError, TypeError, AttributeError):
         # The last three are what Zarr makes of metadata that nobody's library wrote.
-        return False
+        return None
 
 
-def _holds_nothing(path: str) -> bool:
+def _holds_nothing(group: zarr.Group | None) -> bool:
     """Whether a run has ended before it had first factors."""
-    record: Any = zarr.open_group(place(path), mode="r").attrs["dnmf"] if _is_marked(path) else None
+    record: Any = None if group is None else group.attrs.get("dnmf")
     if not isinstance(record, dict):
         return False
     # A process that was killed as it began has not even said what it was asked for.
@@ -292,7 +293,8 @@ def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") ->
     else:
         if not occupied(absolute(path)):
             raise FileNotFoundError(f"there is no run at {path}: give the --out of a factorization")
-        if not _is_marked(absolute(path)):
+        found = _at(absolute(path), mode)
+        if found is None or "dnmf" not in found.attrs:
             raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
-        group = zarr.open_group(place(path), mode=mode)
+        group = found
     return group, checked(group.attrs["dnmf"], path, FORMAT)

@@ -21,6 +21,7 @@ import zarr
 from dask_kubernetes.operator import make_cluster_spec
 from distributed import Client
 from distributed.system import MEMORY_LIMIT
+from processes import until
 
 import dnmf
 from dnmf import cluster, launch
@@ -96,7 +97,7 @@ def test_a_local_cluster_shares_the_memory_of_the_machine(client):
 
 
 @contextmanager
-def processes(folder, *commands):
+def running(folder, *commands):
     """Processes of this Python, ended with the block; their output is in files beside it."""
     started = []
     try:
@@ -114,14 +115,6 @@ def processes(folder, *commands):
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
-
-
-def until(done, seconds=60):
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +143,7 @@ def tls(tmp_path_factory):
     scheduler = ("-m", "distributed.cli.dask_scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", port,
                  "--no-dashboard", *files)  # fmt: skip
     worker = ("-m", "distributed.cli.dask_worker", address, "--nthreads", 1, "--no-dashboard", *files)
-    with processes(folder, scheduler, worker):
+    with running(folder, scheduler, worker):
         until(lambda: "Registered to" in (folder / "process-1.log").read_text())
         yield folder
 
@@ -213,7 +206,7 @@ def host(tmp_path):
         key.write_public_key(str(tmp_path / f"{name}.pub"))
     port = free_port()
     (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
-    with processes(tmp_path, (Path(__file__).parent / "ssh_server.py", port, "host", "me.pub")):
+    with running(tmp_path, (Path(__file__).parent / "ssh_server.py", port, "host", "me.pub")):
         until(lambda: "listening" in (tmp_path / "process-0.log").read_text())
         yield {"port": port, "key": "me", "known_hosts": "known"}
 
