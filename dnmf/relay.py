@@ -48,7 +48,8 @@ def submit(X: object, rank: int, *, out: str, listeners: Sequence[Listener] = ()
     try:
         factorize(X, rank, out=out, listeners=[*listeners, _go_no_further], **parameters)
     except Paused:
-        _stand_by(client, absolute(out), 1)
+        group, _ = runs.open_group(out)
+        _stand_by(client, absolute(out), group.attrs[runs.IDENTITY], 1)
 
 
 def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
@@ -59,7 +60,7 @@ def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
         job, _ = prepared(group, record, X, changes, [])
         check_unchanged(job, record)
         saving.go_on(replace(job, check=held.check), record)
-    _stand_by(client, absolute(str(run)), 1)
+    _stand_by(client, absolute(str(run)), group.attrs.get(runs.IDENTITY), 1)
 
 
 def cancel(run: str | Path, *, patience: float = 60.0) -> bool:
@@ -98,21 +99,21 @@ def _go_no_further(event: Event) -> None:
         raise Paused
 
 
-def _stand_by(client: Client, run: str, leg: int) -> None:
+def _stand_by(client: Client, run: str, identity: Any, leg: int) -> None:
     """Have a task on the cluster that drives the run as soon as nobody else does, whatever becomes of this process."""
     # A name of its own each time: Dask counts deaths by it.
-    fire_and_forget(client.submit(_run_leg, run, leg, key=f"dnmf-leg-{leg}-{uuid4().hex}", pure=False))
+    fire_and_forget(client.submit(_run_leg, run, identity, leg, key=f"dnmf-leg-{leg}-{uuid4().hex}", pure=False))
 
 
-def _run_leg(run: str, leg: int) -> None:
+def _run_leg(run: str, identity: Any, leg: int) -> None:
     """Wait for the run, then drive it, in a worker. What goes wrong in that is written to the run."""
     with worker_client() as client:
         succeeded = False
-        while (found := _turn(run, leg)) is not None:
+        while (found := _turn(run, identity, leg)) is not None:
             # Another leg was faster, or a worker left while it was asked: the next look tells.
             with suppress(Busy, Cancelled, ConnectionError):
                 if not succeeded:
-                    _stand_by(client, run, leg + 1)
+                    _stand_by(client, run, identity, leg + 1)
                     succeeded = True
                 _drive(client, *found, leg=leg)
             time.sleep(LOOK)
@@ -132,8 +133,8 @@ def _drive(client: Client, group: Any, record: Record, *, leg: int) -> None:
     drive(replace(job, relayed=True), client, partial(restored, record=record), about={"leg": leg})
 
 
-def _turn(run: str, leg: int) -> tuple[Any, Record] | None:
-    """The run, as soon as nobody else drives it; None where it has ended, or a later leg drives it."""
+def _turn(run: str, identity: Any, leg: int) -> tuple[Any, Record] | None:
+    """The run, as soon as nobody else drives it; None where it has ended, was replaced, or a later leg drives it."""
     while True:
         try:
             group, record = runs.open_group(run, mode="r+")
@@ -144,7 +145,9 @@ def _turn(run: str, leg: int) -> tuple[Any, Record] | None:
             # A store that does not answer now may do so at the next look.
             time.sleep(10 * LOOK)
             continue
-        if record["status"] != "running" or (holder and holder.progress.get("leg", 0) > leg):
+        if record["status"] != "running" or group.attrs.get(runs.IDENTITY) != identity:
+            return None
+        if holder and holder.progress.get("leg", 0) > leg:
             return None
         if holder is None or holder.free_in == 0:
             return group, record

@@ -6,7 +6,7 @@ the top, and no generations. An array's metadata is written after its chunks, so
 generation has a group `next` with what the next pass needs and no reader does; first factors have a generation with
 nothing else. The groups `lease` and `cancel` are those of `dnmf.lease`.
 
-The record is the JSON attribute `dnmf` of the group:
+The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`:
 
     format          1
     status          "running", "finished" or "stopped"
@@ -46,8 +46,8 @@ from dnmf.records import checked
 FORMAT = 1
 GENERATIONS = "generations"
 
-# The attribute of a group with the W of new rows, as `dnmf` is that of a run.
-TRANSFORMED = "dnmf_transformed"
+# The attribute of a group with the W of new rows, as `dnmf` is that of a run; and the one of a run that never changes.
+TRANSFORMED, IDENTITY = "dnmf_transformed", "dnmf_run"
 DIMENSIONS = {
     "W": ("row", "component"),
     "V": ("component", "column"),
@@ -113,7 +113,7 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     FileExistsError
         If something is there already: see `check_out`.
     """
-    begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}}
+    begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}, IDENTITY: uuid4().hex}
     exists = out is not None and check_out(out, overwrite=overwrite)
     store = MemoryStore() if out is None else place(out)
     group = zarr.create_group(store, overwrite=exists, attributes=begun)

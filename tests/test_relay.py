@@ -14,7 +14,7 @@ import zarr
 from numpy.testing import assert_array_equal
 
 import dnmf
-from dnmf import lease, runs
+from dnmf import lease, relay, runs
 from dnmf.launch import local_cluster
 
 X = processes.low_rank()
@@ -123,6 +123,17 @@ def test_a_run_whose_cluster_has_no_workers_left_is_called_stalled(folder: Path)
             now = status(folder, "alone.zarr")
         assert re.fullmatch(standing, now["status"])
         assert re.fullmatch(rf"pass 3 of at most 9, {done} of 7 strips, the last one \d+ s ago", now["pass"])
+
+
+def test_a_leg_of_a_run_that_was_replaced_ends(folder: Path) -> None:
+    """Else it would drive what is at the path of its run now as soon as the process that does so dies."""
+    out, identities = folder / "again.zarr", []
+    for _ in range(2):
+        dnmf.factorize(folder / "x.zarr", 4, out=out, max_iter=1, tol=0, overwrite=True)
+        group = zarr.open_group(str(out), mode="r+")
+        runs.write_record(group, runs.fresh_record(group) | {"status": "running"})
+        identities.append(group.attrs[runs.IDENTITY])
+    assert [relay._turn(str(out), identity, 1) is not None for identity in identities] == [False, True]
 
 
 def test_a_cluster_that_would_end_with_the_command_is_refused(folder: Path) -> None:
