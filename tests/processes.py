@@ -114,7 +114,7 @@ def done(*words: object, folder: Path, timeout: float = 120) -> tuple[int, str, 
     return process.returncode, out, errors
 
 
-def until(ready: Any, *, seconds: float = 60) -> Any:
+def until(ready: Any, *, seconds: float = 180) -> Any:
     """What a function gives as soon as that is true; an error after so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -55,7 +55,7 @@ def test_a_run_survives_its_drivers(folder: Path) -> None:
         assert told["status"] == "running"
         assert "of at most 400, " in told["pass"]
         assert {"rate", "left", "driver", "saved"} <= told.keys()
-        processes.until(lambda: status(folder, "run.zarr")["status"] != "running", seconds=120)
+        processes.until(lambda: status(folder, "run.zarr")["status"] != "running", seconds=400)
     run = dnmf.open_run(folder / "run.zarr")
     assert run.stopped
     assert run.stopped.startswith("reached max_iter = 400 passes")
