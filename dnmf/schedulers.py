@@ -1,7 +1,6 @@
 """The two schedulers that compute Dask arrays: Dask's threads in this process, and a cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -15,7 +14,7 @@ from dask.delayed import Delayed
 from distributed import Client, KilledWorker, futures_of
 from numpy.typing import NDArray
 
-from dnmf.watch import answered, awaited, silent
+from dnmf.watch import answered, awaited
 
 Array = NDArray[np.floating]
 Tick = Callable[[int], None]
@@ -140,7 +139,7 @@ class Cluster:
 
     @contextmanager
     def _deaths_told(self) -> Iterator[None]:
-        """Say in a sentence that workers died over a task, or the scheduler."""
+        """Say in a sentence that workers died over a task."""
         try:
             yield
         except KilledWorker as error:
@@ -151,8 +150,6 @@ class Cluster:
                 f"({error.task}), most likely for want of memory: give them more, or plan for less with --memory-limit "
                 f"(memory_limit=)"
             ) from error
-        except CancelledError as error:
-            raise silent(self.client, "is gone") from error
 
     def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
         """One task of the cluster for each; what they share is sent once, ahead of them."""

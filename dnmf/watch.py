@@ -7,7 +7,7 @@ is gone, just says nothing. Where nothing was heard for a while, it is asked whe
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -51,10 +51,11 @@ def answered(client: Client, call: Callable[[], T]) -> T:
         _check_alive(client)
         raise ConnectionError(f"a worker left while it was asked ({error}): try again") from error
     except Exception as error:
-        if client.status == "running":
+        # A client that has lost its scheduler ends whatever it waits for in many ways; one that has found it again
+        # has cancelled all that it waited for, and nobody else cancels.
+        if client.status == "running" and not isinstance(error, CancelledError):
             raise
-        # A client that has lost its scheduler ends whatever it waits for in many ways.
-        raise silent(client, "is gone") from error
+        raise _silent(client, "is gone") from error
 
 
 def _outcome(call: Callable[[], T]) -> "SimpleQueue[Future[T]]":
@@ -81,13 +82,13 @@ def _check_alive(client: Client) -> None:
             error = answer.get(timeout=LOOK).exception()
             if error is None:
                 return
-            raise silent(client, "is gone") from error
+            raise _silent(client, "is gone") from error
         if time.monotonic() > deadline:
-            raise silent(client, f"has said nothing for {PATIENCE + ANSWER:.0f} s")
-    raise silent(client, "is gone")
+            raise _silent(client, f"has said nothing for {PATIENCE + ANSWER:.0f} s")
+    raise _silent(client, "is gone")
 
 
-def silent(client: Client, how: str) -> ConnectionError:
+def _silent(client: Client, how: str) -> ConnectionError:
     """What to raise where the scheduler does not answer."""
     where = f" at {client.scheduler.address}" if client.scheduler else ""
     return ConnectionError(f"the scheduler{where} {how}: see to it, or start another one, and resume the run")
