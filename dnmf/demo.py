@@ -77,6 +77,7 @@ def demo(
         rank=4,
         out=paths["run"],
         solver="mu",
+        init="random",
         inner_iter=1,
         max_iter=max_iter,
         tol=0,
