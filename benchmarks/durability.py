@@ -50,9 +50,9 @@ from zarr.storage import LocalStore
 
 import dnmf
 from dnmf import datasets
-from dnmf.launch import local_cluster
-from dnmf.progress import Cancelled, Event, PassDone, Sampled, Saved, Started, StripDone
-from dnmf.resumption import resume
+from dnmf.clusters.local import local_cluster
+from dnmf.events import Cancelled, Event, PassDone, Sampled, Saved, Started, StripDone
+from dnmf.factorization.resume import resume
 
 COLUMNS, WORKERS = 1024, 2
 

@@ -29,16 +29,17 @@ from distributed import Client
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf import datasets, strips
-from dnmf.launch import local_cluster
-from dnmf.progress import PassDone, Planned
+from dnmf import datasets
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone, Planned
+from dnmf.plan import strips
 
 MIB = 2**20
 
 
 def idle_memory() -> int:
     """The same of a worker that has what a pass needs and has done nothing with it yet."""
-    importlib.import_module("dnmf.blocks")
+    importlib.import_module("dnmf.engine.blocks")
     np.ones((64, 64)) @ np.ones((64, 64))
     return peak_memory()
 

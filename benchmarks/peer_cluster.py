@@ -19,8 +19,8 @@ from distributed import Client, LocalCluster, wait
 from peer_trace import Round, Rounds, Task, Trace, follow, loss, repeated, serve
 
 import dnmf
-from dnmf.launch import local_cluster
-from dnmf.progress import PassDone
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone
 
 READ_BYTES = 2**26
 

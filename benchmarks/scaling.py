@@ -25,9 +25,10 @@ from counters import CountTasks, executed
 from distributed import Client, SchedulerPlugin
 
 import dnmf
-from dnmf import datasets, strips
-from dnmf.launch import local_cluster
-from dnmf.progress import PassDone, Planned
+from dnmf import datasets
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone, Planned
+from dnmf.plan import strips
 
 ROWS, COLUMNS = 256, 64
 

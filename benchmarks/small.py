@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dnmf
-from dnmf.initialise import random_rows, scale_rows
+from dnmf.arrays.draws import random_rows
 from dnmf.rules import RULES
+from dnmf.rules.from_scratch import scale_rows
 
 SWEEPS = 10
 

@@ -17,7 +17,7 @@ from scipy.special import xlogy
 from sklearn.decomposition import non_negative_factorization
 
 import dnmf
-from dnmf.progress import Planned
+from dnmf.events import Planned
 
 # Runs that take longer than this, seconds, are not repeated.
 REPEATABLE, REPEATS = 30.0, 3

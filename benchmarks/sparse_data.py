@@ -15,7 +15,7 @@ import zarr
 from peer_data import poisson, script
 from scipy import sparse
 
-from dnmf.convert import SPARSE_CHUNK, convert
+from dnmf.formats.convert import SPARSE_CHUNK, convert
 
 # Words that are drawn at a time.
 STRIP_WORDS = 2**22

@@ -49,7 +49,7 @@ from distributed import Client
 from sklearn.exceptions import ConvergenceWarning
 from sparse_contest import Case, Ours, Theirs, error_of, size_of, with_dnmf, with_sklearn
 
-from dnmf.launch import local_cluster
+from dnmf.clusters.local import local_cluster
 
 MIB = 2**20
 

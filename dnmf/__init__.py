@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dnmf.estimators.minibatch import MiniBatchNMF
     from dnmf.estimators.nmf import NMF, non_negative_factorization
-    from dnmf.factorization import factorize
-    from dnmf.results import Factorization, open_run
-    from dnmf.transformation import transform
+    from dnmf.factorization.factorize import factorize
+    from dnmf.factorization.transform import transform
+    from dnmf.run.result import Factorization, open_run
+
 
 _HOMES = {
     "NMF": "dnmf.estimators.nmf",
     "MiniBatchNMF": "dnmf.estimators.minibatch",
-    "Factorization": "dnmf.results",
-    "factorize": "dnmf.factorization",
+    "Factorization": "dnmf.run.result",
+    "factorize": "dnmf.factorization.factorize",
     "non_negative_factorization": "dnmf.estimators.nmf",
-    "cancel": "dnmf.relay",
-    "open_run": "dnmf.results",
-    "resume": "dnmf.resumption",
-    "status": "dnmf.standing",
-    "submit": "dnmf.relay",
-    "transform": "dnmf.transformation",
+    "cancel": "dnmf.factorization.submit",
+    "open_run": "dnmf.run.result",
+    "resume": "dnmf.factorization.resume",
+    "status": "dnmf.run.status",
+    "submit": "dnmf.factorization.submit",
+    "transform": "dnmf.factorization.transform",
 }
+
 
 __all__ = [
     "NMF",

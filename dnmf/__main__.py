@@ -1,6 +1,6 @@
 """`python -m dnmf` and the console script."""
 
-from dnmf.cli import main
+from dnmf.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -13,10 +13,10 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from dnmf.paths import check_replaceable
-from dnmf.strips import well_chunked
+from dnmf.arrays.rows import Array
+from dnmf.plan.chunks import well_chunked
+from dnmf.stores.paths import check_replaceable
 
-Array = NDArray[np.floating]
 Block = Callable[[int, int], Array]
 
 

@@ -1,18 +1,20 @@
 """What a factorization is asked for, and the objective that follows from it."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dnmf.objectives import NAMED, Divergence, Objective, Squared
+from dnmf.losses import Divergence, Objective, Squared, _is_number
 from dnmf.rules import RULES, Penalty
 
 Factors = tuple[Any, Any]
 
+
 # First factors that are computed from a sample of X, and all that are made by name.
 SAMPLED = ("sample", "nndsvd", "nndsvda", "nndsvdar")
+
+
 INITS = (*SAMPLED, "random")
 
 
@@ -92,20 +94,8 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def loss_by_number(loss: float | str) -> float:
-    """β of a loss that is given by name or by β."""
-    beta = NAMED.get(loss, loss) if isinstance(loss, str) else loss
-    if not _is_number(beta):
-        raise ValueError(f"beta_loss is {loss!r}: one of {', '.join(map(repr, NAMED))}, or a number, is required")
-    return float(beta)
-
-
 def _check_count(name: str, value: Any, *, optional: bool) -> None:
     if value is None and optional:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} is {value!r}: an integer of at least 1 is required")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

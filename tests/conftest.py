@@ -7,7 +7,7 @@ import pytest
 from distributed import Client
 from hypothesis import settings
 
-from dnmf.launch import local_cluster
+from dnmf.clusters.local import local_cluster
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("dev", deadline=None, max_examples=20)

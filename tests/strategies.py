@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dnmf.memory import MIB, Grid, Workers
+from dnmf.plan.grid import Grid
+from dnmf.plan.memory import MIB, Workers
 
 Array = NDArray[np.floating]
 

@@ -13,10 +13,10 @@ from sklearn.decomposition import non_negative_factorization
 from strategies import problems
 from threadpoolctl import threadpool_limits
 
-from dnmf import alternate as module
-from dnmf.alternate import affordable, alternate
+from dnmf.arrays.sketch import Sketch, as_it_is, sketch
+from dnmf.losses.least_squares import in_memory
+from dnmf.losses.least_squares.in_memory import affordable, alternate
 from dnmf.rules import Penalty, coordinate_descent
-from dnmf.sketch import Sketch, as_it_is, sketch
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -163,8 +163,8 @@ def test_after_thirty_iterations_it_is_mostly_below_plain_alternation():
         W *= np.vdot(W.T @ H, A) / np.vdot(W.T @ H, W.T @ H)
         ours = alternate(as_it_is(A), W, H, iterations=30, tol=0)
         for _ in range(30):
-            W = coordinate_descent(W, H @ A.T, H @ H.T, module.SWEEPS)
-            H = coordinate_descent(H, W @ A, W @ W.T, module.SWEEPS)
+            W = coordinate_descent(W, H @ A.T, H @ H.T, in_memory.SWEEPS)
+            H = coordinate_descent(H, W @ A, W @ W.T, in_memory.SWEEPS)
         below += ours.loss < ((A - W.T @ H) ** 2).sum()
     assert below >= 8
 
@@ -239,10 +239,10 @@ def test_the_work_of_an_iteration_is_counted(directions):
     products = 2 * sum(2 * np.prod(step) for step in (
         [(rank, rows, columns)] if directions is None else [(rank, rows, directions), (rank, directions, columns)]
     ))  # fmt: skip
-    sweeps = module.SWEEP_COST * module.SWEEPS * 2 * rank**2 * (rows + columns)
+    sweeps = in_memory.SWEEP_COST * in_memory.SWEEPS * 2 * rank**2 * (rows + columns)
     count = affordable(A, rank, 10**9, shares=shares)
     assert count > 10
-    assert count * (products + sweeps) <= module.WORK / shares < (count + 1) * (products + sweeps)
+    assert count * (products + sweeps) <= in_memory.WORK / shares < (count + 1) * (products + sweeps)
 
 
 def test_what_fits_is_done_and_what_does_not_is_cut_to_ten():

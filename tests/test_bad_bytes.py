@@ -20,12 +20,13 @@ from kinds import sparse_stored
 from scipy import sparse
 
 import dnmf
-from dnmf import lease, strips
-from dnmf.disks import writing
-from dnmf.progress import PassDone
-from dnmf.records import MAY_BE_ABSENT, RULES
-from dnmf.resumption import resume
-from dnmf.sentences import EXPECTED
+from dnmf.cli.errors import EXPECTED
+from dnmf.events import PassDone
+from dnmf.factorization.resume import resume
+from dnmf.plan import strips
+from dnmf.run import lease
+from dnmf.run.record import MAY_BE_ABSENT, RULES
+from dnmf.stores.local_disk import writing
 
 SHAPE, CHUNKS = (4000, 30), (250, 30)
 
@@ -130,7 +131,7 @@ def test_a_missing_chunk_is_the_fill_value_is_counted_and_can_be_refused(tmp_pat
     ],
 )
 def test_a_complete_matrix_is_not_refused(tmp_path: Path, how: dict[str, Any], told: str) -> None:
-    from dnmf.inventory import matrix_facts  # noqa: PLC0415
+    from dnmf.report.facts import matrix_facts  # noqa: PLC0415, it imports Zarr
 
     X = written(tmp_path / "x.zarr", **how)
     assert matrix_facts(str(tmp_path / "x.zarr"))["missing"] == told
@@ -154,7 +155,7 @@ def test_a_sparse_matrix_that_lacks_a_chunk_is_counted_and_refused(tmp_path: Pat
     with pytest.raises((ValueError, OSError), match=r"damaged|gone"):
         dnmf.factorize(path, 2)
     if member != "indptr":
-        from dnmf.inventory import matrix_facts  # noqa: PLC0415
+        from dnmf.report.facts import matrix_facts  # noqa: PLC0415, it imports Zarr
 
         assert matrix_facts(path)["missing"].startswith("1 of 124 chunks, read as 0")
 

@@ -13,9 +13,10 @@ from kinds import sparse_stored
 from scipy import sparse
 
 import dnmf
-from dnmf import strips
-from dnmf.checksums import NONE, Seen, check_same, checksum, joined
-from dnmf.progress import PassDone, Sampled
+from dnmf.arrays.checksum import checksum
+from dnmf.engine.outcome import NONE, Seen, check_same, joined
+from dnmf.events import PassDone, Sampled
+from dnmf.plan import strips
 
 PLAN = strips.Plan(0, 40, 100, 10, 0, in_run=False, cached=False)
 

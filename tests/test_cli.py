@@ -16,7 +16,7 @@ import zarr
 from scipy import sparse
 
 import dnmf
-from dnmf.launch import local_cluster
+from dnmf.clusters.local import local_cluster
 
 RNG = np.random.default_rng(0)
 X = (RNG.random((600, 4)) @ RNG.random((4, 50)) + 0.1 * RNG.random((600, 50))).astype("f4")

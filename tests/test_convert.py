@@ -24,10 +24,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-import dnmf.convert
 import dnmf.formats
-from dnmf.convert import convert, described
-from dnmf.strips import well_chunked
+import dnmf.formats.convert
+from dnmf.formats.convert import convert, described
+from dnmf.plan.chunks import well_chunked
 
 Array = NDArray[Any]
 Sparse = scipy.sparse.csr_array | scipy.sparse.csc_array
@@ -43,15 +43,15 @@ light = settings(max_examples=25, deadline=None)
 def _tiny_strips() -> Iterator[None]:
     """Pieces of some bytes, so that small matrices have many strips, and strips many pieces."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dnmf.convert, "well_chunked", tiny_chunks)
+        patch.setattr(dnmf.formats.convert, "well_chunked", tiny_chunks)
         patch.setattr(dnmf.formats.contents, "well_chunked", tiny_chunks)
         patch.setattr(dnmf.formats.contents, "STRIP", 128)
         patch.setattr(dnmf.formats.numpy_files, "MIB", 50)
         patch.setattr(dnmf.formats.numpy_files, "ENTRIES", 7)
         patch.setattr(dnmf.formats.sparse_entries, "ENTRIES", 7)
         patch.setattr(dnmf.formats.sparse_entries, "COUNTERS", 5)
-        patch.setattr(dnmf.convert, "SPARSE_CHUNK", 40)
-        patch.setattr(dnmf.convert, "POINTERS", 4)
+        patch.setattr(dnmf.formats.convert, "SPARSE_CHUNK", 40)
+        patch.setattr(dnmf.formats.convert, "POINTERS", 4)
         patch.setattr(dnmf.formats.text, "LINES", 7)
         yield
 
@@ -582,7 +582,7 @@ def test_an_old_array_comes_back_when_the_new_one_cannot_be_renamed(tmp_path: Pa
     np.save(tmp_path / "x.npy", np.ones((2, 3)))
     convert(tmp_path / "x.npy", tmp_path / "x.zarr")
     with pytest.raises(FileNotFoundError):
-        dnmf.convert._publish(tmp_path / "missing", tmp_path / "x.zarr", tmp_path / "old")
+        dnmf.formats.convert._publish(tmp_path / "missing", tmp_path / "x.zarr", tmp_path / "old")
     assert_holds(zarr.open_array(tmp_path / "x.zarr")[:], np.ones((2, 3)))
 
 

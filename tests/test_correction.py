@@ -12,12 +12,12 @@ from sklearn.datasets import load_digits
 from strategies import problems
 from threadpoolctl import threadpool_limits
 
-from dnmf.alternate import alternate
-from dnmf.correction import ENOUGH, MOST_SWEEPS, STEPS, SWEEP_PAYS, SWEEPS, Model, corrected, follow
-from dnmf.initialise import from_scratch
+from dnmf.arrays.sketch import Sketch, as_it_is, sketch
+from dnmf.losses.least_squares.in_memory import alternate
+from dnmf.losses.least_squares.sums import gram, gram8
+from dnmf.losses.least_squares.surrogate import ENOUGH, MOST_SWEEPS, STEPS, SWEEP_PAYS, SWEEPS, Model, corrected, follow
 from dnmf.rules import KEEPS_ZEROS, RULES, Penalty, coordinate_descent
-from dnmf.sketch import Sketch, as_it_is, sketch
-from dnmf.state import gram, gram8
+from dnmf.rules.from_scratch import from_scratch
 
 KINDS = ["six rows", "uneven weights", "another matrix", "a coarse sketch"]
 each_rule = pytest.mark.parametrize("name", list(RULES))

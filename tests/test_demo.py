@@ -5,10 +5,11 @@ import pytest
 import zarr
 from PIL import Image
 
-from dnmf import open_run, plots
+from dnmf import open_run
+from dnmf.cli.demo import OUTPUTS, demo
 from dnmf.datasets import gaussian_basis
-from dnmf.demo import OUTPUTS, demo
-from dnmf.progress import PassDone, Stopped
+from dnmf.events import PassDone, Stopped
+from dnmf.report import figures
 
 SMALL = {"features": 64, "samples": 600, "max_iter": 150}
 
@@ -26,7 +27,7 @@ def test_the_demo_from_end_to_end_on_a_cluster(client, tmp_path):
     run = open_run(made.files["run"])
     assert (X.shape, X.dtype, run.V.shape) == ((64, 600), np.float32, (4, 600))
     W = np.asarray(run.W)
-    assert plots.matched(gaussian_basis(64), W)[1].min() > 0.97
+    assert figures.matched(gaussian_basis(64), W)[1].min() > 0.97
     assert np.linalg.norm(X[:] - W @ run.V) / np.linalg.norm(X[:]) == pytest.approx(run.relative_error, rel=1e-5)
     assert run.relative_error < 0.05
     assert run.record["parameters"]["solver"] == "mu"

@@ -11,10 +11,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts, matrices, problems
 
-from dnmf import divergences, products
-from dnmf.divergences import least_decrease, moved, projected_gradient, sums, update
+from dnmf.arrays import pieces as arrays_pieces
+from dnmf.losses.divergence import entries
+from dnmf.losses.divergence import sums as divergence_sums
+from dnmf.losses.divergence.rows import update
+from dnmf.losses.divergence.sums import least_decrease, moved, projected_gradient, sums
 from dnmf.rules import NO_PENALTY, Penalty, multiplicative
-from dnmf.rules.powered import floor
+from dnmf.rules.beta_multiplicative import floor
 
 BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 # Where X may hold zeros.
@@ -33,9 +36,9 @@ each_kind = pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.fixture
 def tiny_pieces(monkeypatch):
     """Pieces of three dense rows, or of seven non-zeros."""
-    for module in (divergences, products):
+    for module in (entries, arrays_pieces):
         monkeypatch.setattr(module, "piece_rows", lambda width, residual: 3)
-    monkeypatch.setattr(products.cuts, "__defaults__", (7,))
+    monkeypatch.setattr(arrays_pieces.cuts, "__defaults__", (7,))
 
 
 def problem(shape=(13, 8), k=3, *, zeros=0.0, dtype="f8", seed=0):
@@ -125,7 +128,7 @@ def test_sums_and_rows_do_not_depend_on_the_cut(beta, data):
     edges = np.cumsum([0, *data.draw(cuts(len(Y)))])
     for whole in (Y, sparse.csr_matrix(Y)) if beta else (Y,):
         parts = [sums(whole[a:b], L[:, a:b], S, beta=beta) for a, b in pairwise(edges)]
-        together, all_at_once = divergences.add(parts), sums(whole, L, S, beta=beta)
+        together, all_at_once = divergence_sums.add(parts), sums(whole, L, S, beta=beta)
         for name in (*ARRAYS, *SCALARS):
             assert_allclose(getattr(together, name), getattr(all_at_once, name), rtol=1e-11)
         rows = [update(whole[a:b], L[:, a:b], S, 2, beta=beta, penalty=PENALTIES[3]) for a, b in pairwise(edges)]
@@ -137,7 +140,7 @@ def test_adding_changes_none_of_the_parts():
     Y, L, S = problem((9, 5))
     parts = [sums(Y[a : a + 3], L[:, a : a + 3], S, beta=1.0) for a in (0, 3, 6)]
     before = [(part.numerator.copy(), part.denominator.copy()) for part in parts]
-    for total in (divergences.add(parts), divergences.add(parts[:1])):
+    for total in (divergence_sums.add(parts), divergence_sums.add(parts[:1])):
         assert not np.shares_memory(total.numerator, parts[0].numerator)
         assert not np.shares_memory(total.denominator, parts[0].denominator)
     for part, (numerator, denominator) in zip(parts, before, strict=True):

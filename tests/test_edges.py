@@ -7,7 +7,8 @@ import pytest
 from scipy import sparse
 
 import dnmf
-from dnmf import divergences, strips
+from dnmf.losses.divergence import sums
+from dnmf.plan import strips
 
 RNG = np.random.default_rng(0)
 X = RNG.random((40, 12)) * (RNG.random((40, 12)) < 0.5)
@@ -61,7 +62,7 @@ def test_x_at_an_edge_is_factorized(edge: str, kind: str, solver: str, beta: flo
     for factor in (W, V):
         assert np.isfinite(factor).all()
         assert (factor >= 0).all()
-    loss = divergences.sums(x.astype("f8"), W.T.astype("f8"), V.astype("f8"), beta=beta).loss
+    loss = sums.sums(x.astype("f8"), W.T.astype("f8"), V.astype("f8"), beta=beta).loss
     size = (x.astype("f8") ** beta).sum() if beta != 1 else x.sum(dtype="f8")
     np.testing.assert_allclose(result.loss, loss, rtol=1e-5, atol=1e-5 * size + 1e-12)
     again = dnmf.transform(KINDS[kind](x), result)

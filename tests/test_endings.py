@@ -18,9 +18,10 @@ from distributed import Client
 from numpy.testing import assert_array_equal
 
 import dnmf
-from dnmf import strips, watch
-from dnmf.launch import local_cluster
-from dnmf.progress import PassDone, StripDone
+from dnmf.clusters import watch
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone, StripDone
+from dnmf.plan import choose
 
 X = processes.low_rank()
 LONG = ["--rank", 4, "--tol", 0, "--max-iter", 100000, "--no-cache", "--checkpoint-every", 2]
@@ -180,7 +181,7 @@ def test_workers_that_die_cost_time_and_change_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
-        monkeypatch.setattr(strips, name, 2**20)
+        monkeypatch.setattr(choose, name, 2**20)
     asked: dict[str, Any] = {"tol": 0, "max_iter": 12, "cache": False, "checkpoint_every": 4}
     with local_cluster(workers=2, memory="400MiB") as client:
         whole = dnmf.factorize(folder / "x.zarr", 4, out=tmp_path / "whole.zarr", **asked)

@@ -14,10 +14,12 @@ from strategies import problems
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf import assembly, memory, strips
-from dnmf.engines import Direct, Expressions
-from dnmf.progress import PassDone, Sampled, Started, StripDone
-from dnmf.schedulers import Threads
+from dnmf.engine.dask_engine import Expressions
+from dnmf.engine.direct import Direct
+from dnmf.engine.schedulers import Threads
+from dnmf.events import PassDone, Sampled, Started, StripDone
+from dnmf.factorization import session
+from dnmf.plan import choose, dense, memory
 
 SOLVERS = ["cd", "mu"]
 STARTS = ["sample", "nndsvda", "random", "given"]
@@ -30,7 +32,7 @@ def through_threads(matrix: Any, cut: Any, client: Any, workers: Any) -> Any:
 
 def both(X: Any, rank: int, *, out: Path | None = None, **how: Any) -> list[Any]:
     """The results of both engines; that X would be computed alone is checked on the way."""
-    results, engine = [], assembly._engine
+    results, engine = [], session._engine
 
     def alone(*args: Any) -> Any:
         cut, found = engine(*args)
@@ -39,7 +41,7 @@ def both(X: Any, rank: int, *, out: Path | None = None, **how: Any) -> list[Any]
 
     for chosen in (alone, through_threads):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(assembly, "_engine", chosen)
+            patch.setattr(session, "_engine", chosen)
             path = None if out is None else out / f"{chosen.__name__}.zarr"
             results.append(dnmf.factorize(X, rank, out=path, **how))
     return results
@@ -108,13 +110,13 @@ def test_hard_cases_have_one_answer_too(problem: Any, solver: str, start: str) -
 def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held, cut = dnmf.factorize(noisy(80, 25), 3, max_iter=4, tol=0), strips._cut
+    held, cut = dnmf.factorize(noisy(80, 25), 3, max_iter=4, tol=0), dense._cut
 
     def in_run(*args: Any, **kwargs: Any) -> Any:
         found = cut(*args, **kwargs)
-        return found and strips.replace(found, in_run=True)
+        return found and choose.replace(found, in_run=True)
 
-    monkeypatch.setattr(strips, "_cut", in_run)
+    monkeypatch.setattr(dense, "_cut", in_run)
     for result in both(noisy(80, 25), 3, out=tmp_path, max_iter=4, tol=0):
         assert_same(result, held)
 
@@ -125,10 +127,10 @@ def test_what_an_interrupted_run_has_kept_is_the_same(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     X, runs = noisy(80, 25), []
-    for chosen in (assembly._engine, through_threads):
+    for chosen in (session._engine, through_threads):
         out = tmp_path / f"{chosen.__name__}.zarr"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(assembly, "_engine", chosen)
+            patch.setattr(session, "_engine", chosen)
             with pytest.raises(KeyboardInterrupt):
                 dnmf.factorize(
                     X, 3, init="random", max_iter=9, tol=0, out=out, checkpoint_every=5, listeners=[interrupt]
@@ -146,7 +148,7 @@ def test_two_strips_give_the_answer_of_one(tmp_path: Path, monkeypatch: pytest.M
     array[...] = X
     direct = dnmf.factorize(array, 3, max_iter=4, tol=0)
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(strips, name, 1)
+        monkeypatch.setattr(choose, name, 1)
     plans: list[Any] = []
     cut = dnmf.factorize(array, 3, max_iter=4, tol=0, listeners=[plans.append])
     assert plans[0].strips == 2
@@ -175,7 +177,7 @@ def test_alone_it_runs_no_task_of_dask(tmp_path: Path, start: str) -> None:
             dnmf.factorize(source, 3, init=init, max_iter=6, tol=0, out=tmp_path / "run.zarr", overwrite=True)
         assert tasks.count == 0
     with Tasks() as tasks, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assembly, "_engine", through_threads)
+        patch.setattr(session, "_engine", through_threads)
         dnmf.factorize(array, 3, init=init, max_iter=1)
     assert tasks.count > 0
 
@@ -200,9 +202,9 @@ def test_alone_it_reads_every_chunk_of_a_store_once_in_all(
 def test_both_tell_the_same(monkeypatch: pytest.MonkeyPatch, start: str) -> None:
     """One strip is done in every pass, that of the sample too."""
     told: list[list[Any]] = []
-    for chosen in (assembly._engine, through_threads):
+    for chosen in (session._engine, through_threads):
         events: list[Any] = []
-        monkeypatch.setattr(assembly, "_engine", chosen)
+        monkeypatch.setattr(session, "_engine", chosen)
         dnmf.factorize(noisy(80, 25), 3, init=start, max_iter=3, tol=0, listeners=[events.append])
         told.append([e if isinstance(e, StripDone) else type(e).__name__ for e in events])
     assert told[0] == told[1]
@@ -215,9 +217,9 @@ def test_both_tell_the_same(monkeypatch: pytest.MonkeyPatch, start: str) -> None
 def test_both_refuse_an_entry_in_the_same_sentence(start: str, value: float) -> None:
     X = noisy(80, 25)
     X[61, 7] = value
-    for chosen in (assembly._engine, through_threads):
+    for chosen in (session._engine, through_threads):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(assembly, "_engine", chosen)
+            patch.setattr(session, "_engine", chosen)
             with pytest.raises(
                 ValueError, match=rf"X\[61, 7\] is {value}: every entry must be finite and not negative"
             ):

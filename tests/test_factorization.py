@@ -13,8 +13,8 @@ import xarray
 import zarr
 
 import dnmf
-from dnmf import strips
-from dnmf.progress import PassDone
+from dnmf.events import PassDone
+from dnmf.plan import choose, strips
 
 X = np.random.default_rng(0).random((120, 40)) @ np.random.default_rng(1).random((40, 50))
 
@@ -287,7 +287,7 @@ def test_what_a_reader_had_open_is_an_error_when_it_is_gone_and_not_nan(tmp_path
 
 def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(strips, name, 2**12)
+        monkeypatch.setattr(choose, name, 2**12)
 
     def damage(event: Any) -> None:
         if isinstance(event, PassDone) and event.iteration == 4:

@@ -11,9 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar, nnls
 from strategies import cuts, dtypes, matrices, problems, seeds
 
-from dnmf.initialise import from_scratch, nndsvd, random_rows, scale_rows, scaled
+from dnmf.arrays.draws import random_rows
+from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
 from dnmf.rules import KEEPS_ZEROS, RULES, coordinate_descent
-from dnmf.sketch import as_it_is, sketch
+from dnmf.rules.from_scratch import from_scratch, scale_rows, scaled
 
 F8 = np.dtype("f8")
 

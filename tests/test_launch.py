@@ -24,20 +24,24 @@ from distributed.system import MEMORY_LIMIT
 from processes import until
 
 import dnmf
-from dnmf import cluster, launch
-from dnmf.cluster import survey
-from dnmf.launch import connect, local_cluster
-from dnmf.memory import MIB, Workers
-from dnmf.profiles import KINDS, Profile, read_profile
+from dnmf.clusters import batch, kubernetes
+from dnmf.clusters import connect as clusters_connect
+from dnmf.clusters import settings as clusters_settings
+from dnmf.clusters import workers as clusters_workers
+from dnmf.clusters.connect import connect
+from dnmf.clusters.local import local_cluster
+from dnmf.clusters.profiles import KINDS, Profile, read_profile
+from dnmf.clusters.workers import survey
+from dnmf.plan.memory import MIB, Workers
 
 
 def test_a_scheduler_that_runs_is_connected_to_and_left_running(client):
     address = client.scheduler.address
     with connect(Profile("scheduler", {"address": address})) as connected:
         assert connected is not client
-        assert cluster.current_client() is connected
+        assert clusters_workers.current_client() is connected
         assert connected.submit(sum, [1, 2]).result() == 3
-    assert cluster.current_client() is client
+    assert clusters_workers.current_client() is client
     assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
 
 
@@ -45,19 +49,21 @@ def test_a_scheduler_that_is_dead_is_told(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     # Ten seconds are for schedulers that start; here nobody comes.
-    monkeypatch.setattr(launch, "Client", lambda address, timeout, **how: Client(address, timeout="200ms", **how))
+    monkeypatch.setattr(
+        clusters_connect, "Client", lambda address, timeout, **how: Client(address, timeout="200ms", **how)
+    )
     with pytest.raises(ConnectionError) as refused, connect(Profile("scheduler", {"address": address})):
         pass
     assert str(refused.value).startswith(f"no scheduler answers at {address} (")
     assert str(refused.value).endswith("): is it running, and reached from here?")
-    assert cluster.current_client() is None
+    assert clusters_workers.current_client() is None
 
 
 def test_an_address_that_is_none_is_told_and_leaves_no_client():
     profile = Profile("scheduler", {"address": "carrier-pigeon://7"})
     with pytest.raises(ConnectionError, match="no scheduler answers at carrier-pigeon://7"), connect(profile):
         pass
-    left = cluster.current_client()
+    left = clusters_workers.current_client()
     if left:
         left.close()  # or the tests that follow would use it
     assert left is None
@@ -71,7 +77,7 @@ def test_a_local_cluster_is_as_asked_and_ends_with_its_block():
             assert os.getpid() not in opened.run(os.getpid).values(), "workers are processes"
             address = opened.scheduler.address
         assert dask.config.get("distributed.scheduler.work-stealing") is True
-    assert cluster.current_client() is None
+    assert clusters_workers.current_client() is None
     with pytest.raises(OSError, match="Timed out"):
         Client(address, timeout="200ms")
 
@@ -258,11 +264,11 @@ def test_a_job_script_has_what_the_profile_says_and_our_settings(kind, tmp_path)
     options, lines = LINES[kind]
     path = tmp_path / "cluster.yaml"
     path.write_text(yaml.safe_dump({"only": {"kind": kind, **JOBS, **options}}))
-    launch.needed(kind)  # brings the defaults of its configuration
+    clusters_settings.needed(kind)  # brings the defaults of its configuration
     own = {"scheduler-options": {"dashboard_address": ":0"}, "job-script-prologue": ["module load python"]}
     with (
         dask.config.set({f"jobqueue.{kind}.{key}": value for key, value in own.items()}),
-        launch.job_cluster(kind, read_profile(str(path)).options) as cluster,
+        batch.job_cluster(kind, read_profile(str(path)).options) as cluster,
     ):
         script = cluster.job_script()
     assert [line for line in lines if line not in script.splitlines()] == []
@@ -273,7 +279,7 @@ def test_a_job_script_has_what_the_profile_says_and_our_settings(kind, tmp_path)
 
 @pytest.mark.parametrize("kind", LINES)
 def test_a_batch_system_that_is_not_here_is_told(kind):
-    submits = getattr(launch.needed(kind), KINDS[kind].starts).job_cls.submit_command
+    submits = getattr(clusters_settings.needed(kind), KINDS[kind].starts).job_cls.submit_command
     if shutil.which(submits):
         pytest.skip(f"{submits} is here")
     with pytest.raises(ConnectionError) as refused, connect(Profile(kind, {**JOBS, **LINES[kind][0]})):
@@ -288,7 +294,7 @@ POD = {"name": "dnmf", "namespace": "lab", "image": "registry/dnmf:1", "workers"
 
 
 def test_a_kubernetes_cluster_has_what_the_profile_says_and_our_settings():
-    arguments = launch.kubernetes_arguments(POD)
+    arguments = kubernetes.kubernetes_arguments(POD)
     assert arguments.pop("namespace") == "lab"
     spec = make_cluster_spec(**arguments)
     assert spec["metadata"]["name"] == "dnmf"

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from naive import factorized
 
 import dnmf
-from dnmf import strips
-from dnmf.launch import local_cluster
-from dnmf.progress import PassDone, StripDone
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone, StripDone
+from dnmf.plan import choose
 
 SOLVERS = ["cd", "mu"]
 
@@ -35,7 +35,7 @@ def noisy(m: int, n: int, k: int, *, noise: float = 0.1, dtype: str = "f8", seed
 
 def in_strips(monkeypatch: pytest.MonkeyPatch, nbytes: int) -> None:
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(strips, name, nbytes)
+        monkeypatch.setattr(choose, name, nbytes)
 
 
 def true_loss(X: np.ndarray, result: Any) -> float:
@@ -113,7 +113,7 @@ def test_threads_and_any_number_of_workers_give_one_answer(
     with local_cluster(workers=1, threads=2):
         results.append(dnmf.factorize(str(tmp_path / "x.zarr"), 4, max_iter=11, tol=0, out=tmp_path / "one.zarr"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dnmf.cluster.current_client", lambda: None)
+        patch.setattr("dnmf.clusters.workers.current_client", lambda: None)
         results.append(dnmf.factorize(str(tmp_path / "x.zarr"), 4, max_iter=11, tol=0, out=tmp_path / "none.zarr"))
     heights = {result.record["state"]["height"] for result in results}
     assert len(heights) == 1

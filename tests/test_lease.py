@@ -13,9 +13,9 @@ import psutil
 import pytest
 import zarr
 
-from dnmf import lease
-from dnmf.lease import Busy, Holder, Lease
-from dnmf.progress import Cancelled, PassDone, Planned, StripDone
+from dnmf.events import Cancelled, PassDone, Planned, StripDone
+from dnmf.run import lease
+from dnmf.run.lease import Busy, Holder, Lease
 
 HOLD = """
 import sys, time, zarr

@@ -8,8 +8,8 @@ import pytest
 import zarr
 
 import dnmf
-from dnmf import strips
-from dnmf.progress import PassDone, Planned, Stopped
+from dnmf.events import PassDone, Planned, Stopped
+from dnmf.plan import choose, dense
 
 RNG = np.random.default_rng(0)
 X = RNG.random((200, 5)) @ RNG.random((5, 60)) + 0.2 * RNG.random((200, 60))
@@ -118,15 +118,15 @@ def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer(
     array = zarr.create_array(str(tmp_path / "x.zarr"), shape=X.shape, chunks=(20, 60), dtype="f8")
     array[...] = X
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
-        monkeypatch.setattr(strips, name, 2**12)
+        monkeypatch.setattr(choose, name, 2**12)
     held = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "held.zarr")
-    cut = strips._cut
+    cut = dense._cut
 
     def in_run(*args: Any, **kwargs: Any) -> Any:
         plan = cut(*args, **kwargs)
-        return plan and strips.replace(plan, in_run=True)
+        return plan and choose.replace(plan, in_run=True)
 
-    monkeypatch.setattr(strips, "_cut", in_run)
+    monkeypatch.setattr(dense, "_cut", in_run)
     kept = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "kept.zarr")
     np.testing.assert_allclose(np.asarray(kept.W), np.asarray(held.W), rtol=1e-9)
     np.testing.assert_allclose(kept.history["loss"], held.history["loss"], rtol=1e-12)

@@ -8,8 +8,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
-from dnmf import divergences, majorize
-from dnmf.majorize import STEPS, SWEEPS, Counted, Terms, affordable, corrected, follow
+from dnmf.losses.divergence import in_memory, surrogate
+from dnmf.losses.divergence import rows as divergence_rows
+from dnmf.losses.divergence import sums as divergence_sums
+from dnmf.losses.divergence.in_memory import affordable
+from dnmf.losses.divergence.surrogate import STEPS, SWEEPS, Counted, Terms, corrected, follow
 from dnmf.rules import NO_PENALTY, Penalty
 
 BETAS = [0.0, 0.5, 1.0, 1.5, 3.0]
@@ -51,7 +54,7 @@ def counted(X, L, counts=None):
 def objective(X, W, H, terms, counts=None):
     """In float64, every row as often as it counts."""
     counts = np.ones(X.shape[0]) if counts is None else counts
-    loss = divergences.sums(X, W.astype("f8"), H.astype("f8"), beta=terms.beta, weights=counts).loss
+    loss = divergence_sums.sums(X, W.astype("f8"), H.astype("f8"), beta=terms.beta, weights=counts).loss
     long = sum(c * naive.penalty(w, terms.long.l1, terms.long.l2) for c, w in zip(counts, W.T, strict=True))
     return loss + long + naive.penalty(H, terms.short.l1, terms.short.l2)
 
@@ -61,7 +64,7 @@ def terms_of(beta, name):
 
 
 def fitted(X, L, S, terms, iterations, counts=None, tol=0.0):
-    return majorize.majorize(counted(X, L, counts), S, terms, iterations=iterations, tol=tol)
+    return in_memory.majorize(counted(X, L, counts), S, terms, iterations=iterations, tol=tol)
 
 
 @each_penalty
@@ -88,9 +91,9 @@ def test_it_ends_at_a_stationary_point(beta, name):
     fit = fitted(X, L, S, terms, 1000, counts)
     W, H = fit.W, fit.H
     # The loss is not in one unit for all rows of W: an update of its rows does not depend on counts.
-    again = divergences.update(X, W, H, 1, beta=beta, penalty=terms.long)
+    again = divergence_rows.update(X, W, H, 1, beta=beta, penalty=terms.long)
     assert_allclose(again, W, atol=2e-3 * W.max())
-    sums = divergences.sums(X, W, H, beta=beta, weights=counts)
+    sums = divergence_sums.sums(X, W, H, beta=beta, weights=counts)
     gradient = sums.denominator - sums.numerator + terms.short.gradient(H)
     size = np.abs(sums.numerator).max()
     # An entry that is as good as zero hardly leaves, whatever pulls at it: that is the multiplicative rule.
@@ -103,12 +106,12 @@ def test_extrapolation_goes_further_than_plain_updates():
     ours = fitted(X, L, S, terms_of(1.0, "none"), 60).objective
     W, H = L, S
     for _ in range(60):
-        W = divergences.update(X, W, H, 1, beta=1.0, penalty=NO_PENALTY)
-        sums = divergences.sums(X, W, H, beta=1.0)
-        H = divergences.moved(sums, H, beta=1.0, penalty=NO_PENALTY)
+        W = divergence_rows.update(X, W, H, 1, beta=1.0, penalty=NO_PENALTY)
+        sums = divergence_sums.sums(X, W, H, beta=1.0)
+        H = divergence_sums.moved(sums, H, beta=1.0, penalty=NO_PENALTY)
     assert ours < sums.loss
     # The first iteration differs from a plain one by the extrapolation alone, which moves on from where it was.
-    assert fitted(X, L, S, terms_of(1.0, "none"), 1).objective < divergences.sums(X, L, S, beta=1.0).loss
+    assert fitted(X, L, S, terms_of(1.0, "none"), 1).objective < divergence_sums.sums(X, L, S, beta=1.0).loss
 
 
 @each_penalty
@@ -136,7 +139,7 @@ def test_it_stops_when_ten_iterations_no_longer_pay(tol):
 def test_nothing_that_it_is_given_changes_and_float32_stays(beta):
     X, L, S = problem(beta=beta, dtype="f4")
     terms, model = terms_of(beta, "both"), counted(X, L, np.linspace(1, 3, len(X)))
-    fit = majorize.majorize(model, S, terms, iterations=12, tol=0)
+    fit = in_memory.majorize(model, S, terms, iterations=12, tol=0)
     assert (fit.W.dtype, fit.H.dtype) == ("f4", "f4")
     double = fitted(*(a.astype("f8") for a in (X, L, S)), terms, 12, model.counts)
     assert_allclose(fit.objective, double.objective, rtol=1e-3)
@@ -161,13 +164,13 @@ def test_rows_of_the_sample_move_as_those_of_x_do(beta, name, kind):
     model = counted(as_kind(X[drawn], kind), np.ascontiguousarray(L[:, drawn]), np.array([3.0, 1.0, 7.0]))
     after = follow(model, S, 4, terms)
     assert_array_equal(after.counts, model.counts)
-    expected = divergences.update(X, L, S, 4, beta=beta, penalty=terms.long)[:, drawn]
+    expected = divergence_rows.update(X, L, S, 4, beta=beta, penalty=terms.long)[:, drawn]
     assert_allclose(after.rows, expected, rtol=1e-11)
     assert_array_equal(model.rows, L[:, drawn])
 
 
 def all_sums(X, L, S, beta):
-    return divergences.sums(X, L, S, beta=beta)
+    return divergence_sums.sums(X, L, S, beta=beta)
 
 
 def keeping_lengths(W, S, lengths):
@@ -217,10 +220,10 @@ def test_the_first_step_is_that_of_all_of_x_however_poor_the_sample(monkeypatch,
     X, L, S = problem(beta=beta)
     terms = terms_of(beta, name)
     model = poor_models(X, S, terms)[kind]
-    monkeypatch.setattr(majorize, "STEPS", 1)
+    monkeypatch.setattr(surrogate, "STEPS", 1)
     sums = all_sums(X, L, S, beta)
     after = corrected(model, S, sums, terms)
-    expected = divergences.moved(sums, S, beta=beta, penalty=terms.short)
+    expected = divergence_sums.moved(sums, S, beta=beta, penalty=terms.short)
     if name == "none":
         expected = keeping_lengths(expected, expected, S.sum(axis=1, keepdims=True))[1]
     assert_allclose(after, expected, rtol=1e-9)
@@ -232,8 +235,8 @@ def at_rest(beta, name):
     X, L, S = problem(beta=beta)
     terms = terms_of(beta, name)
     for _ in range(2500):
-        L = divergences.update(X, L, S, 1, beta=beta, penalty=terms.long)
-        S = divergences.moved(all_sums(X, L, S, beta), S, beta=beta, penalty=terms.short)
+        L = divergence_rows.update(X, L, S, 1, beta=beta, penalty=terms.long)
+        S = divergence_sums.moved(all_sums(X, L, S, beta), S, beta=beta, penalty=terms.short)
     return X, L, S
 
 
@@ -246,7 +249,7 @@ def test_what_is_at_rest_on_x_stays_however_poor_the_sample(kind, beta, name):
     model = poor_models(X, S, terms)[kind]
     after = corrected(model, S, all_sums(X, L, S, beta), terms)
     assert_allclose(after, S, rtol=0, atol=2e-3 * S.max())
-    alone = corrected(model, S, divergences.sums(model.A, model.rows, S, beta=beta, weights=model.counts), terms)
+    alone = corrected(model, S, divergence_sums.sums(model.A, model.rows, S, beta=beta, weights=model.counts), terms)
     assert np.abs(alone - S).max() > 0.02 * S.max(), "else the sample is at rest there of its own"
 
 
@@ -285,7 +288,7 @@ def test_what_is_affordable_is_ten_at_least_and_what_is_asked_for_at_most():
     assert affordable(large, 2, 1000, beta=1) == 10
     middle = np.broadcast_to(0.0, (8000, 1000))
     count = affordable(middle, 10, 10**9, beta=1)
-    assert count * 10 * middle.size <= majorize.WORK < (count + 1) * 10 * middle.size
+    assert count * 10 * middle.size <= in_memory.WORK < (count + 1) * 10 * middle.size
 
 
 def test_steps_on_a_sample_that_misleads_are_those_of_the_textbook():

@@ -10,9 +10,10 @@ from numpy.testing import assert_array_equal
 from strategies import chunk_grids, matrices
 from zarr.storage import MemoryStore
 
-from dnmf.grids import working_dtype
-from dnmf.matrices import Strips, open_matrix, prepare, same_matrix
-from dnmf.memory import Grid
+from dnmf.matrix.layout import working_dtype
+from dnmf.matrix.matrix import open_matrix, same_matrix
+from dnmf.matrix.strips import Strips, prepare
+from dnmf.plan.grid import Grid
 
 SHAPE = (13, 9)
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", ">f4", ">f8", ">i4"]

@@ -11,9 +11,10 @@ from counters import peak_memory
 from distributed import wait
 
 import dnmf
-from dnmf import datasets, strips
-from dnmf.launch import local_cluster
-from dnmf.progress import PassDone, Planned
+from dnmf import datasets
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone, Planned
+from dnmf.plan import choose
 
 MIB = 2**20
 
@@ -97,7 +98,7 @@ def test_sparse_x_that_would_be_six_times_the_memory_runs_through_one_worker(tmp
 def test_provenance_is_cut_and_idle_memory_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Around the 60th pass the scheduler remembers as many tasks as around the 10th, and workers hold as much."""
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(strips, name, 2**15)
+        monkeypatch.setattr(choose, name, 2**15)
     rng = np.random.default_rng(0)
     array = zarr.create_array(str(tmp_path / "x.zarr"), shape=(2048, 64), chunks=(128, 64), dtype="f4")
     array[...] = rng.random((2048, 64))

@@ -28,15 +28,19 @@ from test_stores import written_by_anndata
 from zarr.storage import FsspecStore, ObjectStore
 
 from dnmf import factorize, open_run, transform
-from dnmf.convert import convert
-from dnmf.launch import local_cluster
-from dnmf.locations import URLStore, occupied, place, remove
-from dnmf.matrices import Strips, open_matrix
-from dnmf.paths import absolute
-from dnmf.progress import PassDone
-from dnmf.runs import Factor, check_out, create_run, drop_generations, new_generation
-from dnmf.runs import open_group as open_run_group
-from dnmf.stores import lacks_chunks
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone
+from dnmf.formats.convert import convert
+from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.strips import Strips
+from dnmf.run.factors import Factor
+from dnmf.run.generations import drop_generations, new_generation
+from dnmf.run.opening import check_out, create_run
+from dnmf.run.opening import open_group as open_run_group
+from dnmf.stores.missing_chunks import lacks_chunks
+from dnmf.stores.paths import absolute
+from dnmf.stores.places import occupied, place, remove
+from dnmf.stores.url_store import URLStore
 
 KEY, SECRET = "AKIDTHATISNOTTOLD", "wJalrXUt/SecretThatIsNotTold"
 

@@ -10,10 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
 import dnmf
-from dnmf.objectives import NAMED, Divergence, Squared
-from dnmf.objectives.settling import STRIDE, row_by_row
+from dnmf.arrays.sketch import as_it_is
+from dnmf.losses import NAMED, Divergence, Squared
+from dnmf.losses.row_by_row import STRIDE, row_by_row
 from dnmf.rules import NO_PENALTY, Penalty
-from dnmf.sketch import as_it_is
 
 PENALIZED = {"none": (NO_PENALTY, NO_PENALTY), "both": (Penalty(0.2, 0.02), Penalty(0.1, 0.3))}
 KINDS = ["cd", "mu", -0.5, 0.0, 0.5, 1.0, 1.5, 3.0]

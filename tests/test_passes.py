@@ -13,10 +13,11 @@ from dask.core import flatten
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf import passes, schedulers, strips
-from dnmf.matrices import open_matrix
-from dnmf.objectives import Squared
-from dnmf.progress import PassDone, Planned, Sampled, StripDone
+from dnmf.engine import passes, schedulers, source
+from dnmf.events import PassDone, Planned, Sampled, StripDone
+from dnmf.losses import Squared
+from dnmf.matrix.matrix import open_matrix
+from dnmf.plan import strips
 from dnmf.rules import NO_PENALTY
 
 CD = Squared("cd", NO_PENALTY, NO_PENALTY)
@@ -128,7 +129,7 @@ def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
     array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
     matrix = open_matrix(array)
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
-    Y = passes.strips_of(matrix, plan, name="X-test", check=True)
+    Y = source.strips_of(matrix, plan, name="X-test", check=True)
     L = passes.drawn(plan, 3, lambda first, rows: np.ones((3, rows), "f4"), name="L-test-0", dtype=np.dtype("f4"))
     S = schedulers.Threads(2).place(np.ones((3, 60), "f4"), name="S-test")
     G = schedulers.Threads(2).place(np.eye(3, dtype="f4"), name="G-test")
@@ -150,7 +151,7 @@ def test_a_lazy_matrix_is_prepared_like_a_stored_one(axis: int) -> None:
     X = rng.integers(0, 9, (70, 50)).astype("i4")
     matrix = open_matrix(da.from_array(X, chunks=(13, 17)))
     plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
-    Y = passes.strips_of(matrix, plan, name=f"X-lazy-{axis}", check=True)
+    Y = source.strips_of(matrix, plan, name=f"X-lazy-{axis}", check=True)
     assert Y.numblocks == (-(-X.shape[axis] // 20), 1)
     np.testing.assert_array_equal(Y.compute(scheduler="threads"), X if axis == 0 else X.T)
     assert Y.dtype == np.float64
@@ -162,7 +163,7 @@ def test_a_bad_entry_of_a_lazy_matrix_is_named(axis: int) -> None:
     X[41, 33] = np.nan
     matrix = open_matrix(da.from_array(X, chunks=(13, 17)))
     plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
-    Y = passes.strips_of(matrix, plan, name=f"X-bad-{axis}", check=True)
+    Y = source.strips_of(matrix, plan, name=f"X-bad-{axis}", check=True)
     with pytest.raises(ValueError, match=r"X\[41, 33\] is nan"):
         Y.compute(scheduler="threads")
 
@@ -171,8 +172,8 @@ def test_a_column_statistic_is_refused_and_a_row_statistic_is_not() -> None:
     x = da.random.default_rng(0).random((400, 30), chunks=(50, 30))
     plan = strips.Plan(0, 50, 400, 30, 0, in_run=False, cached=False)
     with pytest.raises(ValueError, match=r"every strip of this Dask array depends on most of it \(8 of 8 loads\)"):
-        passes.strips_of(open_matrix(x / x.max(axis=0)), plan, name="X-column", check=True)
-    Y = passes.strips_of(open_matrix(np.log1p(x / x.sum(axis=1, keepdims=True))), plan, name="X-row", check=True)
+        source.strips_of(open_matrix(x / x.max(axis=0)), plan, name="X-column", check=True)
+    Y = source.strips_of(open_matrix(np.log1p(x / x.sum(axis=1, keepdims=True))), plan, name="X-row", check=True)
     assert Y.numblocks == (8, 1)
 
 
@@ -182,7 +183,7 @@ def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Pat
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
     lazy = da.from_zarr(str(tmp_path / "x.zarr"))
     for x in (lazy, lazy * np.arange(60.0), da.from_array(array, chunks=(100, 60))):
-        Y = passes.strips_of(open_matrix(x), plan, name=f"X-{x.name}", check=True)
+        Y = source.strips_of(open_matrix(x), plan, name=f"X-{x.name}", check=True)
         assert Y.numblocks == (8, 1)
         np.testing.assert_allclose(Y.compute(scheduler="threads"), x.compute(scheduler="threads"), rtol=1e-6)
 
@@ -190,7 +191,7 @@ def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Pat
 def test_no_task_of_a_lazy_matrix_carries_all_of_it() -> None:
     x = da.from_array(np.random.default_rng(0).random((4000, 60)), chunks=(500, 60))
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
-    Y = passes.strips_of(open_matrix(x), plan, name="X-light", check=True)
+    Y = source.strips_of(open_matrix(x), plan, name="X-light", check=True)
     tasks = dict(Y.__dask_graph__())
     assert max(len(cloudpickle.dumps(tasks[key])) for key in flatten(Y.__dask_keys__())) < 10_000
 
@@ -228,7 +229,7 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
 
     array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
-    Y = passes.strips_of(open_matrix(array), plan, name="X-still", check=False)
+    Y = source.strips_of(open_matrix(array), plan, name="X-still", check=False)
     S, rng = np.random.default_rng(1).random((3, 60)).astype("f4"), np.random.default_rng(2)
     values = rng.random((3, 4000)).astype("f4")
     draw = lambda a, rows: np.ascontiguousarray(values[:, a : a + rows])  # noqa: E731

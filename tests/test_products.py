@@ -12,7 +12,8 @@ from scipy import sparse
 from strategies import cuts as heights_of
 from strategies import matrices, problems
 
-from dnmf import products
+from dnmf.arrays import pieces, products
+from dnmf.arrays import rows as arrays_rows
 
 BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 each_beta = pytest.mark.parametrize("beta", BETAS)
@@ -79,7 +80,7 @@ def test_powers_of_more_rows_than_a_piece_holds(layout):
 @given(st.data(), matrices(max_side=30), st.integers(1, 40))
 def test_pieces_of_sparse_rows_are_all_rows_in_order_and_small(data, X, most):
     y = data.draw(both(X))[1]
-    found = list(products.cuts(y, most))
+    found = list(pieces.cuts(y, most))
     assert [cut.start for cut in found] == [0, *(cut.stop for cut in found[:-1])]
     assert found[-1].stop == len(X)
     for cut in found:
@@ -92,13 +93,13 @@ def test_pieces_of_sparse_rows_are_all_rows_in_order_and_small(data, X, most):
 @given(st.integers(1, 2000), st.integers(1, 3))
 def test_pieces_of_dense_rows_are_all_rows_in_order(height, width):
     y = np.arange(height * width, dtype="f8").reshape(height, width)
-    parts = list(products.pieces(y))
+    parts = list(pieces.pieces(y))
     assert max(map(len, parts)) <= 512
     assert_array_equal(np.concatenate(parts), y)
 
 
 def test_where_rows_have_no_entries_one_piece_is_all_of_them():
-    assert list(products.cuts(sparse.csr_matrix((5, 3)), 2)) == [slice(0, 5)]
+    assert list(pieces.cuts(sparse.csr_matrix((5, 3)), 2)) == [slice(0, 5)]
 
 
 @given(st.data(), problems())
@@ -124,7 +125,7 @@ def test_some_rows_of_each_part_are_stacked(kind):
     rng = np.random.default_rng(0)
     parts = [rng.random((4, 3)), rng.random((2, 3)), rng.random((3, 3))]
     kept = [np.array([0, 3]), np.array([], "i8"), np.array([1])]
-    ours = products.stacked([kind(part) for part in parts], kept)
+    ours = arrays_rows.stacked([kind(part) for part in parts], kept)
     assert type(ours) is type(kind(parts[0]))
     expected = np.vstack([parts[0][[0, 3]], parts[2][[1]]])
     assert_array_equal(ours.toarray() if sparse.issparse(ours) else ours, expected)
@@ -135,16 +136,16 @@ def test_an_array_across_its_alignment_is_laid_out_anew():
     across = bytes_[1:].view("f8").reshape(4, 3)
     across[...] = values
     assert not across.flags.aligned
-    assert products.settled(across).flags.aligned
-    assert_array_equal(products.settled(across), values)
-    assert products.settled(values) is values
+    assert arrays_rows.settled(across).flags.aligned
+    assert_array_equal(arrays_rows.settled(across), values)
+    assert arrays_rows.settled(values) is values
     rows = sparse.csr_matrix(values)
-    assert products.settled(rows) is rows
+    assert arrays_rows.settled(rows) is rows
 
 
 def test_a_sparse_matrix_counts_by_what_it_holds():
     y = naive.csr(np.eye(10))
-    assert products.is_sparse(y)
-    assert not products.is_sparse(y.toarray())
-    assert products.dense_size(y) == 80
-    assert products.dense_size(y.toarray()) == 100
+    assert arrays_rows.is_sparse(y)
+    assert not arrays_rows.is_sparse(y.toarray())
+    assert arrays_rows.dense_size(y) == 80
+    assert arrays_rows.dense_size(y.toarray()) == 100

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnmf.profiles import FILE, KINDS, Profile, read_profile
+from dnmf.clusters.profiles import FILE, KINDS, Profile, read_profile
 
 
 @pytest.fixture

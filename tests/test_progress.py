@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from dnmf.progress import PassDone, Planned, Sampled, Started, Stopped, StripDone
+from dnmf.events import PassDone, Planned, Sampled, Started, Stopped, StripDone
 
 EVENTS = [
     Planned((4, 2), 32, 1, 32, 0, 2, 1, 160, 512, 10),

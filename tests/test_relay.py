@@ -14,8 +14,9 @@ import zarr
 from numpy.testing import assert_array_equal
 
 import dnmf
-from dnmf import lease, relay, runs
-from dnmf.launch import local_cluster
+from dnmf.clusters.local import local_cluster
+from dnmf.factorization import submit
+from dnmf.run import lease, opening, record
 
 X = processes.low_rank()
 ASKED = ["--rank", 4, "--tol", 0, "--max-iter", 400, "--no-cache", "--checkpoint-every", 2]
@@ -115,7 +116,7 @@ def test_a_run_whose_cluster_has_no_workers_left_is_called_stalled(folder: Path)
     """Its driver lives, and so do its beats: strips tell."""
     dnmf.factorize(folder / "x.zarr", 4, out=folder / "alone.zarr", max_iter=2, tol=0)
     group = zarr.open_group(str(folder / "alone.zarr"), mode="r+")
-    runs.write_record(group, runs.fresh_record(group) | {"status": "running"})
+    record.write_record(group, record.fresh_record(group) | {"status": "running"})
     told = {"strips": 7, "max_iter": 9, "nbytes": 10**6, "iteration": 3, "done": 2}
     stalled = r"stalled: no strip was done for 7\d\d s; does its cluster have workers\?"
     for ago, done, standing in ((700, 2, stalled), (700, 7, "running"), (30, 2, "running")):
@@ -131,9 +132,9 @@ def test_a_leg_of_a_run_that_was_replaced_ends(folder: Path) -> None:
     for _ in range(2):
         dnmf.factorize(folder / "x.zarr", 4, out=out, max_iter=1, tol=0, overwrite=True)
         group = zarr.open_group(str(out), mode="r+")
-        runs.write_record(group, runs.fresh_record(group) | {"status": "running"})
-        identities.append(group.attrs[runs.IDENTITY])
-    assert [relay._turn(str(out), identity, 1) is not None for identity in identities] == [False, True]
+        record.write_record(group, record.fresh_record(group) | {"status": "running"})
+        identities.append(group.attrs[opening.IDENTITY])
+    assert [submit._turn(str(out), identity, 1) is not None for identity in identities] == [False, True]
 
 
 def test_a_cluster_that_would_end_with_the_command_is_refused(folder: Path) -> None:

@@ -10,9 +10,11 @@ import zarr
 from numpy.testing import assert_array_equal
 
 import dnmf
-import dnmf.resumption
-from dnmf import runs, strips
-from dnmf.progress import PassDone, Planned, Sampled, StripDone
+import dnmf.factorization.resume
+from dnmf.events import PassDone, Planned, Sampled, StripDone
+from dnmf.plan import choose, strips
+from dnmf.run import factors, opening
+from dnmf.run import record as run_record
 
 RNG = np.random.default_rng(5)
 X = (RNG.gamma(0.5, size=(900, 4)) @ RNG.gamma(0.5, size=(4, 40)) + 0.1 * RNG.random((900, 40))).astype("f4")
@@ -59,7 +61,7 @@ def x(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small strips: several of them."""
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(strips, name, 2**14)
+        monkeypatch.setattr(choose, name, 2**14)
 
 
 ASKED = [
@@ -125,7 +127,7 @@ def test_nothing_is_computed_twice_that_was_saved(x: str, tmp_path: Path) -> Non
 def test_a_sample_that_is_whole_is_not_drawn_again(x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS)
     with monkeypatch.context() as patch:
-        patch.setattr("dnmf.saving.keep_start", _full)
+        patch.setattr("dnmf.run.keeper.keep_start", _full)
         with pytest.raises(OSError, match="cannot be written"):
             dnmf.factorize(x, 4, out=tmp_path / "run.zarr", **FACTS)
     sampled: list[Any] = []
@@ -161,11 +163,11 @@ def test_workers_with_too_little_memory_for_the_strips_get_others(
     x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(x, tmp_path / "run.zarr", after(5))
-    before = runs.open_group(tmp_path / "run.zarr")[1]["state"]["height"]
-    monkeypatch.setattr("dnmf.resumption.fitting", lambda *_, **__: None)
+    before = opening.open_group(tmp_path / "run.zarr")[1]["state"]["height"]
+    monkeypatch.setattr("dnmf.factorization.resume.fitting", lambda *_, **__: None)
     monkeypatch.setattr(strips, "LARGE_STRIP", 2**13)
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
-        monkeypatch.setattr(strips, name, 2**13)
+        monkeypatch.setattr(choose, name, 2**13)
     result = dnmf.resume(tmp_path / "run.zarr")
     assert result.record["state"]["height"] != before or result.record["iteration"] == 9
     whole = dnmf.factorize(x, 4, **FACTS)
@@ -215,15 +217,15 @@ def test_a_run_killed_while_it_finished_is_finished(
 
     with monkeypatch.context() as patch:
         # What a SIGKILL at these places leaves: nothing runs after it, so nothing says "stopped" either.
-        patch.setattr("dnmf.saving.stop", lambda *_: None)
+        patch.setattr("dnmf.run.keeper.stop", lambda *_: None)
         if stage == "begun":
-            patch.setattr("dnmf.saving.finish", die)
+            patch.setattr("dnmf.run.keeper.finish", die)
         elif stage == "one factor":
-            history = runs.write_history
-            patch.setattr(runs, "write_history", lambda g, at, h: history(g, at, h) if at else die())
+            history = factors.write_history
+            patch.setattr(factors, "write_history", lambda g, at, h: history(g, at, h) if at else die())
         else:
-            record = runs.write_record
-            patch.setattr(runs, "write_record", lambda g, r: record(g, r) if r["status"] != "finished" else die())
+            record = run_record.write_record
+            patch.setattr(run_record, "write_record", lambda g, r: record(g, r) if r["status"] != "finished" else die())
         with pytest.raises(Killed):
             dnmf.factorize(x, 4, out=out, **(FACTS | {"checkpoint_every": 3}))
     assert dnmf.open_run(out).record["status"] == "running"
@@ -331,7 +333,7 @@ def test_no_files_are_left_behind(x: str, tmp_path: Path) -> None:
 def test_a_process_that_is_killed_as_it_begins_or_ends_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
     x, out = str(tmp_path / "x.zarr"), tmp_path / "run.zarr"
-    runs.create_run(out, overwrite=False)
+    opening.create_run(out, overwrite=False)
     with pytest.raises(ValueError, match=r"was killed before it said what was asked for: start it again"):
         dnmf.resume(out)
     dnmf.factorize(x, 4, out=out, **FACTS)
@@ -347,14 +349,14 @@ def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, m
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
     out, shadow = tmp_path / "run.zarr", dnmf.resume
     begin(str(tmp_path / "x.zarr"), out, after(3))
-    drive = dnmf.resumption.drive
+    drive = dnmf.factorization.resume.drive
 
     def late(*args: Any, **others: Any) -> None:
-        monkeypatch.setattr("dnmf.resumption.drive", drive)
+        monkeypatch.setattr("dnmf.factorization.resume.drive", drive)
         shadow(out)
         drive(*args, **others)
 
-    monkeypatch.setattr("dnmf.resumption.drive", late)
+    monkeypatch.setattr("dnmf.factorization.resume.drive", late)
     with pytest.raises(RuntimeError, match="went on while it was opened: try again"):
         dnmf.resume(out)
     run = dnmf.open_run(out)
@@ -368,7 +370,7 @@ def test_a_damaged_generation_has_one_before_it(tmp_path: Path, what: str) -> No
     x, out = str(tmp_path / "x.zarr"), tmp_path / "run.zarr"
     whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS)
     begin(x, out, after(7))
-    at = runs.open_group(out)[1]["at"]
+    at = opening.open_group(out)[1]["at"]
     assert at.startswith("generations/000006-")
     (out / at / what).unlink()
     passes: list[int] = []

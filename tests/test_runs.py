@@ -10,9 +10,10 @@ import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 from zarr.storage import MemoryStore
 
-from dnmf import runs
-from dnmf.lease import Busy, Lease
-from dnmf.runs import Factor
+from dnmf.run import factors, generations, opening
+from dnmf.run import record as run_record
+from dnmf.run.factors import Factor
+from dnmf.run.lease import Busy, Lease
 
 W = Factor("W", (10, 3), (4, 3), np.dtype("f4"))
 V = Factor("V", (3, 5), (3, 5), np.dtype("f4"))
@@ -32,8 +33,8 @@ def out(tmp_path):
 @pytest.fixture
 def group(out):
     """A run that was just created."""
-    group = runs.create_run(out, overwrite=False)
-    runs.write_record(group, RECORD)
+    group = opening.create_run(out, overwrite=False)
+    run_record.write_record(group, RECORD)
     return group
 
 
@@ -47,7 +48,7 @@ def test_a_new_run_holds_no_factors(out, group):
 
 
 def test_a_run_without_a_path_lives_in_memory():
-    assert isinstance(runs.create_run(None, overwrite=False).store, MemoryStore)
+    assert isinstance(opening.create_run(None, overwrite=False).store, MemoryStore)
 
 
 @pytest.mark.parametrize("kind", ["run", "group", "folder", "empty folder", "file"])
@@ -55,7 +56,7 @@ def test_what_exists_is_refused(out, kind):
     existing(out, kind)
     before = contents(out)
     with pytest.raises(FileExistsError) as refused:
-        runs.create_run(out, overwrite=False)
+        opening.create_run(out, overwrite=False)
     assert str(refused.value) == (
         f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)"
     )
@@ -67,7 +68,7 @@ def test_what_is_not_a_run_is_never_overwritten(out, kind):
     existing(out, kind)
     before = contents(out)
     with pytest.raises(FileExistsError) as refused:
-        runs.create_run(out, overwrite=True)
+        opening.create_run(out, overwrite=True)
     assert str(refused.value) == (
         f"{out} exists and is not a run of dnmf, so it is not overwritten: choose another output"
     )
@@ -77,21 +78,21 @@ def test_what_is_not_a_run_is_never_overwritten(out, kind):
 def test_what_a_process_left_that_was_killed_at_its_first_write_is_nothing(out):
     out.mkdir()
     (out / "zarr.0123.partial").write_text("{")
-    assert not runs.check_out(out, overwrite=False)
+    assert not opening.check_out(out, overwrite=False)
     with pytest.raises(FileNotFoundError, match="there is no run at"):
-        runs.open_group(out)
-    assert runs.create_run(out, overwrite=False).attrs["dnmf"]["status"] == "running"
+        opening.open_group(out)
+    assert opening.create_run(out, overwrite=False).attrs["dnmf"]["status"] == "running"
 
 
 def test_a_run_that_a_process_is_at_work_on_is_not_overwritten(out, group):
     with Lease(group), pytest.raises(Busy, match=rf"is at work on the run {out}: wait for it, or end it with `dnmf ca"):
-        runs.create_run(out, overwrite=True)
-    assert "lease" not in runs.create_run(out, overwrite=True)
+        opening.create_run(out, overwrite=True)
+    assert "lease" not in opening.create_run(out, overwrite=True)
 
 
 def test_a_run_is_overwritten_on_demand_and_nothing_of_it_is_left(out):
     existing(out, "run")
-    group = runs.create_run(out, overwrite=True)
+    group = opening.create_run(out, overwrite=True)
     assert "W" not in group
     assert group.attrs["dnmf"]["at"] is None
     assert not (out / "W").exists()
@@ -99,19 +100,19 @@ def test_a_run_is_overwritten_on_demand_and_nothing_of_it_is_left(out):
 
 
 def test_a_run_that_failed_before_its_first_pass_can_be_overwritten_too(out):
-    runs.create_run(out, overwrite=False)
-    runs.create_run(out, overwrite=True)
+    opening.create_run(out, overwrite=False)
+    opening.create_run(out, overwrite=True)
     with pytest.raises(ValueError, match="holds no whole generation yet"):
-        runs.open_whole(out)
+        opening.open_whole(out)
 
 
 def existing(out, kind):
     """Something at the output's path."""
     match kind:
         case "run":
-            group = runs.create_run(out, overwrite=False)
-            runs.write_record(group, RECORD)
-            runs.write_rows(W, group, "", values(W))
+            group = opening.create_run(out, overwrite=False)
+            run_record.write_record(group, RECORD)
+            factors.write_rows(W, group, "", values(W))
         case "group":
             zarr.create_group(str(out)).create_array("thesis", shape=(2,), dtype="f4")[...] = 1
         case "array":
@@ -149,7 +150,7 @@ def test_a_factor_is_listed_when_it_is_published_and_not_before(out, group, at):
 
 
 def test_chunks_of_zeros_are_stored(out, group):
-    runs.write_rows(W, group, "", np.zeros(W.shape))
+    factors.write_rows(W, group, "", np.zeros(W.shape))
     assert sorted(file.name for file in (out / "W" / "c").rglob("0") if file.is_file()) == ["0"] * 3
     assert_array_equal(zarr.open_group(str(out), mode="r")["W"][...], 0)
 
@@ -162,7 +163,7 @@ def test_a_chunk_that_was_not_written_shows(group):
 
 def test_factors_are_written_in_their_dtype_from_anything_that_is_sliced(group):
     for factor in (W, V):
-        runs.write_rows(factor, group, "", values(factor).astype("f8"))
+        factors.write_rows(factor, group, "", values(factor).astype("f8"))
         assert group[factor.name].dtype == "f4"
         assert_array_equal(group[factor.name][...], values(factor))
 
@@ -171,7 +172,7 @@ def test_factors_are_written_in_their_dtype_from_anything_that_is_sliced(group):
 
 
 def test_generations_have_paths_of_their_own_that_sort_by_pass(group):
-    names = [runs.new_generation(group, i) for i in (9, 10, 10, 100)]
+    names = [generations.new_generation(group, i) for i in (9, 10, 10, 100)]
     assert len(set(names)) == 4
     assert [name.split("-")[0] for name in names] == [f"generations/{i:06d}" for i in (9, 10, 10, 100)]
     assert sorted(names)[0] == names[0]
@@ -179,15 +180,15 @@ def test_generations_have_paths_of_their_own_that_sort_by_pass(group):
 
 
 def test_generations_are_dropped_but_those_to_keep(out, group):
-    names = [runs.new_generation(group, i) for i in range(4)]
+    names = [generations.new_generation(group, i) for i in range(4)]
     for at in names:
-        runs.write_rows(W, group, at, values(W))
-    runs.write_rows(V, group, "", values(V))
-    runs.drop_generations(group, [names[1], names[3], ""])
+        factors.write_rows(W, group, at, values(W))
+    factors.write_rows(V, group, "", values(V))
+    generations.drop_generations(group, [names[1], names[3], ""])
     left = zarr.open_group(str(out), mode="r")["generations"]
     assert sorted(f"generations/{name}" for name in left.group_keys()) == [names[1], names[3]]
     assert "V" in group
-    runs.drop_all_generations(group)
+    generations.drop_all_generations(group)
     assert [path.name for path in (out / "generations").iterdir()] == ["zarr.json"]
 
 
@@ -196,37 +197,37 @@ def test_generations_are_dropped_but_those_to_keep(out, group):
 
 def test_a_record_replaces_the_one_before_and_leaves_other_attributes(out, group):
     group.attrs["title"] = "faces"
-    runs.write_record(group, RECORD | {"at": "", "iteration": 3})
-    runs.write_record(group, {"format": 1, "status": "finished", "at": ""})
+    run_record.write_record(group, RECORD | {"at": "", "iteration": 3})
+    run_record.write_record(group, {"format": 1, "status": "finished", "at": ""})
     attrs = dict(zarr.open_group(str(out), mode="r").attrs)
     assert attrs.pop("dnmf") == {"format": 1, "status": "finished", "at": ""}
-    assert attrs == {"title": "faces", runs.IDENTITY: group.attrs[runs.IDENTITY]}
+    assert attrs == {"title": "faces", opening.IDENTITY: group.attrs[opening.IDENTITY]}
 
 
 def test_a_run_opens_by_path_and_by_group(out, group):
-    runs.write_record(group, RECORD)
+    run_record.write_record(group, RECORD)
     for where in (out, str(out), group):
-        found, record = runs.open_group(where)
+        found, record = opening.open_group(where)
         assert record == RECORD
         assert "generations" in found
 
 
 def test_a_newer_format_is_refused(out, group):
-    runs.write_record(group, RECORD | {"format": 2, "at": ""})
+    run_record.write_record(group, RECORD | {"format": 2, "at": ""})
     with pytest.raises(ValueError, match="format") as refused:
-        runs.open_group(out)
+        opening.open_group(out)
     assert str(refused.value) == f"{out} has format 2, this dnmf reads up to 1: install a newer dnmf to open it"
 
 
 def test_a_run_without_a_pass_is_refused(out, group):
     with pytest.raises(ValueError, match="holds no whole generation") as refused:
-        runs.open_whole(out)
+        opening.open_whole(out)
     assert str(refused.value) == (f"{out} holds no whole generation yet: wait, or `dnmf resume` it if it was killed")
 
 
 def test_nothing_there_is_refused(out):
     with pytest.raises(FileNotFoundError) as refused:
-        runs.open_group(out)
+        opening.open_group(out)
     assert str(refused.value) == f"there is no run at {out}: give the --out of a factorization"
 
 
@@ -234,7 +235,7 @@ def test_nothing_there_is_refused(out):
 def test_what_is_not_a_run_is_not_opened(out, kind):
     existing(out, kind)
     with pytest.raises(ValueError, match="is not a run") as refused:
-        runs.open_group(out)
+        opening.open_group(out)
     assert str(refused.value) == f"{out} is not a run of dnmf: give the --out of a factorization"
 
 
@@ -245,8 +246,8 @@ def test_what_is_not_a_run_is_not_opened(out, kind):
 def test_history_and_snapshots_come_back(group, at):
     history = {"loss": [3.0, 2.5], "seconds": [0.1, 0.2], "bytes_read": [2**40, 0]}
     taken = {0: values(V), 2: 2 * values(V)}
-    runs.write_history(group, at, history)
-    runs.write_snapshots(group, at, "V", taken)
+    factors.write_history(group, at, history)
+    factors.write_snapshots(group, at, "V", taken)
     found = group[at] if at else group
     for name, kind in (("loss", "f8"), ("seconds", "f8"), ("bytes_read", "i8")):
         assert found[name].dtype == kind
@@ -260,10 +261,10 @@ def test_history_and_snapshots_come_back(group, at):
 def finish(group):
     """Make a finished run of a new one."""
     for factor in (W, V):
-        runs.write_rows(factor, group, "", values(factor))
-    runs.write_history(group, "", {"loss": [3.0, 2.5], "seconds": [0.1, 0.2], "bytes_read": [200, 0]})
-    runs.write_snapshots(group, "", "W", {1: values(W)})
-    runs.write_record(group, RECORD | {"status": "finished", "at": "", "iteration": 2, "relative_error": 0.25})
+        factors.write_rows(factor, group, "", values(factor))
+    factors.write_history(group, "", {"loss": [3.0, 2.5], "seconds": [0.1, 0.2], "bytes_read": [200, 0]})
+    factors.write_snapshots(group, "", "W", {1: values(W)})
+    run_record.write_record(group, RECORD | {"status": "finished", "at": "", "iteration": 2, "relative_error": 0.25})
 
 
 @pytest.mark.parametrize("opened", [xarray.open_zarr, partial(xarray.open_dataset, engine="zarr")])

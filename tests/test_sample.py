@@ -11,10 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts, matrices, seeds
 
-from dnmf import divergences
+from dnmf.arrays.sample import draw, is_whole, merge, weighted
+from dnmf.arrays.sample import drawn as counted_rows
+from dnmf.losses.divergence import sums as divergence_sums
 from dnmf.rules import Penalty
-from dnmf.sample import draw, is_whole, merge, weighted
-from dnmf.sample import drawn as counted_rows
 
 ARRAYS = ("rows", "index", "keys", "sizes")
 sizes = st.integers(1, 20)
@@ -307,11 +307,11 @@ def test_the_loss_of_counted_rows_and_their_penalty_are_unbiased(kind, beta):
         sample = draw(y, 0, seed=seed, size=8, beta=beta)
         rows, counts = counted_rows(sample, 8)
         kept = np.delete(sample.index, np.argmax(sample.keys))
-        sums = divergences.sums(rows, np.ascontiguousarray(L[:, kept]), S, beta=beta, weights=counts)
+        sums = divergence_sums.sums(rows, np.ascontiguousarray(L[:, kept]), S, beta=beta, weights=counts)
         roots = np.sqrt(counts)
         # Of rows that were multiplied by the roots of their counts, as least squares has them.
         found[seed] = sums.loss, sums.numerator.sum(), penalty.weighted(roots).of(L[:, kept] * roots)
-    whole = divergences.sums(Y, L, S, beta=beta)
+    whole = divergence_sums.sums(Y, L, S, beta=beta)
     expected = np.array([whole.loss, whole.numerator.sum(), penalty.of(L)])
     error = found.std(axis=0, ddof=1) / np.sqrt(count)
     assert (error < 0.05 * expected).all()

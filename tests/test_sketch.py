@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from strategies import matrices, seeds
 from threadpoolctl import threadpool_limits
 
-from dnmf.sketch import as_it_is, sketch
+from dnmf.arrays.sketch import as_it_is, sketch
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,17 +12,12 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import seeds, workers
 
-from dnmf.memory import (
-    MIB,
-    PIECE_NON_ZEROS,
-    SparseGrid,
-    Workers,
-    partial_sums_bytes,
-    sample_rows,
-    sparse_peak_bytes,
-)
-from dnmf.sparse_cuts import LEAST_STRIP, UNITS, Cut, cuts, weight
-from dnmf.strips import Plan, plan
+from dnmf.plan.choose import plan
+from dnmf.plan.grid import SparseGrid
+from dnmf.plan.memory import MIB, Workers, partial_sums_bytes, sample_rows, sparse_peak_bytes
+from dnmf.plan.pieces import PIECE_NON_ZEROS
+from dnmf.plan.sparse import LEAST_STRIP, UNITS, cuts, weight
+from dnmf.plan.strips import Cut, Plan
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))

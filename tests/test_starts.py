@@ -16,11 +16,11 @@ from threadpoolctl import threadpool_limits
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf import cluster, memory, strips
-from dnmf.alternate import alternate
-from dnmf.initialise import nndsvd
-from dnmf.progress import PassDone, Planned, Sampled, Started, StripDone
-from dnmf.sketch import as_it_is, sketch
+from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
+from dnmf.clusters import workers
+from dnmf.events import PassDone, Planned, Sampled, Started, StripDone
+from dnmf.losses.least_squares.in_memory import alternate
+from dnmf.plan import choose, memory
 
 INITS = ["sample", "nndsvd", "nndsvda", "nndsvdar", "random"]
 each_init = pytest.mark.parametrize("init", INITS)
@@ -38,7 +38,7 @@ def _one_blas_thread() -> Iterator[None]:
 def in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Strips of 32 KiB, and samples of 200 rows."""
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(strips, name, 2**15)
+        monkeypatch.setattr(choose, name, 2**15)
     monkeypatch.setattr(memory, "SAMPLE_ROWS", 200)
 
 
@@ -210,7 +210,7 @@ def test_hard_cases_end_in_factors_that_may_be(
     if init in ("sample", "nndsvd") and solver == "cd":
         monkeypatch.setattr(memory, "SAMPLE_ROWS", 9)
         for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-            monkeypatch.setattr(strips, name, 1)
+            monkeypatch.setattr(choose, name, 1)
         chunks = (min(20, X.shape[0]), X.shape[1]) if X.shape[0] >= X.shape[1] else (X.shape[0], min(20, X.shape[1]))
         source = zarr.create_array(zarr.storage.MemoryStore(), shape=X.shape, dtype="f8", chunks=chunks)
         source[...] = X
@@ -378,12 +378,12 @@ def test_a_sample_is_refused_for_an_array_that_could_be_any(tmp_path: Path) -> N
 
 def test_a_sample_along_the_other_axis_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one strip it is columns of a wide X; in several strips rows, since its chunks are whole rows."""
-    monkeypatch.setattr(cluster, "CPU_COUNT", 4)
+    monkeypatch.setattr(workers, "CPU_COUNT", 4)
     X, _ = noisy(40, 60)
     array, _ = stored(tmp_path / "x.zarr", X, (5, 60))
     whole = dnmf.factorize(array, 2, out=tmp_path / "run.zarr", max_iter=1)
     for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(strips, name, 2048)
+        monkeypatch.setattr(choose, name, 2048)
     assert (whole.record["state"]["axis"], dnmf.factorize(array, 2, max_iter=1).record["state"]["axis"]) == (1, 0)
     refused(
         f"the sample in {tmp_path / 'run.zarr'} is one of columns, and X is now cut along its rows: give no sample",

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import cuts, matrices, problems
 
-from dnmf import products, state
+from dnmf.arrays import pieces
+from dnmf.losses import accuracy
+from dnmf.losses.accuracy import is_noisy
+from dnmf.losses.least_squares import sums as least_squares_sums
+from dnmf.losses.least_squares.sums import Sums, add, check_range, strip_sums
 from dnmf.rules import NO_PENALTY, RULES, Penalty
-from dnmf.state import Sums, add, check_range, is_noisy, strip_sums
 
 layouts = st.sampled_from(["C", "F"])
 
@@ -80,8 +83,8 @@ def test_the_loss_of_any_short_factor_about_any_base_is_that_of_the_textbook(dat
     expected, norm = naive.loss(Y, W, S), square(Y)
     rounding = 1e-12 * (norm + naive.loss(0 * Y, W, S) + naive.loss(0 * Y, W, B))
     for base in (None, B, S):
-        assert abs(state.loss(add(strips(Y, W.T, heights, base)), base, S, norm) - expected) <= rounding
-    assert_allclose(state.loss(add(strips(Y, W.T, heights, S)), S, S, norm), expected, rtol=1e-12)
+        assert abs(least_squares_sums.loss(add(strips(Y, W.T, heights, base)), base, S, norm) - expected) <= rounding
+    assert_allclose(least_squares_sums.loss(add(strips(Y, W.T, heights, S)), S, S, norm), expected, rtol=1e-12)
 
 
 def fitted(error, shape=(3000, 80), rank=5, *, turned=False):
@@ -100,13 +103,13 @@ def fitted(error, shape=(3000, 80), rank=5, *, turned=False):
 def test_about_a_base_float32_gives_six_digits_of_the_loss_however_small(error, turned):
     Y, L, S, step = fitted(error, turned=turned)
     norm = square(Y)
-    about = state.base(S, (error * 1.01) ** 2 * norm, norm, exact=True)
+    about = least_squares_sums.base(S, (error * 1.01) ** 2 * norm, norm, exact=True)
     assert about.dtype == ("f8" if error < 1e-2 / 1.01 else "f4")
     sums = add(strips(Y, L, (1000, 1000, 1000), about, "F" if turned else "C"))
-    assert_allclose(np.sqrt(state.loss(sums, about, S, norm) / norm), error, rtol=0.05)
+    assert_allclose(np.sqrt(least_squares_sums.loss(sums, about, S, norm) / norm), error, rtol=0.05)
     for factor in (S, step):
         exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
-        assert_allclose(state.loss(sums, about, factor, norm), exact, rtol=1e-6)
+        assert_allclose(least_squares_sums.loss(sums, about, factor, norm), exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -117,12 +120,12 @@ def test_about_zero_float32_is_off_by_no_more_than_a_millionth_of_the_norm(error
     sums = add(strips(Y, L, (1000, 1000, 1000), None, "F" if turned else "C"))
     for factor in (S, step):
         exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
-        assert_allclose(state.loss(sums, None, factor, norm), exact, atol=1e-6 * norm, rtol=0)
+        assert_allclose(least_squares_sums.loss(sums, None, factor, norm), exact, atol=1e-6 * norm, rtol=0)
 
 
 def test_the_loss_is_not_below_zero():
     sums = Sums(np.array([[2.0 + 1e-15]]), np.array([[1.0]]), 0.0, 0.0, 1.0)
-    assert state.loss(sums, None, np.array([[2.0]]), 4.0 - 1e-14) == 0
+    assert least_squares_sums.loss(sums, None, np.array([[2.0]]), 4.0 - 1e-14) == 0
 
 
 @pytest.mark.parametrize("name", list(RULES))
@@ -133,7 +136,7 @@ def test_a_short_factor_moves_the_same_whatever_the_base(name, dtype):
     base = rng.random((3, 12)).astype(dtype)
     expected = naive.RULES[name](Y.T, S.T, W.T, 3).T
     for about in (None, base, S):
-        ours = state.moved(RULES[name], 3, add(strips(Y, W.T, (15, 25), about)), about, S)
+        ours = least_squares_sums.moved(RULES[name], 3, add(strips(Y, W.T, (15, 25), about)), about, S)
         assert ours.dtype == dtype
         assert_allclose(ours, expected, rtol=1e-5 if dtype == "f4" else 1e-11, atol=1e-6 if dtype == "f4" else 1e-12)
 
@@ -141,7 +144,7 @@ def test_a_short_factor_moves_the_same_whatever_the_base(name, dtype):
 @pytest.mark.parametrize(("dtype", "half_digit"), [("f4", 6.1e-8), ("f8", 1e-12)])
 def test_the_gram_matrix_is_multiplied_in_float64(dtype, half_digit):
     S = np.random.default_rng(0).random((4, 20_000)).astype(dtype)
-    ours = state.gram(S)
+    ours = least_squares_sums.gram(S)
     assert ours.dtype == dtype
     assert_allclose(ours.astype("f8"), S.astype("f8") @ S.astype("f8").T, rtol=half_digit)
 
@@ -152,13 +155,13 @@ def test_the_gram_matrix_is_multiplied_in_float64(dtype, half_digit):
 )
 def test_the_base_is_the_short_factor_in_the_dtype_of_the_residual(known, exact, dtype):
     S = np.random.default_rng(0).random((3, 5)).astype("f4")
-    about = state.base(S, known, 1.0, exact=exact)
+    about = least_squares_sums.base(S, known, 1.0, exact=exact)
     assert about.dtype == dtype
     assert_array_equal(about, S)
 
 
 def test_without_need_the_base_is_zero():
-    assert state.base(np.ones((3, 5), "f4"), 0.5, 1.0, exact=False) is None
+    assert least_squares_sums.base(np.ones((3, 5), "f4"), 0.5, 1.0, exact=False) is None
 
 
 @pytest.mark.parametrize(("dtype", "noisy"), [("f4", True), ("f8", False)])
@@ -168,8 +171,8 @@ def test_a_free_loss_of_float32_cannot_tell_a_small_decrease(dtype, noisy):
 
 
 def test_the_relative_error_is_of_norms_not_of_squares():
-    assert state.relative_error(0.25, 1.0) == 0.5
-    assert state.relative_error(0.0, 0.0) == 0.0
+    assert accuracy.relative_error(0.25, 1.0) == 0.5
+    assert accuracy.relative_error(0.0, 0.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -220,8 +223,8 @@ def test_sums_of_sparse_rows_in_many_pieces_are_those_of_one(monkeypatch):
     rng = np.random.default_rng(0)
     Y, L = np.where(rng.random((40, 7)) < 0.6, 0, rng.random((40, 7))), rng.random((3, 40))
     whole = strip_sums(naive.csr(Y), L, None)
-    monkeypatch.setattr(state, "LARGE_PIECE", 5)
-    assert len(list(products.cuts(naive.csr(Y), state.LARGE_PIECE))) > 10
+    monkeypatch.setattr(least_squares_sums, "LARGE_PIECE", 5)
+    assert len(list(pieces.cuts(naive.csr(Y), least_squares_sums.LARGE_PIECE))) > 10
     assert_allclose(strip_sums(naive.csr(Y), L, None).cross, whole.cross, rtol=1e-13)
 
 
@@ -248,5 +251,5 @@ def test_the_projected_gradient_is_that_of_the_objective(penalty, about):
             ends.append(naive.loss(Y, L.T, T) + naive.penalty(T, penalty.l1, penalty.l2))
         slopes[at] = (ends[0] - ends[1]) / (2 * step)
     slopes[0, 2] = min(slopes[0, 2], 0)
-    ours = state.projected_gradient(add(strips(Y, L, (4, 5), base)), base, S, penalty)
+    ours = least_squares_sums.projected_gradient(add(strips(Y, L, (4, 5), base)), base, S, penalty)
     assert_allclose(ours, np.linalg.norm(slopes), rtol=1e-6)

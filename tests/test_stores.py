@@ -12,8 +12,9 @@ from anndata.experimental import read_lazy
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from dnmf.convert import convert
-from dnmf.matrices import Strips, open_matrix, prepare
+from dnmf.formats.convert import convert
+from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.strips import Strips, prepare
 
 SHAPE = (60, 25)
 

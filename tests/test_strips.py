@@ -9,8 +9,12 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import grids, workers
 
-from dnmf.memory import IDLE_WORKER, MIB, Grid, Workers, peak_bytes, piece_rows
-from dnmf.strips import Plan, plan, well_chunked
+from dnmf.plan.choose import plan
+from dnmf.plan.chunks import well_chunked
+from dnmf.plan.grid import Grid
+from dnmf.plan.memory import IDLE_WORKER, MIB, Workers, peak_bytes
+from dnmf.plan.pieces import piece_rows
+from dnmf.plan.strips import Plan
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dnmf.progress import PassDone, Planned, Sampled, Started, Stopped, StripDone
-from dnmf.terminal import MIB, PlainLines, describe, shown
+from dnmf.cli.progress_bar import MIB, PlainLines, describe, shown
+from dnmf.events import PassDone, Planned, Sampled, Started, Stopped, StripDone
 
 PLANNED = Planned((4000, 250), 4_000_000, 4, 1_000_000, 0, 2, 1, 160 * MIB, 512 * MIB, 20)
 STOPPED = Stopped("reached max_iter = 20 passes")

@@ -13,8 +13,9 @@ from scipy import sparse
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf import strips, transform
-from dnmf.transformation import How
+from dnmf import transform
+from dnmf.factorization.transform import How
+from dnmf.plan import strips
 
 RANK, SHAPE = 3, (90, 24)
 LOSSES = [2.0, 1.0, 0.5, 1.5, 3.0]

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 import dnmf
-from dnmf.write_back import write_back
+from dnmf.run.to_anndata import write_back
 
 
 def written(path: Path, *, rows: int = 60, zarr_format: int = 3) -> Path:

@@ -9,9 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 
-from dnmf import divergences
+from dnmf.arrays.rows import Array, is_sparse
 from dnmf.estimators.parameters import check_parameters
 from dnmf.estimators.scikit_learn import (
     BaseEstimator,
@@ -21,15 +20,14 @@ from dnmf.estimators.scikit_learn import (
     check_is_fitted,
     validate_data,
 )
-from dnmf.matrices import open_matrix
-from dnmf.objectives import NAMED
-from dnmf.products import is_sparse
-from dnmf.transformation import transform
-
-Array = NDArray[np.floating]
+from dnmf.factorization.transform import transform
+from dnmf.losses import NAMED
+from dnmf.losses.divergence.sums import sums
+from dnmf.matrix.matrix import open_matrix
 
 # What X in memory may be, for scikit-learn's checks.
 IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
+
 
 # A row of W is solved in so many steps at least: `max_iter` of a fit counts reads of X, and may be small.
 TRANSFORM_ITER = 200
@@ -65,7 +63,7 @@ def reconstruction_error(X: Any, W: Array, H: Array, beta: float) -> float:
     >>> reconstruction_error(np.array([[3.0, 0.0], [0.0, 4.0]]), np.zeros((2, 1)), np.ones((1, 2)), 2)
     5.0
     """
-    loss = divergences.sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
+    loss = sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
     return math.sqrt(max(loss, 0.0))
 
 

@@ -8,12 +8,12 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dnmf.arrays.rows import Array
 from dnmf.estimators.scikit_learn import check_array, check_non_negative, check_random_state, randomized_svd
 
-Array = NDArray[np.floating]
 Factors = tuple[Array, Array]
+
 
 # Entries of singular vectors below this count as zero.
 ZERO = 1e-6

@@ -2,12 +2,11 @@
 
 import math
 import sys
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dnmf.arrays.rows import Array, Rows
 from dnmf.estimators.base import (
     BaseNMF,
     is_stored,
@@ -18,15 +17,11 @@ from dnmf.estimators.base import (
     warn_of_max_iter,
 )
 from dnmf.estimators.first_factors import custom_factors, first_factors, given_factor, warn_if_ignored
-from dnmf.estimators.minibatch_steps import Components, Problem, Watch, begun, moved, solve, step, watched
 from dnmf.estimators.scikit_learn import check_non_negative, gen_batches
-from dnmf.matrices import Matrix, Strips, open_matrix, prepare
-from dnmf.memory import SparseGrid
-from dnmf.parameters import loss_by_number
-from dnmf.products import Rows
-
-Array = NDArray[np.floating]
-Read = Callable[[slice], Rows]
+from dnmf.losses import loss_by_number
+from dnmf.matrix.matrix import open_matrix
+from dnmf.streaming.batches import Read, batches_of
+from dnmf.streaming.steps import Components, Problem, Watch, begun, moved, solve, step, watched
 
 
 class MiniBatchNMF(BaseNMF):
@@ -265,17 +260,3 @@ class MiniBatchNMF(BaseNMF):
 
 def _average(watch: Watch) -> str:
     return "" if watch.average is None else f", ewa cost: {watch.average}"
-
-
-def batches_of(matrix: Matrix) -> Read:
-    """What reads, checks and casts rows of X that is not in memory."""
-    if matrix.kind == "dask":
-        lazy, dtype = matrix.array, matrix.dtype
-        return lambda rows: prepare(lazy[rows].compute(), dtype, axis=0, first=rows.start, check=True)
-    if isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1:
-        raise ValueError(
-            f"{matrix.location} is stored column by column (CSC), and a batch needs whole rows: write X row by row, as "
-            f"CSR"
-        )
-    strips = Strips(matrix, 0, check=True)
-    return lambda rows: strips[rows, slice(None)]

@@ -19,10 +19,10 @@ from dnmf.estimators.base import (
 )
 from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
 from dnmf.estimators.scikit_learn import check_array, check_non_negative
-from dnmf.factorization import factorize
-from dnmf.matrices import open_matrix
-from dnmf.progress import Event, Listener, PassDone, Stopped
-from dnmf.results import Factorization
+from dnmf.events import Event, Listener, PassDone, Stopped
+from dnmf.factorization.factorize import factorize
+from dnmf.matrix.matrix import open_matrix
+from dnmf.run.result import Factorization
 
 
 class NMF(BaseNMF):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnmf.objectives import NAMED
+from dnmf.losses import NAMED
 
 INITS = ("random", "nndsvd", "nndsvda", "nndsvdar", "custom")
 
@@ -40,11 +40,22 @@ def _instance(of: type, name: str) -> Kind:
 
 
 NONE = Kind("None", lambda value: value is None)
+
+
 TRUTH = (_instance(bool, "bool"), _instance(np.bool_, "numpy.bool"))
+
+
 COUNT = _number(Integral, 1)
+
+
 AMOUNT = _number(Real, 0)
+
+
 SHARE = _number(Real, 0, 1)
+
+
 PATH = Kind("a path", lambda value: isinstance(value, str | PathLike))
+
 
 PARAMETERS: Mapping[str, tuple[Kind, ...]] = {
     "n_components": (COUNT, NONE, _among("auto")),

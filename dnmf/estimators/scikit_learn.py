@@ -9,6 +9,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError('dnmf\'s estimators need scikit-learn, which is missing: pip install "dnmf[sklearn]"') from error
 
+
 __all__ = [
     "BaseEstimator",
     "ClassNamePrefixFeaturesOutMixin",

@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.memory import MIB
-from dnmf.strips import well_chunked
+from dnmf.plan.chunks import well_chunked
+from dnmf.plan.memory import MIB
 
 Array = NDArray[Any]
+
+
 Dtype = np.dtype[Any]
+
+
 Shape = tuple[int, ...]
+
+
 # Of some consecutive rows (csc: columns): how many entries each has; then of every entry its column (row) and value.
 Piece = tuple[Array, Array, Array]
+
 
 # A strip is as many whole chunks high as fit in here, one at least. Zarr's copies included, twice that is in memory.
 STRIP = 64 * MIB

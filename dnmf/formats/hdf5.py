@@ -13,6 +13,8 @@ from dnmf.formats.sparse_entries import Take, compressed
 
 # What AnnData calls a group that is a sparse matrix, and the vectors in it.
 SPARSE = {"csr_matrix": "csr", "csc_matrix": "csc"}
+
+
 VECTORS = ("indptr", "indices", "data")
 
 

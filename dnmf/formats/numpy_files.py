@@ -14,7 +14,7 @@ import numpy as np
 
 from dnmf.formats.contents import Array, Contents, Dtype, Shape, SparseContents, chosen, cuts
 from dnmf.formats.sparse_entries import ENTRIES, Entries, Take, compressed, gathered
-from dnmf.memory import MIB
+from dnmf.plan.memory import MIB
 
 # The vectors in a sparse archive, by its format.
 VECTORS = {
@@ -23,8 +23,11 @@ VECTORS = {
     "coo": {"row", "col", "data"},
 }
 
+
 # A file, or a member of a zip archive.
 Source = Path | zipfile.Path
+
+
 # Shape, whether columns come first, and dtype.
 Header = tuple[Shape, bool, Dtype]
 

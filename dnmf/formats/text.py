@@ -16,6 +16,7 @@ from dnmf.formats.sparse_entries import Entries, filled, gathered
 # Entries of a MatrixMarket file are parsed this many at a time; rows of a .csv file, a strip.
 LINES = 2**18
 
+
 # MatrixMarket's fields. A pattern is a matrix of ones in float64, as in SciPy.
 FIELDS = {"real": "f8", "integer": "i8", "unsigned-integer": "u8", "pattern": "f8"}
 

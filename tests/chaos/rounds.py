@@ -15,7 +15,7 @@ from outcomes import Result
 from programs import LIMIT, Cluster, Place, Program, cluster, until
 from undisturbed import INITS, Answer, asked, make_matrix, memory_limit, read_answer, record_of
 
-from dnmf import lease
+from dnmf.run import lease
 
 NAMES = (*KINDS, "relay")
 

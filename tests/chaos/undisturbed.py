@@ -10,7 +10,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from dnmf.memory import USABLE_SHARE, Grid, Workers, peak_bytes
+from dnmf.plan.grid import Grid
+from dnmf.plan.memory import USABLE_SHARE, Workers, peak_bytes
 
 ROWS, COLUMNS, STRIP, RANK, PASSES, SEED = 16_384, 256, 2048, 5, 30, 0
 INITS = ("sample", "random")

@@ -1,0 +1,1 @@
+"""Blocks of rows in memory: products, samples, random numbers, checksums. NumPy and SciPy; no Dask, no Zarr."""

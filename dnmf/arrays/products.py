@@ -1,0 +1,63 @@
+"""Products of whole rows of a matrix, dense or sparse, with factors. Pure NumPy and SciPy.
+
+Rows y (h × N) are a NumPy array or a `scipy.sparse.csr_matrix`; factors are component-major: L (k × h), S (k × N).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from dnmf.arrays.pieces import cuts, pieces
+from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.plan.pieces import LARGE_PIECE
+
+
+def right(S: Array, y: Rows) -> Array:
+    """S yᵀ (k × h)."""
+    return np.asarray((y @ np.ascontiguousarray(S.T)).T if is_sparse(y) else S @ y.T)
+
+
+def left(L: Array, y: Rows) -> Array:
+    """L y (k × N)."""
+    return np.asarray((y.T @ np.ascontiguousarray(L.T)).T if is_sparse(y) else L @ y)
+
+
+def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
+    """Σ_j y_ij^β for every row, (h,), over what is not zero; for β = 0 all entries count."""
+    if beta == 0:
+        return np.full(y.shape[0], float(y.shape[1]))
+    if is_sparse(y):
+        parts = (with_data(part, _powers(part.data.astype("f8"), beta)) for part in pieces(y, LARGE_PIECE))
+        return np.concatenate([np.zeros(0), *(np.asarray(part.sum(axis=1)).ravel() for part in parts)])
+    lines = y if y.flags.c_contiguous else np.ascontiguousarray(y)
+    if beta == 2:
+        return np.asarray(np.einsum("ij,ij->i", lines, lines), "f8")
+    if beta == 1:
+        return np.asarray(lines.sum(axis=1, dtype="f8"))
+    return np.concatenate([np.zeros(0), *(_powers(part.astype("f8"), beta).sum(axis=1) for part in pieces(lines))])
+
+
+def _powers(x: Array, beta: float) -> Array:
+    return x * x if beta == 2 else x if beta == 1 else np.power(x, beta, out=np.zeros_like(x), where=x > 0)
+
+
+def total(y: Rows) -> float:
+    """Sum of all entries, rows added up in float64."""
+    return float(y.data.sum(dtype="f8") if is_sparse(y) else y.sum(axis=1).sum(dtype="f8"))
+
+
+def model_at(y: Any, L: Array, S_rows: Array) -> Array:
+    """(Lᵀ S) where sparse rows y have their non-zeros, in their order; `S_rows` is Sᵀ (N × k), contiguous."""
+    model, L_rows = np.empty(y.nnz, S_rows.dtype), np.ascontiguousarray(L.T)
+    for cut in cuts(y):
+        at = slice(y.indptr[cut.start], y.indptr[cut.stop])
+        own = np.repeat(L_rows[cut], np.diff(y.indptr[cut.start : cut.stop + 1]), axis=0)
+        np.einsum("pk,pk->p", own, S_rows.take(y.indices[at], axis=0), out=model[at])
+    return model
+
+
+def with_data(y: Any, data: Array) -> Any:
+    """Sparse rows with other numbers in the same places."""
+    return sparse.csr_matrix((data, y.indices, y.indptr), shape=y.shape)

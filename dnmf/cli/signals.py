@@ -1,0 +1,62 @@
+"""Ctrl-C and SIGTERM: they end what is going on, in order where possible, within seconds in any case."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from dnmf.events import Terminated
+
+# Seconds from a signal, or from an error that ends a factorization, to the end of this process.
+GRACE = 4.0
+
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+@contextmanager
+def caught() -> Iterator[Callable[[object], None]]:
+    """Raise KeyboardInterrupt at Ctrl-C and Terminated at SIGTERM. A listener that does so again, where one was lost.
+
+    Python drops an exception that is raised in a finalizer, and Dask's futures have finalizers.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if not received:
+            end_soon(128 + number)
+        received.append(number)
+        raise_again()
+
+    def raise_again(*_: object) -> None:
+        if received:
+            raise KeyboardInterrupt if received[0] == signal.SIGINT else Terminated
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield raise_again
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_soon(code: int) -> None:
+    """End this process and those that it started after some seconds, whatever it still waits for then.
+
+    A client may wait long for a scheduler that does not answer. All that is to be saved is saved by then.
+    """
+    timer = threading.Timer(GRACE, _end, [code])
+    timer.daemon = True
+    timer.start()
+
+
+def _end(code: int) -> None:
+    try:
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+    finally:
+        os._exit(code)

@@ -1,0 +1,82 @@
+"""dnmf.clusters.local."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import resource_tracker
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from dask.utils import parse_bytes
+from distributed import Client, LocalCluster
+from distributed.system import MEMORY_LIMIT
+
+from dnmf.clusters.settings import SCHEDULING, _allocator
+
+# Workers here are watched by nobody's dashboard: samples of their stacks would grow with every second.
+UNWATCHED = {"distributed.worker.profile.enabled": False}
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for processes that are started inside the block, and started again after they died.
+
+    Dask's own setting for that stays in this process's environment, and there it outweighs that of the next cluster.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def local_cluster(workers: int | None = None, threads: int = 1, memory: str | int | None = None) -> Iterator[Client]:
+    """A client of worker processes on this machine: one of one thread per core, unless said otherwise.
+
+    Parameters
+    ----------
+    workers : number of processes.
+    threads : threads of each.
+    memory : limit of each, bytes or a text such as "2GiB"; an equal share of the machine's if None.
+    """
+    count = workers or max(1, CPU_COUNT // threads)
+    limit = parse_bytes(memory) if memory is not None else MEMORY_LIMIT // count
+    with (
+        dask.config.set({**SCHEDULING, **UNWATCHED}),
+        _environment(_allocator(limit)),
+        _whole(n_workers=count, threads_per_worker=threads, memory_limit=limit) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _whole(**how: Any) -> LocalCluster:
+    """A cluster that has started as a whole; where this process is told to end meanwhile, it is closed then.
+
+    Dask cannot close what has half started. Ctrl-C in a terminal reaches workers too, from their first moment on: they
+    inherit that it is blocked, and this process ends them in order.
+    """
+    # Errors of tasks come back to the caller: workers need not print them too.
+    start = partial(LocalCluster, silence_logs=logging.CRITICAL, dashboard_address=":0", **how)
+    block = partial(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT})
+    # Python would start it with the first worker, and unblock Ctrl-C in that worker's thread.
+    resource_tracker.ensure_running()
+    with ThreadPoolExecutor(1, initializer=block) as thread:
+        starting = thread.submit(start)
+        try:
+            return starting.result()
+        except BaseException:
+            if starting.exception() is None:
+                starting.result().close()
+            raise

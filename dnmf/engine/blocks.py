@@ -1,0 +1,90 @@
+"""What a pass does to one block: pure functions of NumPy arrays, and the reading and writing of stored factors.
+
+Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.arrays import sample
+from dnmf.arrays.checksum import checksum
+from dnmf.arrays.rows import Array, Rows, settled
+from dnmf.engine.outcome import NONE, Seen
+from dnmf.losses import Objective
+from dnmf.run.factors import whole
+
+Draw = Callable[[int, int], Array]
+
+
+Update = Callable[[Rows, Any, Array, Any, int], Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """An array-like of the length of X's cut axis whose slices say where they are: [[first, last + 1]]."""
+
+    length: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """One column."""
+        return self.length, 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of row numbers."""
+        return np.dtype("i8")
+
+    @property
+    def ndim(self) -> int:
+        """Always 2."""
+        return 2
+
+    def __getitem__(self, where: tuple[slice, ...]) -> NDArray[np.int64]:
+        return np.array([where[0].indices(self.length)[:2]])
+
+
+def _slice(place: NDArray[np.int64]) -> slice:
+    return slice(int(place[0, 0]), int(place[0, 1]))
+
+
+def update(y: Rows, L: Array | None, S: Array, shared: Array | None, update: Update, inner: int) -> Array:
+    """The block of the long factor after a pass; None for L where the update makes its own."""
+    own = None if L is None else settled(L).T
+    return update(settled(y), own, settled(S), None if shared is None else settled(shared), inner).T
+
+
+def sums(y: Rows, L: Array, base: Array | None, objective: Objective, reads: bool) -> Seen:
+    """The sums of one strip, and its checksum if it was read for them."""
+    return Seen(objective.sums(settled(y), settled(L).T, base), checksum(y) if reads else NONE)
+
+
+def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> Seen:
+    """The sample of one strip, see `dnmf.sample`, and its checksum."""
+    return Seen(sample.draw(settled(y), int(place[0, 0]), seed=seed, size=size, beta=beta), checksum(y))
+
+
+def drawn(place: NDArray[np.int64], draw: Draw) -> Array:
+    """A block of a first long factor, from `draw(first_row, rows)`."""
+    first, last = place[0].tolist()
+    return draw(first, last - first).T
+
+
+def write(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> Array:
+    """L unchanged, also written to its chunks of a stored factor."""
+    if axis == 0:
+        target[_slice(place), :] = np.ascontiguousarray(L)
+    else:
+        target[:, _slice(place)] = np.ascontiguousarray(L.T)
+    return L
+
+
+def read(place: NDArray[np.int64], source: Any, axis: int) -> Array:
+    """A block of a stored factor."""
+    rows = _slice(place)
+    block = whole(source[rows, :] if axis == 0 else source[:, rows], source)
+    return np.asfortranarray(block if axis == 0 else block.T)

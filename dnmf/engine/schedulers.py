@@ -1,0 +1,158 @@
+"""The two schedulers that compute Dask arrays: Dask's threads in this process, and a cluster."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+import dask
+import dask.array as da
+from dask.callbacks import Callback
+from dask.delayed import Delayed
+from distributed import Client, KilledWorker, futures_of
+
+from dnmf.arrays.rows import Array
+from dnmf.clusters.watch import answered, awaited
+
+Tick = Callable[[int], None]
+
+
+def _strip(block: int) -> str:
+    """A block in words, where nobody says which rows or columns it holds."""
+    return f"strip {block}"
+
+
+def _large_values() -> Any:
+    """What is sent to the scheduler once, on purpose, may be large."""
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
+
+
+class Scheduler(Protocol):
+    """A place where Dask arrays are computed."""
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """A small array that every strip needs, as a value of its own."""
+        ...
+
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+        """Persist arrays as one graph; `tick` is told how many blocks of the first array are done."""
+        ...
+
+    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
+        """Wait for arrays that were started; the block of the last one. Errors of tasks are raised here or before."""
+        ...
+
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+        """`function(shared, item)` for each item, as parallel tasks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Dask's threads in this process."""
+
+    threads: int
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """The array, wrapped."""
+        return dask.delayed(array, name=name, traverse=False)
+
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+        """Persist: here that is all the work."""
+        name, done = arrays[0].name, 0
+
+        def count(key: Any, *_: object) -> None:
+            nonlocal done
+            if isinstance(key, tuple) and key[0] == name:
+                done += 1
+                tick(done)
+
+        with Callback(posttask=count):
+            return list(dask.persist(*arrays, scheduler="threads", num_workers=self.threads))
+
+    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
+        """The block of the last array."""
+        return arrays[-1].compute(scheduler="threads")
+
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+        """As many at a time as there are threads."""
+        value = dask.delayed(shared, traverse=False)
+        calls = [dask.delayed(function, pure=False)(value, item) for item in items]
+        return list(dask.compute(*calls, scheduler="threads", num_workers=self.threads))
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Dask cluster, through its client.
+
+    Attributes
+    ----------
+    client : of the cluster.
+    lines : the rows or columns of X that belong to the block of a number, in words.
+    """
+
+    client: Client
+    lines: Callable[[int], str] = _strip
+
+    def place(self, array: Array, *, name: str) -> Delayed:
+        """Send the array ahead of the pass, whose loads it must precede.
+
+        As one more task among them it may be queued behind every load of a strip, and workers would then hold all of X.
+        The scheduler keeps it, so that it outlives the worker that was given it.
+        """
+        with _large_values():
+            return self.client.persist(dask.delayed(array, name=name, traverse=False))
+
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+        """Persist: returns at once."""
+        return list(self.client.persist(list(arrays)))
+
+    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
+        """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
+        (total,) = futures_of(arrays[-1])
+        try:
+            with self._deaths_told():
+                self._wait(futures_of(arrays[0]) if len(arrays) > 1 else [], total, tick)
+                return answered(self.client, total.result)
+        finally:
+            if not all(future.done() for future in futures_of(list(arrays))):
+                for future in futures_of(list(arrays)):
+                    future.release()
+
+    def _wait(self, blocks: Sequence[Any], total: Any, tick: Tick) -> None:
+        """Wait until all blocks and the total are there, or one of them has failed."""
+        settled: SimpleQueue[Any] = SimpleQueue()
+        waiting, done = {future.key for future in (*blocks, total)}, 0
+        for future in (*blocks, total):
+            future.add_done_callback(settled.put)
+        while waiting:
+            future = awaited(self.client, settled)
+            if future.status == "error":
+                return
+            if future.key in waiting and future.key != total.key:
+                done += 1
+                tick(done)
+            waiting.discard(future.key)
+
+    @contextmanager
+    def _deaths_told(self) -> Iterator[None]:
+        """Say in a sentence that workers died over a task."""
+        try:
+            yield
+        except KilledWorker as error:
+            block = error.task[1] if isinstance(error.task, tuple) and len(error.task) > 1 else None
+            where = f"{self.lines(block)} of X" if isinstance(block, int) else "X"
+            raise RuntimeError(
+                f"{error.allowed_failures + 1} workers died, one after the other, while they worked on {where} "
+                f"({error.task}), most likely for want of memory: give them more, or plan for less with --memory-limit "
+                f"(memory_limit=)"
+            ) from error
+
+    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+        """One task of the cluster for each; what they share is sent once, ahead of them."""
+        with _large_values():
+            value = self.client.persist(dask.delayed(shared, traverse=False))
+            futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
+        with self._deaths_told():
+            return list(answered(self.client, lambda: self.client.gather(futures)))

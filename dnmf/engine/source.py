@@ -1,0 +1,90 @@
+"""dnmf.engine.source."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.core import flatten, get_dependencies
+from numpy.typing import NDArray
+
+from dnmf.arrays.rows import Array
+from dnmf.engine.blocks import Places
+from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.strips import Strips, prepare
+from dnmf.plan.strips import Plan
+
+
+def strips_of(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array:
+    """X as it is cut: a Dask array of strips, (M, N), each read, checked, cast and turned in one task.
+
+    Raises
+    ------
+    ValueError
+        If X is a Dask array of which every strip depends on all of X.
+    """
+    chunks = (plan.heights, (plan.width,))
+    if matrix.kind == "dask":
+        return _lazy_strips(matrix, plan, name=name, check=check)
+    source = Strips(matrix, plan.axis, check)
+    return da.from_array(source, chunks=chunks, name=name, asarray=False, inline_array=True, meta=_meta(matrix.dtype))
+
+
+def places(heights: Sequence[int]) -> da.Array:
+    """Where every strip is: a value of its own for tasks that must know it, made in the same task."""
+    source, chunks = Places(sum(heights)), (tuple(heights), (1,))
+    # A new name each time: two consumers would share the task, and neither be one with it.
+    return da.from_array(
+        source, chunks=chunks, name=False, asarray=False, inline_array=True, meta=np.empty((0, 0), "i8")
+    )
+
+
+def _lazy_strips(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array:
+    """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
+    X = matrix.array.rechunk({plan.axis: plan.heights, 1 - plan.axis: -1})
+    _refuse_global(X)
+    # Only small values may be bound here: they travel with every task.
+    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=plan.axis, check=check)
+    Y = X if plan.axis == 0 else X.T
+    return da.map_blocks(strip, Y, places(plan.heights), name=name, chunks=Y.chunks, meta=_meta(matrix.dtype))
+
+
+def _lazy_strip(y: Any, place: NDArray[np.int64], dtype: np.dtype[Any], axis: int, check: bool) -> Any:
+    x = y if axis == 0 else y.T
+    return prepare(x, dtype, axis=axis, first=int(place[0, 0]), check=check)
+
+
+def _meta(dtype: Any) -> Array:
+    return np.empty((0, 0), dtype)
+
+
+def _refuse_global(X: da.Array) -> None:
+    """Raise where the first and the last strip both depend on more than half of all loads of a lazy X."""
+    tasks = dict(X.__dask_graph__())
+    graph = {key: {k for k in get_dependencies(tasks, key) if _is_chunk(k)} for key in tasks if _is_chunk(key)}
+    keys = list(flatten(X.__dask_keys__()))
+    first, last = (_loads(graph, key) for key in (keys[0], keys[-1]))
+    loads = sum(not below for below in graph.values())
+    if len(keys) > 1 and len(first & last) > loads / 2:
+        raise ValueError(
+            f"every strip of this Dask array depends on most of it ({len(first & last)} of {loads} loads), so a pass "
+            f"would hold X in memory: compute the statistic first (as in s = X.max(0).compute(); X / s), or store X"
+        )
+
+
+def _is_chunk(key: Any) -> bool:
+    """Whether a key names a block of an array, and not something that blocks share, such as the store they are in."""
+    return isinstance(key, tuple) and isinstance(key[0], str)
+
+
+def _loads(graph: dict[Any, set[Any]], key: Any) -> set[Any]:
+    """The blocks without blocks below them that a block depends on."""
+    seen: set[Any] = set()
+    todo = [key]
+    while todo:
+        key = todo.pop()
+        if key not in seen:
+            seen.add(key)
+            todo.extend(graph[key])
+    return {key for key in seen if not graph[key]}

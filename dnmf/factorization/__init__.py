@@ -1,0 +1,1 @@
+"""`factorize`, `resume`, `submit`, `transform`: the session, the first factors, the loop."""

@@ -1,0 +1,211 @@
+"""`factorize`: X, a cluster and an output are opened, checked and handed to the loop."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnmf.clusters.workers import available, check_workers, current_client
+from dnmf.events import Listener
+from dnmf.factorization.session import drive, job_for
+from dnmf.factorization.starts import first_factors
+from dnmf.losses import loss_by_number
+from dnmf.matrix.completeness import check_complete
+from dnmf.matrix.matrix import Matrix, open_matrix
+from dnmf.parameters import SAMPLED, Factors, Parameters, plain
+from dnmf.plan.choose import plan
+from dnmf.plan.strips import Plan
+from dnmf.run.keeper import begin
+from dnmf.run.kept_sample import Kept, read_sample
+from dnmf.run.opening import check_out, create_run, open_group
+from dnmf.run.result import Factorization, open_run
+from dnmf.stores.local_disk import writing
+from dnmf.stores.paths import absolute, nested
+
+
+def factorize(
+    X: object,
+    rank: int,
+    *,
+    out: str | Path | None = None,
+    solver: str = "cd",
+    beta_loss: float | str = 2.0,
+    init: str | Factors = "sample",
+    max_iter: int = 200,
+    tol: float = 3e-4,
+    seed: int = 0,
+    inner_iter: int | None = None,
+    alpha_W: float = 0.0,
+    alpha_H: float | str = "same",
+    l1_ratio: float = 0.0,
+    shuffle: bool = False,
+    snapshot_every: int | None = None,
+    cache: bool = True,
+    memory_limit: int | None = None,
+    sample: str | Path | None = None,
+    layer: str | None = None,
+    keep_W: bool = True,
+    strict: bool = False,
+    checkpoint_every: int | None = None,
+    overwrite: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> Factorization:
+    """Factorize a non-negative matrix, X ≈ W V, reading X once per iteration.
+
+    Computes on the current `dask.distributed.Client`, if there is one, otherwise on Dask's threads in this process.
+    An X that is a NumPy array is in this process already and is always computed with here.
+
+    Parameters
+    ----------
+    X : (m, n), entries finite and not negative: the path of a Zarr array, or of a sparse matrix as AnnData writes it;
+        a `zarr.Array` or `zarr.Group`, a Dask array of dense or scipy.sparse blocks, an AnnData object, a scipy.sparse
+        matrix, a NumPy array.
+    rank : number of components k.
+    out : path of the run to write, which every worker must reach. None keeps the run in this process's memory.
+    solver : "cd" (coordinate descent, also called HALS) or "mu" (Lee and Seung's multiplicative updates).
+    beta_loss : β of the β-divergence that is minimized, or "frobenius" (2), "kullback-leibler" (1), "itakura-saito"
+        (0, for X without zeros). All but 2 need solver "mu".
+    init : first factors. "sample": X is read once for a sample of its rows, which is factorized in memory, see
+        `dnmf.starts`. "nndsvd", "nndsvda", "nndsvdar": singular vectors of that sample, their zeros kept (unless by
+        solver "mu", which could not leave them), or replaced by the mean of X, or by random numbers below a hundredth
+        of it. "random": uniform numbers, without that read. Or your own (W, V), of shapes (m, k) and (k, n).
+    max_iter : passes over X at most, that of the sample aside.
+    tol : stop when one more pass would decrease the loss by less than this share of itself; 0 never stops early.
+    seed : of everything random. The result depends on it, X and the parameters, not on the cluster.
+    inner_iter : updates of a factor per pass; more cost no further read. 1 is the published rule; None makes as many as
+        pay on the sample, 10 where there is none. With 1 and an init of your own the iterates are scikit-learn's: W,
+        then V, `max_iter` times.
+    alpha_W, alpha_H, l1_ratio : penalties, as scikit-learn defines and scales them: to half of the loss are added
+        n · alpha_W · (l1_ratio ΣW + (1 − l1_ratio)/2 ΣW²) and the same for V with m · alpha_H.
+    shuffle : set components in another order in every pass, with solver "cd".
+    snapshot_every : keep the short factor (V, or W where strips are whole columns) every so many passes.
+    cache : keep X in memory after the first pass where it fits in half of it.
+    memory_limit : bytes that a worker (or this process) may use; its own limit if that is lower or this is None.
+    sample : path of an earlier run on the same X, whose sample is taken: X need not be read for one.
+    layer : of an AnnData X: which of its layers is meant, None for its X.
+    keep_W : False writes no W where it is the long factor: then a cluster needs no `out`, and the result's W is None.
+    strict : refuse an X that lacks chunks, which by Zarr's rules hold its fill value.
+    checkpoint_every : passes from one generation to the next: what another process goes on from when this one dies, see
+        `resume`. None: as many as keep that below some two per cent of the time, 10 at most.
+    overwrite : replace a run at `out`.
+    listeners : called with every event of `dnmf.progress`.
+
+    Returns
+    -------
+    Factorization
+        W and V belong together: their loss is the one reported, to six digits, and W was solved against V.
+
+    Raises
+    ------
+    ValueError, TypeError, FileNotFoundError, FileExistsError
+        If X, a parameter or the output is not as required; if an entry of X is negative, NaN or infinite.
+    MemoryError
+        If no strip of X fits in a worker.
+    RuntimeError
+        If the cluster has no workers, or a worker does not reach X or the run; if another process is at work on the run
+        that is to be replaced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((60, 2)) @ rng.random((2, 40))
+    >>> result = factorize(X, rank=2, tol=0)
+    >>> bool(result.relative_error < 1e-3), result.W.shape, result.V.shape
+    (True, (60, 2), (2, 40))
+    """
+    rank, max_iter, seed, inner_iter = (plain(value) for value in (rank, max_iter, seed, inner_iter))
+    first, beta = init if isinstance(init, str) else "given", loss_by_number(plain(beta_loss))
+    of_V: Any = alpha_W if alpha_H == "same" else alpha_H
+    parameters = Parameters(
+        rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,
+        inner_iter=inner_iter, alpha_W=plain(alpha_W), alpha_H=plain(of_V), l1_ratio=plain(l1_ratio),
+        shuffle=shuffle, snapshot_every=snapshot_every, cache=cache, memory_limit=memory_limit, keep_W=keep_W,
+        checkpoint_every=plain(checkpoint_every),
+    )  # fmt: skip
+    matrix = open_matrix(X, layer=layer)
+    if strict:
+        check_complete(matrix)
+    factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
+    client = None if matrix.in_memory else current_client()
+    _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
+    workers = available(client, memory_limit)
+    cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and not matrix.in_memory, sampled=first in SAMPLED)
+    if cut.in_run and client and out is None:
+        raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
+    kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
+    if kept is not None:
+        cut = replace(cut, sample=kept.size)
+    with writing(out):
+        if client:
+            check_workers(client, matrix, None if out is None else absolute(str(out)))
+        group = create_run(out, overwrite=overwrite)
+        job = job_for(
+            matrix, parameters, cut, client, workers, group, listeners, on_disk=bool(out), given=factors, kept=kept
+        )
+        begin(job)
+    drive(job, client, first_factors)
+    return open_run(group)
+
+
+def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Kept:
+    """The sample of an earlier run, if it was drawn from this X along the axis that is cut."""
+    group, record = open_group(path)
+    if init not in SAMPLED:
+        raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
+    if not matrix.stored:
+        raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
+    if (record["x"]["path"], record["x"]["fingerprint"]) != (matrix.location, matrix.fingerprint):
+        raise ValueError(
+            f"the sample in {path} is of {record['x']['path']} and not of {matrix.location} as it is now: name a run "
+            f"on this X, or give no sample"
+        )
+    kept = read_sample(group)
+    if kept.axis != cut.axis:
+        names = ("rows", "columns")
+        raise ValueError(
+            f"the sample in {path} is one of {names[kept.axis]}, and X is now cut along its {names[cut.axis]}: "
+            f"give no sample"
+        )
+    # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
+    same = [record["state"].get(name) for name in ("height", "counts")] == [cut.height, list(cut.counts)]
+    return replace(kept, bytes_read=0, checksums=kept.checksums if same else None)
+
+
+def check_apart(matrix: Matrix, out: str | Path) -> None:
+    """Refuse an output that is where X is."""
+    if matrix.stored and nested(absolute(out), matrix.location):
+        raise ValueError(f"the output {out} and X at {matrix.location} are inside one another: choose another output")
+
+
+def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, needed: bool) -> None:
+    """Refuse an output that is missing where it is needed, exists, or is where X is."""
+    if out is None:
+        if needed:
+            raise ValueError(
+                "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where "
+                "V is all you need and first factors are not your own, keep_W=False"
+            )
+        return
+    exists = check_out(out, overwrite=overwrite)
+    check_apart(matrix, out)
+    if exists and matrix.kind == "dask":
+        raise FileExistsError(
+            f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"
+        )
+
+
+def _given_factors(init: Factors, matrix: Matrix, rank: int) -> Factors:
+    """The caller's first factors, checked."""
+    W, V = (factor if hasattr(factor, "shape") else np.asarray(factor) for factor in init)
+    m, n = matrix.grid.shape
+    for name, factor, shape in (("W", W, (m, rank)), ("V", V, (rank, n))):
+        if tuple(factor.shape) != shape:
+            raise ValueError(
+                f"the first {name} has shape {tuple(factor.shape)}: {shape} is required for this X and rank"
+            )
+        if not bool(np.asarray(factor.min() >= 0) & np.asarray(factor.max() < np.inf)):
+            raise ValueError(f"the first {name} has a negative, NaN or infinite entry: finite entries ≥ 0 are required")
+    return W, V

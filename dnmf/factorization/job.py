@@ -1,0 +1,158 @@
+"""What stays the same while a factorization runs, and where it stands between two passes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.arrays.checksum import Checksums
+from dnmf.engine.blocks import Update
+from dnmf.engine.outcome import check_same
+from dnmf.engine.protocol import Engine
+from dnmf.engine.schedulers import Tick
+from dnmf.events import Event, Listener, Planned, StripDone
+from dnmf.losses import Objective
+from dnmf.matrix.matrix import Matrix
+from dnmf.parameters import Factors, Parameters
+from dnmf.plan.memory import Workers
+from dnmf.plan.strips import Plan
+from dnmf.run.factors import Factor
+from dnmf.run.kept_sample import Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Saves:
+    """What is written, and by whom.
+
+    Attributes
+    ----------
+    every : passes from one generation to the next, None where none is written: nobody could open those of a run that
+        lives in this process's memory.
+    chunks : whether what computes reaches the run, so that each block of the long factor is written where it is.
+    W : whether W is wanted.
+    """
+
+    every: int | None
+    chunks: bool
+    W: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that stays the same from the first pass to the last.
+
+    `given` are the caller's first factors, `kept` is a sample that this or another run kept, where there are any.
+    `check` raises where another process drives the run by now. `relayed` says whether another one goes on where this
+    one can not.
+    """
+
+    matrix: Matrix
+    parameters: Parameters
+    plan: Plan
+    workers: Workers
+    objective: Objective
+    engine: Engine
+    group: Any
+    long: Factor
+    short: Factor
+    token: str
+    given: Factors | None
+    kept: Kept | None
+    saves: Saves
+    check: Callable[[], None]
+    listeners: tuple[Listener, ...]
+    relayed: bool = False
+
+    @property
+    def planned(self) -> Planned:
+        """What is told before anything is read."""
+        grid, cut, workers = self.matrix.grid, self.plan, self.workers
+        return Planned(
+            shape=grid.shape,
+            nbytes=grid.stored_nbytes,
+            strips=len(cut.heights),
+            strip_bytes=cut.largest,
+            axis=cut.axis,
+            workers=workers.count,
+            threads=workers.threads,
+            peak=cut.peak,
+            limit=workers.memory,
+            max_iter=self.parameters.max_iter,
+        )
+
+    def tell(self, event: Event) -> None:
+        """Emit an event."""
+        for listener in self.listeners:
+            listener(event)
+
+    def checked(self, before: Checksums | None, now: Checksums) -> Checksums | None:
+        """The checksums of X's strips after one more pass; None for a Dask array, which may come out rounded otherwise.
+
+        Raises
+        ------
+        OSError
+            If X changed since it was first read.
+        """
+        return None if self.matrix.kind == "dask" else check_same(before, now, self.plan)
+
+    def ticker(self, iteration: int) -> Tick:
+        """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""
+        total = len(self.plan.heights)
+        return lambda done: self.tell(StripDone(iteration, done, total))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How the first factors came about: seconds, bytes of X read (decoded), rows of the sample and its relative error.
+
+    The error is that of the sample's own factorization; None without one. Without a sample there are 0 rows.
+    """
+
+    seconds: float
+    bytes_read: int
+    rows: int = 0
+    relative_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where the factorization stands between two passes.
+
+    Attributes
+    ----------
+    iteration : passes so far, that of the sample aside.
+    Y, L : X as it is cut and the long factor, as the engine has them; None for L where `update` makes its own.
+    S : (k, N) short factor for the next pass.
+    update : of the long factor in the next pass: a method of the objective.
+    start : how the first factors came about.
+    model : what stands for X between passes, or None.
+    plain : (k, N) short factor that the next pass would have had without a model.
+    loss : of the last pass; before the first one what is expected, or None.
+    total : the objective of the last pass.
+    gain : the decrease that moving the short factor brings, relative to the objective.
+    norm : ‖X‖², Σ x^β for other losses; NaN before it is known.
+    at : the generation that holds the factors of the last pass, or None.
+    checksums : of the strips of X, as they were first read; None before that.
+    warm : whether X is in memory, where the plan is to keep it there.
+    reason : why the last pass was the last one, as a sentence, or None.
+    """
+
+    iteration: int
+    Y: Any
+    L: Any
+    S: NDArray[np.floating]
+    update: Update
+    start: Start
+    model: Any = None
+    plain: Any = None
+    loss: float | None = None
+    total: float = math.nan
+    gain: float = math.inf
+    norm: float = math.nan
+    at: str | None = None
+    checksums: Checksums | None = None
+    warm: bool = False
+    reason: str | None = None

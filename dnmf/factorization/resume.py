@@ -1,0 +1,169 @@
+"""`resume`: a run that was stopped, or whose process died, goes on from its last generation."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dnmf.clusters.workers import available, check_workers, current_client
+from dnmf.events import Listener
+from dnmf.factorization.job import Job
+from dnmf.factorization.restore import _recorded, restored
+from dnmf.factorization.session import drive, job_for
+from dnmf.losses import loss_by_number
+from dnmf.matrix.matrix import Matrix, open_matrix
+from dnmf.parameters import Parameters, plain
+from dnmf.plan.choose import fitting, plan
+from dnmf.plan.memory import Workers
+from dnmf.plan.strips import Plan
+from dnmf.run.generations import drop_all_generations
+from dnmf.run.kept_sample import has_sample, read_sample
+from dnmf.run.lease import Lease, check_free, let_go_on
+from dnmf.run.opening import open_group
+from dnmf.run.record import Record, fresh_record
+from dnmf.run.result import Factorization, open_run
+from dnmf.stores.local_disk import writing
+from dnmf.stores.paths import absolute, shown
+
+# What may be another than the run was begun with: none of it has a part in a pass.
+MAY_CHANGE = ("max_iter", "tol", "checkpoint_every", "memory_limit", "cache")
+
+
+# Where X was that no other process finds, see `dnmf.stores.find`.
+NOT_STORED = ("a Dask array", "an array in memory")
+
+
+def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] = (), **changes: Any) -> Factorization:
+    """Go on with a run from its last generation, on the current `dask.distributed.Client` or on threads.
+
+    With the strips that the run was begun with, which are kept where workers have the memory for them, the factors are
+    those of a run that was never stopped, bit for bit, on the same kind of machine.
+
+    Parameters
+    ----------
+    run : path of the run.
+    X : the matrix, if it is not in a store, or has moved since.
+    listeners : called with every event of `dnmf.progress`.
+    changes : `max_iter`, `tol`, `checkpoint_every`, `memory_limit` and `cache` may be other than before. All other
+        parameters of `factorize` may be given, and must be what they were.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError
+        If there is no run, if it has ended, if X or a parameter is not what it was.
+    RuntimeError
+        If another process is at work on the run.
+    OSError
+        If a strip of X is not what it was when the run read it.
+    """
+    group, record = open_group(run, mode="r+")
+    with writing(run):
+        check_free(group)
+        let_go_on(group)
+        _tidy(group, record)
+        job, client = prepared(group, record, X, changes, listeners)
+    drive(job, client, partial(restored, record=record))
+    return open_run(group)
+
+
+def _tidy(group: Any, record: Record) -> None:
+    """Delete the generations of a finished run, whose process may have been killed before it did."""
+    if record["status"] == "finished":
+        with Lease(group):
+            if fresh_record(group) == record:
+                drop_all_generations(group)
+
+
+def prepared(
+    group: Any, record: Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
+) -> tuple[Job, Any]:
+    """The job of a run, and the client that it is computed with."""
+    where = shown(group.store_path)
+    if "parameters" not in record:
+        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
+    parameters = changed(record, changes)
+    _check_goes_on(record, parameters, where)
+    if X is None and record["x"]["path"] in NOT_STORED:
+        raise ValueError(f"X of this run was {record['x']['path']}: give it again, resume(run, X)")
+    matrix = open_matrix(record["x"]["path"] if X is None else X)
+    _check_same(matrix, record)
+    client = None if matrix.in_memory else current_client()
+    workers = available(client, parameters.memory_limit)
+    before = _recorded(record)
+    cut = _cut(before, matrix, parameters, workers)
+    if client:
+        check_workers(client, matrix, absolute(where))
+    kept = read_sample(group) if has_sample(group) else None
+    if kept and cut.heights != before.heights:
+        kept = replace(kept, checksums=None)
+    return job_for(matrix, parameters, cut, client, workers, group, listeners, on_disk=True, kept=kept), client
+
+
+def changed(record: Record, changes: dict[str, Any]) -> Parameters:
+    """The parameters of a run, with those that may change.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such parameter, or if one that may not change is another than before.
+    """
+    before: dict[str, Any] = record["parameters"]
+    changes = {name: plain(value) for name, value in changes.items()}
+    if isinstance(changes.get("beta_loss"), str):
+        changes["beta_loss"] = loss_by_number(changes["beta_loss"])
+    if changes.get("alpha_H") == "same":
+        changes["alpha_H"] = changes.get("alpha_W", before["alpha_W"])
+    for name, value in changes.items():
+        if name not in before:
+            raise TypeError(f"resume has no parameter {name!r}: it takes those of factorize")
+        if name not in MAY_CHANGE and value != before[name]:
+            raise ValueError(
+                f"{name} was {before[name]!r} when the run began and is {value!r} now: a run goes on with what it "
+                f"began with, but for {', '.join(MAY_CHANGE)}; start a new one"
+            )
+    return Parameters(**(before | changes))
+
+
+def _check_goes_on(record: Record, parameters: Parameters, where: object) -> None:
+    """Refuse a run that has nowhere to go on from, or no reason to."""
+    if "next" not in record.get("state", {}):
+        raise ValueError(f"{where} is of an older dnmf, which kept nothing to go on from: start it again")
+    if record["state"]["next"] is None and parameters.init == "given":
+        raise ValueError(f"{where} was stopped before its first factors were written, which were given: start it again")
+    before = Parameters(**record["parameters"])
+    if record["status"] == "finished":
+        if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
+            raise ValueError(f"{where} is finished ({record['stopped']}): give a larger max_iter or a smaller tol")
+        if not (before.keep_W or record["state"]["axis"]):
+            raise ValueError(f"{where} is finished and keeps no W, which going on needs: start it again")
+    if record["iteration"] >= parameters.passes and not record["state"]["reason"]:
+        raise ValueError(
+            f"{where} has made {record['iteration']} passes and max_iter is {parameters.max_iter}: give a larger one"
+        )
+
+
+def _check_same(matrix: Matrix, record: Record) -> None:
+    """Refuse X that is not the one that the run was begun with, as far as can be told without reading it."""
+    now = {
+        "shape": list(matrix.grid.shape),
+        "dtype": str(matrix.stored_dtype),
+        "chunks": list(matrix.grid.chunk),
+        "fingerprint": matrix.fingerprint,
+    }
+    for name, value in now.items():
+        if value != (before := record["x"][name]):
+            said = "codecs" if name == "fingerprint" else name
+            raise ValueError(
+                f"X at {matrix.location} is not the one that the run was begun with: its {said} were {before} and are "
+                f"{value} now; a run goes on with the same X"
+            )
+
+
+def _cut(before: Plan, matrix: Matrix, parameters: Parameters, workers: Workers) -> Plan:
+    """How X is cut now: as before, unless workers have too little memory for that."""
+    same = fitting(replace(before, cached=parameters.cache), matrix.grid, rank=parameters.rank, workers=workers)
+    if same is not None:
+        return same
+    cut = plan(matrix.grid, rank=parameters.rank, workers=workers, cache=parameters.cache, axes=(before.axis,))
+    return replace(cut, sample=before.sample)

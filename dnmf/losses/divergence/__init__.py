@@ -1,0 +1,1 @@
+"""β-divergences other than least squares, by the multiplicative rule."""

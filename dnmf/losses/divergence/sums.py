@@ -1,0 +1,145 @@
+"""β-divergences: how a strip moves its rows of the long factor, and what it adds to the sums of a pass.
+
+D(Y | M) = Σ d(y, m) with the model M = Lᵀ S, and, for β other than 0 and 1,
+
+    d(y, m) = (y^β + (β − 1) m^β − β y m^(β−1)) / (β (β − 1)),
+
+y log(y/m) − y + m for β = 1 (Kullback–Leibler), y/m − log(y/m) − 1 for β = 0 (Itakura–Saito). For β = 2 it is half of
+the squared error; so that all losses have one unit, the loss is twice the divergence. Factors are component-major:
+L (k × h), S (k × N). The model is formed piece by piece while the strip is in memory; of sparse rows only where they
+are not zero, but for β other than 1 and 2, where a sum over all entries has no closed form. Pure NumPy and SciPy.
+
+C. Févotte and J. Idier, Neural Computation 23, 2011, doi:10.1162/NECO_a_00168: the rules, equations 57 to 59 and
+table 2, and that the loss never rises.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.arrays.pieces import cuts, part_of
+from dnmf.arrays.products import left, row_powers
+from dnmf.arrays.rows import Array, Rows
+from dnmf.losses.divergence.entries import _dense_models, _divergences, _model, _positive, _terms
+from dnmf.plan.pieces import LARGE_PIECE
+from dnmf.rules import Penalty
+from dnmf.rules.beta_multiplicative import stepped
+
+# A ratio of a move below this counts as this: its negative powers must not overflow.
+LEAST_RATIO = 1e-60
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What one or more strips add to a pass, in float64. Sums are added with `add`.
+
+    Attributes
+    ----------
+    numerator : (k, N), L (Y ⊙ M^(β−2)).
+    denominator : (k, N), L M^(β−1); for β = 1 all columns are the same, and it is (k, 1).
+    loss : twice the divergence of Y from M.
+    norm : Σ y^β.
+    mass, square : sum of L's entries and of their squares.
+    """
+
+    numerator: NDArray[np.float64]
+    denominator: NDArray[np.float64]
+    loss: float
+    norm: float
+    mass: float
+    square: float
+
+
+def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = None) -> Sums:
+    """The sums of one strip.
+
+    Parameters
+    ----------
+    y : (h, N) rows.
+    L : (k, h).
+    S : (k, N). Its dtype is that in which the model is formed.
+    beta : of the loss.
+    weights : (h,) what every row counts, or None for 1.
+
+    Raises
+    ------
+    ValueError
+        If an entry is 0 where the divergence is infinite then: for β ≤ 0.
+    """
+    if beta <= 0:
+        y = _positive(y, beta)
+    L = L.astype(S.dtype, copy=False)
+    numerator, loss = np.zeros(S.shape), 0.0
+    below = np.zeros((len(S), 1) if beta == 1 else S.shape)
+    for cut in cuts(y, LARGE_PIECE):
+        piece, part = part_of(y, cut), L[:, cut]
+        counted = part if weights is None else part * weights[cut]
+        M = _model(piece, part, S, beta)
+        rows = _divergences(piece, M, part, S, beta)
+        P, Q = _terms(piece, M, beta)
+        numerator += left(counted, P)
+        below += _counted_below(counted, part, S, Q, beta)
+        loss += 2 * float(rows.sum() if weights is None else rows @ weights[cut])
+    powers = row_powers(y, beta)
+    L8 = L.astype("f8")
+    return Sums(
+        numerator,
+        below,
+        loss,
+        norm=float(powers.sum() if weights is None else powers @ weights),
+        mass=float(L8.sum()),
+        square=float(np.vdot(L8, L8)),
+    )
+
+
+def _counted_below(counted: Array, L: Array, S: Array, Q: Array | None, beta: float) -> NDArray[np.float64]:
+    """L M^(β−1), (k × N) or (k × 1), of rows that count more or less than once."""
+    if beta == 1:
+        return np.asarray(counted.sum(axis=1, keepdims=True, dtype="f8"))
+    if Q is not None:
+        return np.asarray(counted @ Q, "f8")
+    if beta == 2:
+        return np.asarray((counted @ L.T) @ S, "f8")
+    below = np.zeros(S.shape)
+    for cut, Q in _dense_models(L, S, beta):
+        below += counted[:, cut] @ Q
+    return below
+
+
+def add(parts: Sequence[Sums]) -> Sums:
+    """Add sums up in the order given; none of the parts is changed."""
+    numerator, denominator = parts[0].numerator.copy(), parts[0].denominator.copy()
+    for part in parts[1:]:
+        numerator += part.numerator
+        denominator += part.denominator
+    scalars = {name: sum(getattr(part, name) for part in parts) for name in ("loss", "norm", "mass", "square")}
+    return Sums(numerator, denominator, **scalars)
+
+
+def moved(sums: Sums, S: Array, *, beta: float, penalty: Penalty) -> Array:
+    """The short factor (k × N, S's dtype) after a pass that was made with S: one update, in float64."""
+    return stepped(S.astype("f8"), sums.numerator, sums.denominator, beta, penalty).astype(S.dtype)
+
+
+def least_decrease(sums: Sums, S: Array, moved: Array, *, beta: float, penalty: Penalty) -> float:
+    """By how much a move of the short factor decreases the loss with its penalty, at least, and without a read.
+
+    The difference of the function that majorizes the loss at S, which the update minimizes: the part of d that is
+    convex in m by Jensen's inequality, the concave part by its tangent.
+    """
+    S8 = S.astype("f8")
+    r = np.divide(moved, S8, out=np.ones_like(S8), where=S8 > 0)
+    least = np.maximum(r, LEAST_RATIO)
+    rise = r - 1 if beta > 2 else np.log(least) if beta == 1 else (least ** (beta - 1) - 1) / (beta - 1)
+    fall = r - 1 if beta < 1 else (r**beta - 1) / beta
+    # An entry becomes 0 where the numerator is.
+    gained = float(np.sum(S8 * (np.where(sums.numerator > 0, sums.numerator * rise, 0) - sums.denominator * fall)))
+    return 2 * gained - (penalty.of(moved) - penalty.of(S))
+
+
+def projected_gradient(sums: Sums, S: Array, penalty: Penalty) -> float:
+    """‖∇‖ of the loss with respect to S, over the entries that the rule can move: those above 0."""
+    gradient = 2 * (sums.denominator - sums.numerator + penalty.gradient(S.astype("f8")))
+    return float(np.linalg.norm(gradient[S > 0]))

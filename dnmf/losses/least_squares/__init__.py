@@ -1,0 +1,1 @@
+"""Least squares, ‖Y − Lᵀ S‖²."""

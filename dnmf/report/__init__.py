@@ -1,0 +1,1 @@
+"""What is shown of a run: facts in words, figures, the animation."""

@@ -1,0 +1,104 @@
+"""What there is to tell of a run, in words."""
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import zarr
+
+from dnmf.matrix.completeness import arrays_of
+from dnmf.matrix.find import SPARSE
+from dnmf.matrix.matrix import open_matrix
+from dnmf.stores.missing_chunks import Missing, missing
+from dnmf.stores.places import answering
+
+
+def facts(record: Mapping[str, Any], history: Mapping[str, Any], reads: float) -> dict[str, str]:
+    """What there is to tell of a run, by name, in the order in which it is shown."""
+    x, asked, seconds = record["x"], record["parameters"], [float(s) for s in history["seconds"]]
+    shape, chunks = (" × ".join(map(str, x[name])) for name in ("shape", "chunks"))
+    rows_or_columns = ("rows", "columns")[record["state"]["axis"]]
+    return {
+        "status": record["status"],
+        "X": f"{x['path']}, {shape} {x['dtype']}, chunks of {chunks}",
+        "strips": f"{record['state']['height']} {rows_or_columns} each",
+        "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
+        "passes": str(record["iteration"]),
+        "loss": f"{float(history['loss'][-1]):.6e}",
+        "relative error": f"{record['relative_error']:.6f}",
+        "gradient": f"{float(history['gradient'][-1]):.3e}, projected, of the short factor",
+        "start": _begun(record["start"], rows_or_columns),
+        "seconds": f"{record['start']['seconds'] + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
+        "reads": f"{reads:g} of X",
+        "stopped": record["stopped"] or "no: it is going on, or was killed",
+        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+    }
+
+
+def _begun(start: Mapping[str, Any], rows_or_columns: str) -> str:
+    """How the first factors came about."""
+    if not start["rows"]:
+        return "no sample"
+    error = "" if start["relative_error"] is None else f", relative error {start['relative_error']:.6f} there"
+    return f"{start['seconds']:.2f} s for a sample of {start['rows']} {rows_or_columns}{error}"
+
+
+def _tells(name: str, value: Any) -> bool:
+    """Whether a parameter is worth a word: not where nothing is penalized or shuffled, and W is kept."""
+    if name == "keep_W":
+        return not value
+    return value is not None and (name not in ("alpha_W", "alpha_H", "l1_ratio", "shuffle") or bool(value))
+
+
+def is_matrix(path: str) -> bool:
+    """Whether there is a Zarr array, a sparse matrix or AnnData at a path or URL."""
+    try:
+        found = zarr.open(answering(path), mode="r")
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return isinstance(found, zarr.Array) or found.attrs.get("encoding-type") in (*SPARSE, "anndata")
+
+
+def matrix_facts(path: str) -> dict[str, str]:
+    """What there is to tell of a stored X, by name, in the order in which it is shown."""
+    matrix = open_matrix(path)
+    arrays, grid = arrays_of(matrix), matrix.grid
+    found = [missing(array) for array in arrays]
+    decoded, stored = sum(a.nbytes for a in arrays), sum(a.nbytes_stored() for a in arrays if a.store.supports_listing)
+    said = {
+        "X": f"{matrix.location}, {_by(grid.shape)} {matrix.stored_dtype}{', sparse' if matrix.sparse else ''}",
+        "chunks": ", ".join(dict.fromkeys(_by(array.chunks) for array in arrays)),
+        "shards": ", ".join(dict.fromkeys(_by(array.shards) for array in arrays if array.shards)),
+        "codecs": ", ".join(dict.fromkeys(_codecs(array) for array in arrays)),
+        "bytes": f"{decoded} decoded, {stored} stored" if stored else f"{decoded} decoded",
+        "missing": _told(found, arrays),
+    }
+    return {name: text for name, text in said.items() if text}
+
+
+def _told(found: list[Missing | None], arrays: tuple[Any, ...]) -> str:
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
+        return "not known, as its server lists nothing"
+    count, total = sum(each.count for each in known), sum(each.total for each in known)
+    first = next((each for each in known if each.count), None)
+    noun = "shards" if arrays[0].shards else "chunks"
+    if first is None:
+        return f"0 of {total} {noun}"
+    fill = arrays[known.index(first)].fill_value
+    return f"{count} of {total} {noun}, read as {fill}" + (f"; the first is {first.key}" if first.key else "")
+
+
+def _by(shape: Any) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _codecs(array: Any) -> str:
+    """The names of filters and compressors, in the order in which they are applied."""
+    stages = (*array.filters, *array.compressors)
+    return " + ".join(map(_name, stages)) or "none"
+
+
+def _name(codec: Any) -> str:
+    described = codec.to_dict() if hasattr(codec, "to_dict") else codec.get_config()
+    return str(described.get("name", described.get("id")))

@@ -1,0 +1,245 @@
+"""Figures of a factorization, drawn with matplotlib's objects: no pyplot, no window, no style set for anyone else.
+
+`save` and `basis_animation` alone write files. Of X and of the long factor only samples that are drawn are read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from dnmf.arrays.rows import Array
+from dnmf.run.result import Factorization
+
+# Okabe and Ito's palette, told apart with any kind of colour vision; yellow is left out, too pale for a line on white.
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+PANELS, SAMPLES = 32, 6
+
+
+def shades(index: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """A pale and a dark colour of one hue, for what is given and what was learned; hues repeat after six.
+
+    >>> [tuple(round(float(c), 2) for c in shade) for shade in shades(0)]
+    [(0.6, 0.78, 0.88), (0.0, 0.38, 0.59)]
+    """
+    rgb = np.array(to_rgb(HUES[index % len(HUES)]))
+    return tuple(0.4 * rgb + 0.6), tuple(0.85 * rgb)
+
+
+def run_figures(result: Factorization, X: Any = None) -> dict[str, Figure]:
+    """All figures of a run by name: "loss", "components", and "reconstructions" where X is given.
+
+    Parameters
+    ----------
+    result : X ≈ W V, W (m, k), V (k, n).
+    X : (m, n), the matrix that was factorized: a Zarr, Dask or NumPy array. Where it has an attribute `image_shape`,
+        (height, width) of a sample, samples and components are drawn as images.
+
+    Raises
+    ------
+    ValueError
+        If X is not of the shape that was factorized.
+    """
+    image = getattr(X, "attrs", {}).get("image_shape")
+    figures = {"loss": loss_curve(result.history), "components": components(result, shape=image)}
+    if X is not None:
+        figures["reconstructions"] = reconstructions(X, result, shape=image)
+    return figures
+
+
+def save(figures: Mapping[str, Figure], folder: str | Path) -> dict[str, Path]:
+    """Write every figure to `folder`/<name>.png, and return the paths by name."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = {name: Path(folder) / f"{name}.png" for name in figures}
+    for name, figure in figures.items():
+        figure.savefig(paths[name], dpi=150)
+    return paths
+
+
+def loss_curve(history: Mapping[str, NDArray[Any]]) -> Figure:
+    """The loss against passes, on a log axis, from a `Factorization`'s history: its `loss` has one value per pass."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    loss = np.asarray(history["loss"])
+    axes.plot(np.arange(1, len(loss) + 1), loss, color=shades(0)[1], marker="." if len(loss) < 50 else "")
+    _label_loss(axes, loss)
+    return figure
+
+
+def _label_loss(axes: Axes, loss: NDArray[Any]) -> None:
+    scale = "log" if loss.any() else "linear"
+    axes.set(xlabel="passes (at most one read of X each)", ylabel="‖X − W V‖²", yscale=scale, title="Loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(color="0.9")
+
+
+def components(result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
+    """The first 32 components, each scaled to maximum 1: rows of V where X is tall (m ≥ n), else columns of W.
+
+    Parameters
+    ----------
+    result : X ≈ W V, W (m, k), V (k, n).
+    shape : (height, width) of a component that is an image; curves are drawn if None.
+
+    Raises
+    ------
+    ValueError
+        If a component does not have as many entries as the image.
+    """
+    tall, rank = result.W.shape[0] >= result.V.shape[1], len(result.V)
+    short = (result.V if tall else np.asarray(result.W).T)[:PANELS]
+    short = short / np.maximum(short.max(axis=1, keepdims=True), np.finfo(short.dtype).tiny)
+    layout = (min(4, -(-len(short) // 5)), 3.2, 1.1) if shape is None else (8, 1.3, 1.4 * min(2.0, shape[0] / shape[1]))
+    figure, panels = _grid(len(short), layout)
+    figure.supxlabel("" if shape is not None else "column of X" if tall else "row of X", fontsize=10)
+    for number, (axes, component) in enumerate(zip(panels, short, strict=True), start=1):
+        if shape is None:
+            axes.fill_between(np.arange(component.size), component, color=shades(0)[0], linewidth=0)
+            axes.plot(component, color=shades(0)[1], linewidth=0.9)
+            axes.margins(x=0)
+            axes.set(ylim=(0, 1.1), yticks=(0, 1))
+        else:
+            _draw_image(axes, component, shape)
+        axes.set_title(str(number), fontsize=9, pad=3)
+    named = "rows of V" if tall else "columns of W"
+    figure.suptitle(f"{len(short)} of {rank} components ({named}), each scaled to maximum 1")
+    return figure
+
+
+def _grid(count: int, layout: tuple[int, float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, row by row, sharing their axes: at most so many a row, of so many inches."""
+    columns = min(count, layout[0])
+    rows = -(-count // columns)
+    figure = Figure(figsize=(max(7.0, layout[1] * columns), 0.9 + layout[2] * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for unused in panels[count:]:
+        unused.remove()
+    # Shared axes are labelled in the last row only, and that row may be short.
+    for lowest in panels[max(0, count - columns) : count]:
+        lowest.tick_params(labelbottom=True)
+    return figure, panels[:count]
+
+
+def _draw_image(axes: Axes, values: Array, shape: Sequence[int]) -> None:
+    if values.size != shape[0] * shape[1]:
+        raise ValueError(f"shape is {tuple(shape)} for {values.size} entries: give (height, width) of that many pixels")
+    axes.imshow(values.reshape(shape), cmap="gray_r", vmin=0)
+    axes.set(xticks=(), yticks=())
+
+
+def reconstructions(X: Any, result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
+    """Six samples (rows of X where it is tall, m ≥ n, else columns), evenly spread over it, and their reconstructions.
+
+    Parameters
+    ----------
+    X : (m, n), a Zarr, Dask or NumPy array.
+    result : X ≈ W V, W (m, k), V (k, n).
+    shape : (height, width) of a sample that is an image; curves are drawn if None.
+
+    Raises
+    ------
+    ValueError
+        If X is not of the shape that was factorized, or an image not of the size of a sample.
+    """
+    factorized = (result.W.shape[0], result.V.shape[1])
+    if tuple(X.shape) != factorized:
+        raise ValueError(f"X has shape {tuple(X.shape)}, this run factorized {factorized}: give the X of this run")
+    samples = list(_samples(X, result))
+    across = "column of X" if factorized[0] >= factorized[1] else "row of X"
+    figure = _sample_curves(samples, across) if shape is None else _sample_images(samples, shape)
+    figure.suptitle("Samples of X and their reconstructions")
+    return figure
+
+
+def _samples(X: Any, result: Factorization) -> Iterator[tuple[str, Array, Array]]:
+    """Title, x (min(m, n),) and its reconstruction, read one by one: some stores answer a list with all in between."""
+    count, tall = max(X.shape), X.shape[0] >= X.shape[1]
+    for index in sorted({int((i + 0.5) * count / SAMPLES) for i in range(SAMPLES)}):
+        given = np.asarray(X[index] if tall else X[:, index])
+        learned = np.asarray(result.W[index]) @ result.V if tall else np.asarray(result.W) @ result.V[:, index]
+        size = np.linalg.norm(given)
+        error = np.linalg.norm(given - learned) / size if size else 0.0
+        yield f"{'row' if tall else 'column'} {index}, relative error {error:.2g}", given, learned
+
+
+def _sample_curves(samples: Sequence[tuple[str, Array, Array]], across: str) -> Figure:
+    figure, panels = _grid(len(samples), (3, 3.4, 2.4))
+    for axes, (title, given, learned) in zip(panels, samples, strict=True):
+        axes.plot(given, color=shades(0)[0], linewidth=5.5, label="X")
+        axes.plot(learned, color=shades(1)[1], linewidth=1, label="W V")
+        axes.margins(x=0)
+        axes.set_title(title, fontsize=10)
+    figure.supxlabel(across, fontsize=10)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
+    return figure
+
+
+def _sample_images(samples: Sequence[tuple[str, Array, Array]], shape: Sequence[int]) -> Figure:
+    figure = Figure(figsize=(max(5.0, 1.9 * len(samples)), 4.6), layout="constrained")
+    grid = figure.subplots(2, len(samples), squeeze=False)
+    for (above, below), (title, given, learned) in zip(grid.T, samples, strict=True):
+        _draw_image(above, given, shape)
+        _draw_image(below, learned, shape)
+        above.set_title(title.replace(", ", "\n"), fontsize=9)
+    grid[0, 0].set_ylabel("X")
+    grid[1, 0].set_ylabel("W V")
+    return figure
+
+
+def matched(basis: Array, W: Array) -> tuple[Array, Array]:
+    """Find the column of W that goes with each true curve, and scale it to fit: NMF leaves order and scale open.
+
+    Parameters
+    ----------
+    basis, W : (m, d) true curves, (m, k) learned columns, k ≥ d.
+
+    Returns
+    -------
+    (m, d) array of the chosen columns, each scaled by least squares; (d,) array of correlations, ⟨a, b⟩ / (‖a‖ ‖b‖).
+
+    Raises
+    ------
+    ValueError
+        If there are more curves than columns.
+
+    Examples
+    --------
+    >>> columns, correlations = matched(np.eye(3), 5 * np.eye(3)[:, ::-1])
+    >>> bool(np.allclose(columns, np.eye(3))), correlations.tolist()
+    (True, [1.0, 1.0, 1.0])
+    """
+    if W.shape[1] < basis.shape[1]:
+        raise ValueError(f"W has {W.shape[1]} columns for {basis.shape[1]} true curves: factorize with a higher rank")
+    products = basis.T @ W
+    sizes = np.maximum(np.linalg.norm(W, axis=0), np.finfo(W.dtype).tiny)
+    correlations = products / sizes / np.linalg.norm(basis, axis=0)[:, None]
+    true, order = linear_sum_assignment(correlations, maximize=True)
+    return W[:, order] / sizes[order] * (products[true, order] / sizes[order]), correlations[true, order]
+
+
+def matched_basis(basis: Array, W: Array) -> Figure:
+    """The d true curves, pale, under learned columns of W, dark: `matched`, one hue per pair. (m, d) and (m, k)."""
+    columns, correlations = matched(basis, W)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    pairs: list[Any] = []
+    for index, (truth, column) in enumerate(zip(basis.T, columns.T, strict=True)):
+        pale, dark = shades(index)
+        # Where a true curve is next to nothing, its thick line would only hide the others' floor.
+        (true,) = axes.plot(np.where(truth > 0.005 * truth.max(), truth, np.nan), color=pale, linewidth=6, zorder=1)
+        (learned,) = axes.plot(column, color=dark, linewidth=1.4, zorder=2)
+        pairs.append((true, learned))
+    axes.margins(x=0)
+    axes.set(xlabel="row of X", ylabel="entry of W, scaled", title="True curves (pale) and learned columns of W (dark)")
+    labels = [f"correlation {correlation:.4f}" for correlation in correlations]
+    figure.legend(pairs, labels, loc="outside lower center", ncols=4, frameon=False)
+    return figure

@@ -1,0 +1,261 @@
+"""The lease of a run: one process at a time drives it, shows that it is alive, and learns that it shall stop.
+
+Lease and cancellation are groups of their own in the run, `lease` and `cancel`: what several processes write must not
+be in the record, which the driver replaces as a whole. The attributes of `lease`:
+
+    token       of whoever holds it; null where nobody does
+    host, pid, started    the holder's machine and space of process numbers, its process, and when that was started
+    beat        when it last said that it is alive, seconds since 1970, by its own clock
+    progress    where it stands, see `dnmf.standing`
+
+On the same machine a lease is free as soon as its process has ended. Elsewhere that cannot be seen: there it is free a
+minute after the last beat. Clocks of machines must agree within some seconds for that.
+"""
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import zarr
+
+from dnmf.events import Cancelled, Event, PassDone, Planned, StripDone
+from dnmf.run.record import checked_lease
+from dnmf.stores.paths import shown
+
+# Seconds between two beats, and after the last one until a lease is free for other machines.
+BEAT, EXPIRES = 5.0, 60.0
+
+
+# Seconds that whoever takes a lease waits to see whether another one did at the same time.
+SETTLING = 0.2
+
+
+# The tokens of the leases that this process holds.
+LIVE: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who drives a run, and what was heard last. See the attributes of `lease`."""
+
+    token: str
+    host: str
+    pid: int
+    started: float
+    beat: float
+    progress: Mapping[str, Any]
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last beat."""
+        return max(0.0, time.time() - self.beat)
+
+    @property
+    def machine(self) -> str:
+        """The name of its machine."""
+        return self.host.partition("@")[0]
+
+    @property
+    def here(self) -> bool:
+        """Whether the holder is on this machine."""
+        return self.host == host()
+
+    @property
+    def _given_up(self) -> bool:
+        """Whether this very process held it, and does not any more."""
+        return self.pid == os.getpid() and self.token not in LIVE
+
+    @property
+    def free_in(self) -> float:
+        """Seconds until the lease is free if nothing more is heard; infinite while its process is seen to live."""
+        if self.here:
+            return float("inf") if _runs(self.pid, self.started) and not self._given_up else 0.0
+        return max(0.0, EXPIRES - self.silence)
+
+
+def host() -> str:
+    """This machine, as far as numbers of processes mean the same: containers have their own."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}@{space}"
+
+
+def _runs(pid: int, started: float) -> bool:
+    """Whether that very process, and not a later one with its number, is still there."""
+    try:
+        process = psutil.Process(pid)
+        return bool(abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def holder(group: zarr.Group) -> Holder | None:
+    """Who holds the lease of a run, alive or not; None where nobody does.
+
+    Raises
+    ------
+    ValueError
+        If what is there is no lease.
+    """
+    found = _attributes(group, "lease")
+    if not found.get("token"):
+        return None
+    return Holder(**checked_lease(found, shown(group.store_path)))
+
+
+class Busy(RuntimeError):  # noqa: N818, it is no error of anybody
+    """Another process holds the lease."""
+
+
+def check_free(group: zarr.Group) -> None:
+    """Raise Busy where another process holds the lease of a run."""
+    found = holder(group)
+    if found and found.free_in > 0:
+        when = "" if found.here else f", or was {found.silence:.0f} s ago: the run is free in {found.free_in:.0f} s"
+        raise Busy(
+            f"process {found.pid} on {found.machine} is at work on the run {shown(group.store_path)}{when}: wait for "
+            f"it, or end it with `dnmf cancel`"
+        )
+
+
+def cancel(group: zarr.Group) -> None:
+    """Ask whoever drives a run to stop."""
+    _write(group, "cancel", {"asked": True})
+
+
+def let_go_on(group: zarr.Group) -> None:
+    """Take a cancellation back."""
+    if is_cancelled(group):
+        _write(group, "cancel", {"asked": False})
+
+
+def is_cancelled(group: zarr.Group) -> bool:
+    """Whether a run was asked to stop."""
+    return bool(_attributes(group, "cancel").get("asked"))
+
+
+def _attributes(group: zarr.Group, name: str) -> dict[str, Any]:
+    """The attributes as they are in the store now: what a group object remembers may be old."""
+    try:
+        return dict(zarr.open_group(group.store, path=_below(group, name), mode="r", use_consolidated=False).attrs)
+    except FileNotFoundError:
+        return {}
+
+
+def _write(group: zarr.Group, name: str, attributes: Mapping[str, Any]) -> None:
+    """Replace the attributes: one write of one key."""
+    zarr.open_group(group.store, path=_below(group, name), mode="a", use_consolidated=False).update_attributes(
+        dict(attributes)
+    )
+
+
+def _below(group: zarr.Group, name: str) -> str:
+    return f"{group.path}/{name}".lstrip("/")
+
+
+class Lease:
+    """The lease of a run, held while its block runs; also a listener, which keeps what the beats tell.
+
+    Not pure: a thread writes a beat every few seconds.
+    """
+
+    def __init__(self, group: zarr.Group, about: Mapping[str, Any] | None = None) -> None:
+        process = psutil.Process()
+        self._group, self._progress = group, dict(about or {})
+        self._mine = Holder(uuid4().hex, host(), process.pid, process.create_time(), time.time(), self._progress)
+        self._ended, self._cancelled = threading.Event(), False
+        self._beats = threading.Thread(target=self._beat, name="dnmf-lease", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        """Take the lease.
+
+        Raises
+        ------
+        Busy
+            If another process holds it.
+        """
+        check_free(self._group)
+        LIVE.add(self._mine.token)
+        try:
+            self._write()
+            # Two may have seen that it was free: the one that wrote last has it.
+            time.sleep(SETTLING)
+            if not self._is_mine():
+                raise Busy(f"another process was faster to take the run {shown(self._group.store_path)}: wait for it")
+            self._beats.start()
+        except BaseException:
+            LIVE.discard(self._mine.token)
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give the lease back, if it is still held."""
+        # From now on it is free, whether or not that can be written.
+        LIVE.discard(self._mine.token)
+        self._ended.set()
+        self._beats.join()
+        with suppress(OSError):
+            if self._is_mine():
+                _write(self._group, "lease", {"token": None})
+
+    def check(self) -> None:
+        """Raise RuntimeError where another process has taken the lease: then nothing more may be written."""
+        if not self._is_mine():
+            raise RuntimeError(
+                f"another process has taken over the run {shown(self._group.store_path)}, as nothing was heard of this "
+                f"one for {EXPIRES:.0f} s: this one writes nothing more"
+            )
+
+    def __call__(self, event: Event) -> None:
+        """Note where the run stands.
+
+        Raises
+        ------
+        Cancelled
+            If the run was asked to stop.
+        """
+        if self._cancelled:
+            raise Cancelled
+        match event:
+            case Planned():
+                new: dict[str, Any] = {"strips": event.strips, "nbytes": event.nbytes, "max_iter": event.max_iter}
+            case StripDone():
+                new = {"iteration": event.iteration, "done": event.done, "since": time.time()}
+            case PassDone():
+                new = {
+                    "passes": event.iteration,
+                    "loss": event.loss,
+                    "relative_error": event.relative_error,
+                    "seconds": event.seconds,
+                }
+            case _:
+                return
+        # What is no number has no place in JSON.
+        self._progress = {**self._progress, **{name: value for name, value in new.items() if math.isfinite(value)}}
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT):
+            # What cannot be read or written now can be in a few seconds, or the run itself will tell of it.
+            with suppress(Exception):
+                self._cancelled = self._cancelled or is_cancelled(self._group)
+            with suppress(Exception):
+                if self._is_mine():
+                    self._write()
+
+    def _is_mine(self) -> bool:
+        now = holder(self._group)
+        return now is not None and now.token == self._mine.token
+
+    def _write(self) -> None:
+        _write(self._group, "lease", asdict(replace(self._mine, beat=time.time(), progress=self._progress)))

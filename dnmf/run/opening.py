@@ -1,0 +1,152 @@
+"""Where results live: a run is a Zarr v3 group that xarray opens, with the factors, the history and a record.
+
+While a run is going on, a generation (W, V and the history so far) is written to a sub-group of its own, then one write
+of the record names it, then generations older than the previous one are deleted. A finished run holds its factors at
+the top, and no generations. An array's metadata is written after its chunks, so that what is listed is whole. Every
+generation has a group `next` with what the next pass needs and no reader does; first factors have a generation with
+nothing else. The groups `lease` and `cancel` are those of `dnmf.lease`.
+
+The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`:
+
+    format          1
+    status          "running", "finished" or "stopped"
+    stopped         a sentence that says why the run ended, or null
+    at              path of the sub-group that holds the last whole generation, "" for the top, null for none yet
+    iteration       passes of that generation
+    relative_error  ‖X − W V‖ / ‖X‖ of that generation; for other losses √(loss / Σ x^β)
+    x               path, shape, dtype, chunks, decoded bytes, fingerprint, and squared norm (Σ x^β) of X
+    parameters      everything that was asked for, the seed too
+    start           how the first factors came about, null before they are there
+    state           how X is cut, what is saved how often, and `next`: path of the group from which a resumed run goes
+                    on, null where there are no first factors yet
+    versions        of dnmf, dask, numpy and zarr
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import zarr
+from zarr.storage import MemoryStore
+
+from dnmf.run.factors import DIMENSIONS
+from dnmf.run.generations import GENERATIONS
+from dnmf.run.lease import check_free
+from dnmf.run.record import FORMAT, Record, checked
+from dnmf.stores.paths import absolute, is_bucket
+from dnmf.stores.places import answering, occupied, place
+
+# The attribute of a group with the W of new rows, as `dnmf` is that of a run; and the one of a run that never changes.
+TRANSFORMED, IDENTITY = "dnmf_transformed", "dnmf_run"
+
+
+# Members of a run beside those of DIMENSIONS.
+OLD = ("snapshots", "snapshot_pass", "sample", "lease", "cancel")
+
+
+def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
+    """Start a run at a path, or in this process's memory where `out` is None.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there already: see `check_out`.
+    """
+    begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}, IDENTITY: uuid4().hex}
+    exists = out is not None and check_out(out, overwrite=overwrite)
+    store = MemoryStore() if out is None else place(out)
+    group = zarr.create_group(store, overwrite=exists, attributes=begun)
+    for name in (*DIMENSIONS, *OLD) if exists else ():
+        # What a listing left out would be taken for this run's.
+        if name in group:
+            del group[name]
+    group.create_group(GENERATIONS, overwrite=exists)
+    return group
+
+
+def create_transformed(out: str | Path, record: Record, *, overwrite: bool) -> zarr.Group:
+    """Start a group for the W of new rows, which a run's V belongs to: see `dnmf.transformation`."""
+    exists = check_out(out, overwrite=overwrite, mark=TRANSFORMED)
+    return zarr.create_group(place(out), overwrite=exists, attributes={TRANSFORMED: record})
+
+
+def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
+    """Whether there is a run at a path that a new one may replace; False where there is nothing.
+
+    With the mark of a transformed X, the same for the W of one.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there that may not be replaced.
+    Busy
+        If another process is at work on the run that is there.
+    """
+    path = absolute(out)
+    if is_bucket(path):
+        raise ValueError(f"{out} is a whole bucket, which is not written to: name a place in it, as in {path}/run.zarr")
+    if not occupied(path):
+        return False
+    group = _at(path)
+    if not overwrite and not _holds_nothing(group):
+        raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
+    if group is None or mark not in group.attrs:
+        kind = "a run of dnmf" if mark == "dnmf" else "a transformed X"
+        raise FileExistsError(f"{out} exists and is not {kind}, so it is not overwritten: choose another output")
+    check_free(group)
+    return True
+
+
+def _at(path: str, mode: Literal["r", "r+"] = "r") -> zarr.Group | None:
+    """The group at a path, or None where there is none that can be opened."""
+    try:
+        return zarr.open_group(answering(path), mode=mode)
+    except (FileNotFoundError, ValueError, NotADirectoryError, KeyError, TypeError, AttributeError):
+        # The last three are what Zarr makes of metadata that nobody's library wrote.
+        return None
+
+
+def _holds_nothing(group: zarr.Group | None) -> bool:
+    """Whether a run has ended before it had first factors."""
+    record: Any = None if group is None else group.attrs.get("dnmf")
+    if not isinstance(record, dict):
+        return False
+    # A process that was killed as it began has not even said what it was asked for.
+    nothing = record.get("at", "") is None and record.get("start") is None
+    return nothing and (record.get("status") == "stopped" or "parameters" not in record)
+
+
+def open_whole(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
+    """The group and the record of a run that holds a whole generation.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no run, or one of a newer format, or one that holds no whole generation yet.
+    """
+    group, record = open_group(path)
+    if record["at"] is None:
+        if record["status"] == "running":
+            raise ValueError(f"{path} holds no whole generation yet: wait, or `dnmf resume` it if it was killed")
+        raise ValueError(f"{path} holds no whole generation: it {record['stopped']}; `dnmf resume` it")
+    return group, record
+
+
+def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") -> tuple[zarr.Group, Record]:
+    """The group and the record of a run, whatever it holds.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no run, or one of a newer format, or none that dnmf wrote.
+    """
+    if isinstance(path, zarr.Group):
+        group = path
+    else:
+        if not occupied(absolute(path)):
+            raise FileNotFoundError(f"there is no run at {path}: give the --out of a factorization")
+        found = _at(absolute(path), mode)
+        if found is None or "dnmf" not in found.attrs:
+            raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
+        group = found
+    return group, checked(group.attrs["dnmf"], path, FORMAT)

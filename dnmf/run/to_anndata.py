@@ -1,0 +1,99 @@
+"""Results into the AnnData that X came from: W as `obsm`, V as `varm` of its Zarr store."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.errors import ZarrUserWarning
+
+from dnmf.run.result import Factorization
+from dnmf.stores.places import place
+
+# Rows of W that are copied at a time, where its chunks say nothing.
+ROWS = 65_536
+
+
+def write_back(
+    result: Factorization, store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", overwrite: bool = False
+) -> None:
+    """Write W to `obsm[obsm]` and Vᵀ to `varm[varm]` of AnnData in Zarr, chunk by chunk. Writes to the store.
+
+    Parameters
+    ----------
+    result : a factorization of this AnnData's X, or of a layer, or of other rows with the same columns.
+    store : path of the AnnData.
+    obsm, varm : names there.
+    overwrite : replace arrays of these names.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, FileExistsError
+        If there is no AnnData, if it has other rows or columns than the factors, or arrays of these names.
+    """
+    group = open_anndata(store, obsm=obsm, varm=varm, overwrite=overwrite)
+    if result.W is None:
+        raise ValueError("the factorization has no W (keep_W was False): factorize X again, and keep it")
+    targets = [("obsm", "obs", obsm, result.W), ("varm", "var", varm, result.V.T)]
+    for _, table, name, values in targets:
+        length = _length(group, table)
+        if length != len(values):
+            raise ValueError(
+                f"{store} has {length} rows in {table}, and {name} would have {len(values)}: factors of its X"
+            )
+    for member, _, name, values in targets:
+        _write(group, member, name, values, overwrite=overwrite)
+    if group.metadata.consolidated_metadata is not None:
+        _list(group)
+
+
+def _list(group: Any) -> None:
+    """List what was written where AnnData lists all members."""
+    with warnings.catch_warnings():
+        # AnnData's store has consolidated metadata already, whatever the specification says of them.
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        zarr.consolidate_metadata(group.store, path=group.path, zarr_format=group.metadata.zarr_format)
+
+
+def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", overwrite: bool) -> Any:
+    """AnnData in Zarr, to write results of these names to.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, FileExistsError
+        If there is no AnnData, or one that has such results already.
+    """
+    try:
+        group = zarr.open_group(place(store), mode="r+")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no Zarr group at {store}: give the path of AnnData in Zarr") from None
+    if group.attrs.get("encoding-type") != "anndata":
+        raise ValueError(f"{store} is not AnnData in Zarr: give the path of one, or read W and V from the run")
+    for name in (f"obsm/{obsm}", f"varm/{varm}"):
+        if name in group and not overwrite:
+            raise FileExistsError(f"{store} has {name}: choose another name, or overwrite it (overwrite=True)")
+    return group
+
+
+def _length(group: Any, table: str) -> int:
+    """Rows of `obs` or `var`: those of its index."""
+    frame = group[table]
+    return int(frame[frame.attrs["_index"]].shape[0])
+
+
+def _write(group: Any, place: str, name: str, values: Any, *, overwrite: bool) -> None:
+    if place not in group:
+        group.create_group(place, attributes={"encoding-type": "dict", "encoding-version": "0.1.0"})
+    (length, rank), chunks = values.shape, getattr(values, "chunks", None)
+    height = chunks[0][0] if chunks else min(length, ROWS)
+    array = group[place].create_array(
+        name,
+        shape=(length, rank),
+        chunks=(height, rank),
+        dtype=values.dtype,
+        overwrite=overwrite,
+        attributes={"encoding-type": "array", "encoding-version": "0.2.0"},
+    )
+    for start in range(0, length, height):
+        array[start : start + height] = np.asarray(values[start : start + height])

@@ -1,0 +1,166 @@
+"""What Zarr opens at a path or URL. A URL's store asks its server each time, and travels as its URL alone.
+
+Knows Zarr, and fsspec where it is installed. Whose Zarr array or run is there is not looked at.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from zarr.abc.buffer import Buffer, BufferPrototype
+from zarr.abc.store import ByteRequest
+from zarr.storage import FsspecStore
+
+# fsspec's file systems remember what they listed, for as long as a process lives: nothing of that is trusted.
+FRESH = {"use_listings_cache": False}
+
+
+# What to say, beside the code, of a failure.
+DENIED = "check the credentials in the environment of this process, and of every worker"
+
+
+UNREACHED = "is the server running, and is its address (AWS_ENDPOINT_URL, …) right here and in every worker?"
+
+
+NOTHING = "there is no such bucket or object: create the bucket first"
+
+
+class URLStore(FsspecStore):
+    """A Zarr store behind a URL. Its pickle is the URL: every process opens it from its own environment.
+
+    fsspec copies credentials from environment variables and files into the options of a file system, and pickles them
+    with it. What a server or its library says of a failure is not repeated either, only its code.
+    """
+
+    def __init__(self, url: str, read_only: bool = False) -> None:
+        with _missing_parts(url):
+            opened = FsspecStore.from_url(url, storage_options=_options(url))
+        super().__init__(opened.fs, read_only, opened.path)
+        self.url = url
+
+    def __reduce__(self) -> tuple[Callable[..., "URLStore"], tuple[str, bool]]:
+        return URLStore, (self.url, self.read_only)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __repr__(self) -> str:
+        return f"URLStore({self.url!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, URLStore) and (self.url, self.read_only) == (other.url, other.read_only)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def supports_listing(self) -> bool:  # type: ignore[override]
+        """Whether listings can be right: web servers have pages at best."""
+        return not self.url.startswith(("http://", "https://"))
+
+    def with_read_only(self, read_only: bool = False) -> "URLStore":
+        """The same store, to read only or to write too."""
+        return URLStore(self.url, read_only)
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Bytes of a key, None where there is none."""
+        with _told(self.url):
+            return await super().get(key, prototype, byte_range)
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        """Parts of keys."""
+        with _told(self.url):
+            return await super().get_partial_values(prototype, key_ranges)
+
+    async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
+        """Write a key: a reader sees all of it or nothing."""
+        with _told(self.url):
+            await super().set(key, value, byte_range)
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is a key."""
+        with _told(self.url):
+            return await super().exists(key)
+
+    async def getsize(self, key: str) -> int:
+        """Bytes of a key."""
+        with _told(self.url):
+            return await super().getsize(key)
+
+    async def delete(self, key: str) -> None:
+        """Delete a key, if it is there."""
+        with _told(self.url):
+            await super().delete(key)
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Delete what is listed below a prefix; first, listed or not, what makes it an array or group."""
+        with _told(self.url):
+            await super().delete(f"{prefix.strip('/')}/zarr.json".lstrip("/"))
+            await super().delete_dir(prefix)
+
+    async def clear(self) -> None:
+        """Delete everything."""
+        await self.delete_dir("")
+
+    async def list(self) -> AsyncIterator[str]:
+        """All keys."""
+        with _told(self.url):
+            async for key in super().list():
+                yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """All keys below a prefix."""
+        with _told(self.url):
+            async for key in super().list_prefix(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Names right below a prefix."""
+        with _told(self.url):
+            async for name in super().list_dir(prefix):
+                yield name
+
+
+def _options(url: str) -> dict[str, Any]:
+    """How the file system of a URL is opened. s3fs would ask for the length of every object before it reads it."""
+    return {**FRESH, "max_concurrency": 1} if url.startswith(("s3:", "s3a:")) else dict(FRESH)
+
+
+@contextmanager
+def _missing_parts(url: str) -> Iterator[None]:
+    """Say what is to be installed for a URL, or that it is of no known kind."""
+    scheme = url.partition("://")[0]
+    try:
+        yield
+    except ImportError:
+        what = 'pip install "dnmf[s3]"' if scheme in ("s3", "s3a") else f"install fsspec's file system for {scheme}://"
+        raise ImportError(f"{url} cannot be opened, a package is missing here: {what}") from None
+    except ValueError:
+        raise ValueError(f"{url} is of no known kind: fsspec has no {scheme}://; give another URL or a path") from None
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """What servers and their libraries raise, as an OSError of ours: no text of theirs, which may hold anything."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] in ("builtins", "zarr", "dnmf"):
+            raise
+        raise _failure(url, error) from None
+
+
+def _failure(url: str, error: Exception) -> OSError:
+    """The sentence for a failure, with its code or the name of its type."""
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    code = str(response["Error"].get("Code")) if isinstance(response, dict) else type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(f"{url} cannot be written or read ({code}): {NOTHING}")
+    if isinstance(error, PermissionError) or any(word in code for word in ("Credential", "Signature", "Token")):
+        return PermissionError(f"{url} is refused ({code}): {DENIED}")
+    if isinstance(error, TimeoutError | ConnectionError) or any(
+        word in code for word in ("Connect", "Timeout", "HTTPClient", "Proxy", "SSL", "Disconnected")
+    ):
+        return ConnectionError(f"{url} is not reached ({code}): {UNREACHED}")
+    return OSError(f"{url} cannot be written or read ({code}): the server, or what it is called with, is at fault")
