@@ -9,6 +9,7 @@ import numpy as np
 
 from dnmf.clusters.workers import available, check_workers, current_client
 from dnmf.events import Listener
+from dnmf.factorization.resume import asked
 from dnmf.factorization.session import drive, job_for
 from dnmf.factorization.starts import first_factors
 from dnmf.losses import loss_by_number
@@ -17,8 +18,7 @@ from dnmf.matrix.matrix import Matrix, open_matrix
 from dnmf.parameters import SAMPLED, Factors, Parameters, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan
-from dnmf.run.keeper import begin
-from dnmf.run.kept_sample import Kept, read_sample
+from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import check_out, create_run, open_group
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
@@ -145,21 +145,22 @@ def factorize(
         job = job_for(
             matrix, parameters, cut, client, workers, group, listeners, on_disk=bool(out), given=factors, kept=kept
         )
-        begin(job)
+        job.keeper.begin(kept)
     drive(job, client, first_factors)
     return open_run(group)
 
 
-def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Kept:
+def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> StoredSample:
     """The sample of an earlier run, if it was drawn from this X along the axis that is cut."""
     group, record = open_group(path)
     if init not in SAMPLED:
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
     if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
-    if (record["x"]["path"], record["x"]["fingerprint"]) != (matrix.location, matrix.fingerprint):
+    record = asked(record, path)
+    if (record.x.path, record.x.fingerprint) != (matrix.location, matrix.fingerprint):
         raise ValueError(
-            f"the sample in {path} is of {record['x']['path']} and not of {matrix.location} as it is now: name a run "
+            f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "
             f"on this X, or give no sample"
         )
     kept = read_sample(group)
@@ -170,7 +171,7 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Kept
             f"give no sample"
         )
     # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
-    same = [record["state"].get(name) for name in ("height", "counts")] == [cut.height, list(cut.counts)]
+    same = (record.state.height, record.state.counts) == (cut.height, cut.counts)
     return replace(kept, bytes_read=0, checksums=kept.checksums if same else None)
 
 

@@ -1,52 +1,39 @@
 """What stays the same while a factorization runs, and where it stands between two passes."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import Checksums
+from dnmf.arrays.rows import Array
 from dnmf.engine.blocks import Update
 from dnmf.engine.outcome import check_same
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Tick
 from dnmf.events import Event, Listener, Planned, StripDone
 from dnmf.losses import Objective
+from dnmf.losses.accuracy import relative_error
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
-from dnmf.run.kept_sample import Kept
-
-
-@dataclass(frozen=True, slots=True)
-class Saves:
-    """What is written, and by whom.
-
-    Attributes
-    ----------
-    every : passes from one generation to the next, None where none is written: nobody could open those of a run that
-        lives in this process's memory.
-    chunks : whether what computes reaches the run, so that each block of the long factor is written where it is.
-    W : whether W is wanted.
-    """
-
-    every: int | None
-    chunks: bool
-    W: bool
+from dnmf.run.arrays import Stored
+from dnmf.run.checkpoint import Checkpoint
+from dnmf.run.keeper import Keeper, Outcome
+from dnmf.run.kept_sample import StoredSample
+from dnmf.run.record import Start
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """All that stays the same from the first pass to the last.
 
-    `given` are the caller's first factors, `kept` is a sample that this or another run kept, where there are any.
-    `check` raises where another process drives the run by now. `relayed` says whether another one goes on where this
-    one can not.
+    `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
+    where there are any. `relayed` says whether another one goes on where this one can not.
     """
 
     matrix: Matrix
@@ -55,16 +42,17 @@ class Job:
     workers: Workers
     objective: Objective
     engine: Engine
-    group: Any
-    long: Factor
-    short: Factor
+    keeper: Keeper
     token: str
     given: Factors | None
-    kept: Kept | None
-    saves: Saves
-    check: Callable[[], None]
+    kept: StoredSample | None
     listeners: tuple[Listener, ...]
     relayed: bool = False
+
+    @property
+    def group(self) -> zarr.Group:
+        """The run."""
+        return self.keeper.group
 
     @property
     def planned(self) -> Planned:
@@ -105,16 +93,20 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """How the first factors came about: seconds, bytes of X read (decoded), rows of the sample and its relative error.
+class LongBlocks:
+    """The long factor as an engine has it, to be written under a name."""
 
-    The error is that of the sample's own factorization; None without one. Without a sample there are 0 rows.
-    """
+    engine: Engine
+    L: Any
+    name: str
 
-    seconds: float
-    bytes_read: int
-    rows: int = 0
-    relative_error: float | None = None
+    def save(self, target: Stored) -> None:
+        """Write each block from where it is."""
+        self.engine.save(self.L, target, name=self.name)
+
+    def collect(self) -> Array:
+        """All of V (k, n), in this process."""
+        return self.engine.collect(self.L).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +148,24 @@ class Point:
     checksums: Checksums | None = None
     warm: bool = False
     reason: str | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What a resumed run needs of it."""
+        return Checkpoint(
+            iteration=self.iteration,
+            short=self.S,
+            plain=self.plain,
+            modelled=self.model is not None,
+            rows=None if self.model is None else self.model.rows,
+            checksums=self.checksums,
+            loss=self.loss,
+            total=self.total,
+            gain=self.gain,
+            norm=self.norm,
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the record of a run says of it, as where a pass ended."""
+        return Outcome(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason)

@@ -1,15 +1,18 @@
 """`resume`: a run that was stopped, or whose process died, goes on from its last generation."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import zarr
+from msgspec import UNSET
+
 from dnmf.clusters.workers import available, check_workers, current_client
 from dnmf.events import Listener
 from dnmf.factorization.job import Job
-from dnmf.factorization.restore import _recorded, restored
+from dnmf.factorization.restore import restored
 from dnmf.factorization.session import drive, job_for
 from dnmf.losses import loss_by_number
 from dnmf.matrix.matrix import Matrix, open_matrix
@@ -21,7 +24,7 @@ from dnmf.run.generations import drop_all_generations
 from dnmf.run.kept_sample import has_sample, read_sample
 from dnmf.run.lease import Lease, check_free, let_go_on
 from dnmf.run.opening import open_group
-from dnmf.run.record import Record, fresh_record
+from dnmf.run.record import Begun, Record, read_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import absolute, shown
@@ -57,40 +60,39 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
     OSError
         If a strip of X is not what it was when the run read it.
     """
-    group, record = open_group(run, mode="r+")
+    group, begun = open_group(run, mode="r+")
     with writing(run):
         check_free(group)
         let_go_on(group)
-        _tidy(group, record)
+        _tidy(group, begun)
+        record = asked(begun, shown(group.store_path))
         job, client = prepared(group, record, X, changes, listeners)
     drive(job, client, partial(restored, record=record))
     return open_run(group)
 
 
-def _tidy(group: Any, record: Record) -> None:
+def _tidy(group: zarr.Group, record: Begun) -> None:
     """Delete the generations of a finished run, whose process may have been killed before it did."""
-    if record["status"] == "finished":
+    if record.status == "finished":
         with Lease(group):
-            if fresh_record(group) == record:
+            if read_record(group) == record:
                 drop_all_generations(group)
 
 
 def prepared(
-    group: Any, record: Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
+    group: zarr.Group, record: Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
 ) -> tuple[Job, Any]:
     """The job of a run, and the client that it is computed with."""
     where = shown(group.store_path)
-    if "parameters" not in record:
-        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
     parameters = changed(record, changes)
     _check_goes_on(record, parameters, where)
-    if X is None and record["x"]["path"] in NOT_STORED:
-        raise ValueError(f"X of this run was {record['x']['path']}: give it again, resume(run, X)")
-    matrix = open_matrix(record["x"]["path"] if X is None else X)
+    if X is None and record.x.path in NOT_STORED:
+        raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
+    matrix = open_matrix(record.x.path if X is None else X)
     _check_same(matrix, record)
     client = None if matrix.in_memory else current_client()
     workers = available(client, parameters.memory_limit)
-    before = _recorded(record)
+    before = record.state.plan
     cut = _cut(before, matrix, parameters, workers)
     if client:
         check_workers(client, matrix, absolute(where))
@@ -98,6 +100,19 @@ def prepared(
     if kept and cut.heights != before.heights:
         kept = replace(kept, checksums=None)
     return job_for(matrix, parameters, cut, client, workers, group, listeners, on_disk=True, kept=kept), client
+
+
+def asked(record: Begun, where: object) -> Record:
+    """The record of a run of which is known what is asked for.
+
+    Raises
+    ------
+    ValueError
+        If it is not: the process that began it was killed at once.
+    """
+    if not isinstance(record, Record):
+        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
+    return record
 
 
 def changed(record: Record, changes: dict[str, Any]) -> Parameters:
@@ -108,7 +123,7 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
     TypeError, ValueError
         If there is no such parameter, or if one that may not change is another than before.
     """
-    before: dict[str, Any] = record["parameters"]
+    before: dict[str, Any] = asdict(record.parameters)
     changes = {name: plain(value) for name, value in changes.items()}
     if isinstance(changes.get("beta_loss"), str):
         changes["beta_loss"] = loss_by_number(changes["beta_loss"])
@@ -127,32 +142,32 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
 
 def _check_goes_on(record: Record, parameters: Parameters, where: object) -> None:
     """Refuse a run that has nowhere to go on from, or no reason to."""
-    if "next" not in record.get("state", {}):
+    before, state = record.parameters, record.state
+    if state.next is UNSET:
         raise ValueError(f"{where} is of an older dnmf, which kept nothing to go on from: start it again")
-    if record["state"]["next"] is None and parameters.init == "given":
+    if state.next is None and parameters.init == "given":
         raise ValueError(f"{where} was stopped before its first factors were written, which were given: start it again")
-    before = Parameters(**record["parameters"])
-    if record["status"] == "finished":
+    if record.status == "finished":
         if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
-            raise ValueError(f"{where} is finished ({record['stopped']}): give a larger max_iter or a smaller tol")
-        if not (before.keep_W or record["state"]["axis"]):
+            raise ValueError(f"{where} is finished ({record.stopped}): give a larger max_iter or a smaller tol")
+        if not (before.keep_W or state.axis):
             raise ValueError(f"{where} is finished and keeps no W, which going on needs: start it again")
-    if record["iteration"] >= parameters.passes and not record["state"]["reason"]:
+    if record.iteration >= parameters.passes and not state.reason:
         raise ValueError(
-            f"{where} has made {record['iteration']} passes and max_iter is {parameters.max_iter}: give a larger one"
+            f"{where} has made {record.iteration} passes and max_iter is {parameters.max_iter}: give a larger one"
         )
 
 
 def _check_same(matrix: Matrix, record: Record) -> None:
     """Refuse X that is not the one that the run was begun with, as far as can be told without reading it."""
     now = {
-        "shape": list(matrix.grid.shape),
+        "shape": matrix.grid.shape,
         "dtype": str(matrix.stored_dtype),
-        "chunks": list(matrix.grid.chunk),
+        "chunks": tuple(matrix.grid.chunk),
         "fingerprint": matrix.fingerprint,
     }
     for name, value in now.items():
-        if value != (before := record["x"][name]):
+        if value != (before := getattr(record.x, name)):
             said = "codecs" if name == "fingerprint" else name
             raise ValueError(
                 f"X at {matrix.location} is not the one that the run was begun with: its {said} were {before} and are "

@@ -1,10 +1,12 @@
 """A job, put together from X, what is asked for and where it is computed; and driven to its end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Any
 from uuid import uuid4
+
+import zarr
 
 from dnmf.clusters.workers import set_up
 from dnmf.engine.dask_engine import Expressions
@@ -12,15 +14,17 @@ from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Cluster, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job, Saves
+from dnmf.factorization.job import Job
 from dnmf.factorization.loop import First, run
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
-from dnmf.run.kept_sample import Kept
+from dnmf.run.factors import long_factor, short_factor
+from dnmf.run.keeper import Keeper, SavePolicy
+from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
+from dnmf.run.record import new_record
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import shown
 
@@ -36,38 +40,29 @@ def job_for(
     cut: Plan,
     client: Any,
     workers: Workers,
-    group: Any,
+    group: zarr.Group,
     listeners: Sequence[Listener],
     *,
     on_disk: bool,
     given: Factors | None = None,
-    kept: Kept | None = None,
+    kept: StoredSample | None = None,
 ) -> Job:
     """All that stays the same while X is factorized; `on_disk` says whether the run outlives this process."""
     cut, engine = _engine(matrix, cut, client, workers)
-    (m, n), k = matrix.grid.shape, parameters.rank
-    if cut.axis == 0:
-        long = Factor("W", (m, k), (cut.height, k), matrix.dtype)
-        short = Factor("V", (k, n), (k, n), matrix.dtype)
-    else:
-        long = Factor("V", (k, n), (k, cut.height), matrix.dtype)
-        short = Factor("W", (m, k), (m, k), matrix.dtype)
-    every = parameters.checkpoint_every or affordable(matrix, cut, k)
+    every, token = parameters.checkpoint_every or affordable(matrix, cut, parameters.rank), uuid4().hex[:12]
+    policy = SavePolicy(every if on_disk else None, by_blocks=client is None or on_disk, keep_W=parameters.keep_W)
+    record = new_record(matrix, parameters, cut, every=policy.every, token=token)
     return Job(
         matrix=matrix,
         parameters=parameters,
         plan=cut,
         workers=workers,
-        objective=parameters.objective((m, n), cut.axis, sparse=matrix.sparse),
+        objective=parameters.objective(matrix.grid.shape, cut.axis, sparse=matrix.sparse),
         engine=engine,
-        group=group,
-        long=long,
-        short=short,
-        token=uuid4().hex[:12],
+        keeper=Keeper(group, long_factor(record), short_factor(record), record, policy),
+        token=token,
         given=given,
         kept=kept,
-        saves=Saves(every=every if on_disk else None, chunks=client is None or on_disk, W=parameters.keep_W),
-        check=_nobody_else,
         listeners=tuple(listeners),
     )
 
@@ -82,21 +77,18 @@ def affordable(matrix: Matrix, cut: Plan, rank: int) -> int:
     return max(1, min(MOST, ceil(written / (SHARE * read))))
 
 
-def drive(job: Job, client: Any, first: First, *, about: Mapping[str, Any] | None = None) -> None:
+def drive(job: Job, client: Any, first: First, *, leg: int = 0) -> None:
     """Factorize, from where `first` says that the run stands. Only one process at a time may do so on a stored run.
 
-    `about` is told with every sign of life.
+    `leg` is the number of this process in a relay of them.
     """
     with writing(shown(job.group.store_path)), set_up(client, job.matrix.grid.in_flight):
-        if job.saves.every is None:
+        if job.keeper.policy.every is None:
             run(job, first)
             return
-        with Lease(job.group, about) as lease:
-            run(replace(job, check=lease.check, listeners=(lease, *job.listeners)), first)
-
-
-def _nobody_else() -> None:
-    """No other process can drive a run that is in this one's memory."""
+        with Lease(job.group, leg=leg) as lease:
+            keeper = replace(job.keeper, check=lease.check)
+            run(replace(job, keeper=keeper, listeners=(lease, *job.listeners)), first)
 
 
 def _engine(matrix: Matrix, cut: Plan, client: Any, workers: Workers) -> tuple[Plan, Engine]:

@@ -27,9 +27,10 @@ from dnmf.parameters import Parameters, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.grid import SparseGrid
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
+from dnmf.run.arrays import open_array
+from dnmf.run.factors import Factor, as_stored
 from dnmf.run.opening import TRANSFORMED, check_out, create_transformed
-from dnmf.run.result import Factorization, as_stored
+from dnmf.run.result import Factorization
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import absolute
 
@@ -84,8 +85,8 @@ def transform(
            [0., 1.]])
     """
     if isinstance(model, Factorization):
-        asked = model.record["parameters"]
-        beta_loss, alpha_W, l1_ratio = asked["beta_loss"], asked["alpha_W"], asked["l1_ratio"]
+        asked = model.about.parameters
+        beta_loss, alpha_W, l1_ratio = asked.beta_loss, asked.alpha_W, asked.l1_ratio
         model = model.V
     # In memory any sparse X can be read by rows.
     matrix = open_matrix(X.tocsr() if is_sparse(X) else X, layer=layer)
@@ -214,4 +215,4 @@ def _written(W: da.Array, out: str | Path, engine: Expressions, matrix: Matrix, 
         factor = Factor("W", (m, k), (min(m, height), k), W.dtype)
         engine.save(W, factor.array(group, ""), name=f"saved-{uuid4().hex}")
         factor.publish(group, "")
-    return as_stored(group["W"], name=f"W-{uuid4().hex}")
+    return as_stored(open_array(group, "W", (m, k)), name=f"W-{uuid4().hex}")
