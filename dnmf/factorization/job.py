@@ -1,6 +1,7 @@
 """What stays the same while a factorization runs, and where it stands between two passes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,8 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import Checksums
 from dnmf.arrays.rows import Array
-from dnmf.engine.blocks import Update
-from dnmf.engine.outcome import check_same
-from dnmf.engine.protocol import Engine
-from dnmf.engine.schedulers import Tick
+from dnmf.engine.protocol import Engine, Source, Tick
+from dnmf.engine.read import check_same
 from dnmf.events import Event, Listener, Planned, StripDone
 from dnmf.losses import Objective
 from dnmf.losses.accuracy import relative_error
@@ -21,7 +20,7 @@ from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.arrays import Stored
+from dnmf.run.arrays import StoredArray
 from dnmf.run.checkpoint import Checkpoint
 from dnmf.run.keeper import Keeper, Outcome
 from dnmf.run.kept_sample import StoredSample
@@ -41,9 +40,8 @@ class Job:
     plan: Plan
     workers: Workers
     objective: Objective
-    engine: Engine
+    engine: Engine[Any]
     keeper: Keeper
-    token: str
     given: Factors | None
     kept: StoredSample | None
     listeners: tuple[Listener, ...]
@@ -94,15 +92,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class LongBlocks:
-    """The long factor as an engine has it, to be written under a name."""
+    """A long factor as an engine has it, to be written to a run."""
 
-    engine: Engine
+    engine: Engine[Any]
     L: Any
-    name: str
 
-    def save(self, target: Stored) -> None:
+    def save(self, target: StoredArray) -> None:
         """Write each block from where it is."""
-        self.engine.save(self.L, target, name=self.name)
+        self.engine.save(self.L, target)
 
     def collect(self) -> Array:
         """All of V (k, n), in this process."""
@@ -116,7 +113,7 @@ class Point:
     Attributes
     ----------
     iteration : passes so far, that of the sample aside.
-    Y, L : X as it is cut and the long factor, as the engine has them; None for L where `update` makes its own.
+    source, L : X as it is cut and the long factor, as the engine has them; None for L where `update` makes its own.
     S : (k, N) short factor for the next pass.
     update : of the long factor in the next pass: a method of the objective.
     start : how the first factors came about.
@@ -128,15 +125,14 @@ class Point:
     norm : ‖X‖², Σ x^β for other losses; NaN before it is known.
     at : the generation that holds the factors of the last pass, or None.
     checksums : of the strips of X, as they were first read; None before that.
-    warm : whether X is in memory, where the plan is to keep it there.
     reason : why the last pass was the last one, as a sentence, or None.
     """
 
     iteration: int
-    Y: Any
+    source: Source[Any]
     L: Any
     S: NDArray[np.floating]
-    update: Update
+    update: Callable[..., Array]
     start: Start
     model: Any = None
     plain: Any = None
@@ -146,7 +142,6 @@ class Point:
     norm: float = math.nan
     at: str | None = None
     checksums: Checksums | None = None
-    warm: bool = False
     reason: str | None = None
 
     @property

@@ -49,11 +49,10 @@ def _stands(job: Job, found: Generation) -> tuple[Point, History]:
     assert record.start is not None
     assert job.kept or not last.modelled
     cut_alike = job.plan.heights == record.state.plan.heights
-    name = f"L-{job.token}-{last.iteration}"
     point = Point(
         iteration=last.iteration,
-        Y=job.engine.strips(job.matrix, name=f"X-{job.token}"),
-        L=job.engine.stored(stored_long(job.group, record), name=name) if begun else None,
+        source=job.engine.open(job.matrix),
+        L=job.engine.load(stored_long(job.group, record)) if begun else None,
         S=last.short,
         update=job.objective.update if begun else job.objective.solve,
         start=record.start,
@@ -85,7 +84,5 @@ def _opened_again(job: Job, point: Point, history: History) -> Point:
         # The last pass moved nothing: it told the loss.
         point = replace(point, iteration=point.iteration - 1)
         history.forget_last()
-    long = LongBlocks(job.engine, point.L, f"moved-{job.token}")
-    at = job.keeper.move_down(point.outcome, point.checkpoint, history, long)
-    L = job.engine.stored(job.keeper.long.array(job.group, at), name=f"L-{job.token}-moved")
-    return replace(point, at=at, L=L)
+    at = job.keeper.move_down(point.outcome, point.checkpoint, history, LongBlocks(job.engine, point.L))
+    return replace(point, at=at, L=job.engine.load(job.keeper.long.array(job.group, at)))

@@ -1,22 +1,24 @@
-"""A job, put together from X, what is asked for and where it is computed; and driven to its end."""
+"""X, the cluster and its workers: opened and asked once for a command. A job made of them is driven to its end."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import zarr
+from distributed import Client
 
-from dnmf.clusters.workers import set_up
-from dnmf.engine.dask_engine import Expressions
+from dnmf.clusters.workers import available, check_workers, current_client, set_up
+from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
-from dnmf.engine.schedulers import Cluster, Threads
+from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
 from dnmf.factorization.job import Job
 from dnmf.factorization.loop import First, run
-from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.matrix import Matrix, open_matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
@@ -26,7 +28,7 @@ from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
 from dnmf.run.record import new_record
 from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import shown
+from dnmf.stores.paths import absolute
 
 # What generations may cost, as a share of the passes; a byte of a factor that is written, in bytes of X that are read,
 # and everything else that a generation costs; and passes between two of them at most, after which a scheduler remembers
@@ -34,12 +36,55 @@ from dnmf.stores.paths import shown
 SHARE, WRITTEN, FIXED, MOST = 0.02, 2, 2**27, 10
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with: X, opened; the cluster, or None for this process; its workers, who were asked."""
+
+    matrix: Matrix
+    client: Client | None
+    workers: Workers
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What computes Dask arrays, where nothing is known of strips."""
+        return Cluster(self.client) if self.client else Threads(self.workers.threads)
+
+    def engine(self, cut: Plan) -> tuple[Plan, Engine[Any]]:
+        """What computes reads, and the plan as it then is: where one strip here is all of X, it stays in memory."""
+        if self.client is None and len(cut.heights) == 1 and self.matrix.kind != "dask":
+            cut = replace(cut, cached=True)
+            return cut, Direct(cut)
+        return cut, DaskEngine(Cluster(self.client, cut.lines) if self.client else self.scheduler, cut)
+
+    def check_workers(self, out: str | Path | None) -> None:
+        """Refuse a cluster of which a worker does not find X, or cannot write to the output."""
+        if self.client:
+            check_workers(self.client, self.matrix, None if out is None else absolute(str(out)))
+
+
+@contextmanager
+def open_session(
+    X: object, *, out: str | Path | None, layer: str | None = None, memory_limit: int | None = None, here: bool = False
+) -> Iterator[Session]:
+    """Open X, ask the workers what they have, and set BLAS and Zarr up, here and there, for the length of a block.
+
+    Parameters
+    ----------
+    X, layer, memory_limit : as `factorize` takes them.
+    out : where the block writes to, for the sentence where a disk takes no more.
+    here : whether it is computed in this process although it has a client, as for X in memory.
+    """
+    matrix = open_matrix(X, layer=layer)
+    client = None if here or matrix.in_memory else current_client()
+    workers = available(client, memory_limit)
+    with writing(out), set_up(client, matrix.grid.in_flight):
+        yield Session(matrix, client, workers)
+
+
 def job_for(
-    matrix: Matrix,
+    session: Session,
     parameters: Parameters,
     cut: Plan,
-    client: Any,
-    workers: Workers,
     group: zarr.Group,
     listeners: Sequence[Listener],
     *,
@@ -48,10 +93,11 @@ def job_for(
     kept: StoredSample | None = None,
 ) -> Job:
     """All that stays the same while X is factorized; `on_disk` says whether the run outlives this process."""
-    cut, engine = _engine(matrix, cut, client, workers)
-    every, token = parameters.checkpoint_every or affordable(matrix, cut, parameters.rank), uuid4().hex[:12]
-    policy = SavePolicy(every if on_disk else None, by_blocks=client is None or on_disk, keep_W=parameters.keep_W)
-    record = new_record(matrix, parameters, cut, every=policy.every, token=token)
+    matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
+    every = parameters.checkpoint_every or affordable(matrix, cut, parameters.rank)
+    by_blocks = session.client is None or on_disk
+    policy = SavePolicy(every if on_disk else None, by_blocks=by_blocks, keep_W=parameters.keep_W)
+    record = new_record(matrix, parameters, cut, every=policy.every)
     return Job(
         matrix=matrix,
         parameters=parameters,
@@ -60,7 +106,6 @@ def job_for(
         objective=parameters.objective(matrix.grid.shape, cut.axis, sparse=matrix.sparse),
         engine=engine,
         keeper=Keeper(group, long_factor(record), short_factor(record), record, policy),
-        token=token,
         given=given,
         kept=kept,
         listeners=tuple(listeners),
@@ -77,23 +122,14 @@ def affordable(matrix: Matrix, cut: Plan, rank: int) -> int:
     return max(1, min(MOST, ceil(written / (SHARE * read))))
 
 
-def drive(job: Job, client: Any, first: First, *, leg: int = 0) -> None:
+def drive(job: Job, first: First, *, leg: int = 0) -> None:
     """Factorize, from where `first` says that the run stands. Only one process at a time may do so on a stored run.
 
     `leg` is the number of this process in a relay of them.
     """
-    with writing(shown(job.group.store_path)), set_up(client, job.matrix.grid.in_flight):
-        if job.keeper.policy.every is None:
-            run(job, first)
-            return
-        with Lease(job.group, leg=leg) as lease:
-            keeper = replace(job.keeper, check=lease.check)
-            run(replace(job, keeper=keeper, listeners=(lease, *job.listeners)), first)
-
-
-def _engine(matrix: Matrix, cut: Plan, client: Any, workers: Workers) -> tuple[Plan, Engine]:
-    """What computes, and the plan as it then is: where one strip in this process is all of X, it stays in memory."""
-    if client is None and len(cut.heights) == 1 and matrix.kind != "dask":
-        cut = replace(cut, cached=True)
-        return cut, Direct(cut)
-    return cut, Expressions(Cluster(client, cut.lines) if client else Threads(workers.threads), cut)
+    if job.keeper.policy.every is None:
+        run(job, first)
+        return
+    with Lease(job.group, leg=leg) as lease:
+        keeper = replace(job.keeper, check=lease.check)
+        run(replace(job, keeper=keeper, listeners=(lease, *job.listeners)), first)

@@ -9,7 +9,7 @@ later leg drives it, ends.
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from dnmf.clusters.workers import current_client
 from dnmf.events import Cancelled, Event, Listener, Paused, Planned
 from dnmf.factorization.factorize import factorize
 from dnmf.factorization.restore import check_unchanged, restored
-from dnmf.factorization.resume import asked, prepared
+from dnmf.factorization.resume import asked, open_job
 from dnmf.factorization.session import drive
 from dnmf.run import lease
 from dnmf.run.lease import Busy, Lease, let_go_on
@@ -62,10 +62,10 @@ def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
     with Lease(group) as held:
         let_go_on(group)
         record = asked(begun, run)
-        job, _ = prepared(group, record, X, changes, [])
-        keeper = replace(job.keeper, check=held.check)
-        check_unchanged(keeper, record)
-        keeper.go_on(record)
+        with open_job(group, record, X, changes, []) as job:
+            keeper = replace(job.keeper, check=held.check)
+            check_unchanged(keeper, record)
+            keeper.go_on(record)
     _stand_by(client, absolute(str(run)), group.attrs.get(IDENTITY), 1)
 
 
@@ -121,23 +121,24 @@ def _run_leg(run: str, identity: object, leg: int) -> None:
                 if not succeeded:
                     _stand_by(client, run, identity, leg + 1)
                     succeeded = True
-                _drive(client, *found, leg=leg)
+                _drive(*found, leg=leg)
             time.sleep(LOOK)
 
 
-def _drive(client: Client, group: zarr.Group, begun: Begun, *, leg: int) -> None:
+def _drive(group: zarr.Group, begun: Begun, *, leg: int) -> None:
     """Drive the run for as long as this process lives."""
     # Other legs that wait would ask the workers the same at the same time, and sweep each other's questions away.
-    with Lease(group):
-        try:
-            record = asked(begun, shown(group.store_path))
-            job, _ = prepared(group, record, None, {}, [])
-        except ConnectionError:
-            raise
-        except (OSError, ValueError, TypeError, MemoryError) as error:
-            set_stopped(group, f"failed: {error}")
-            raise
-    drive(replace(job, relayed=True), client, partial(restored, record=record), leg=leg)
+    with ExitStack() as session:
+        with Lease(group):
+            try:
+                record = asked(begun, shown(group.store_path))
+                job = session.enter_context(open_job(group, record, None, {}, []))
+            except ConnectionError:
+                raise
+            except (OSError, ValueError, TypeError, MemoryError) as error:
+                set_stopped(group, f"failed: {error}")
+                raise
+        drive(replace(job, relayed=True), partial(restored, record=record), leg=leg)
 
 
 def _turn(run: str, identity: object, leg: int) -> tuple[zarr.Group, Begun] | None:

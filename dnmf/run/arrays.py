@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dnmf.run.record import MOST_CHUNKS
 
 # An array of a run, of whatever numbers.
-Stored: TypeAlias = zarr.Array[Any]
+StoredArray: TypeAlias = zarr.Array[Any]
 
 # Bytes that one byte of a file can become at most: Zstandard packs 128 KiB that are all the same into four bytes.
 DENSEST = 2**16
@@ -36,7 +36,7 @@ def write_array(group: zarr.Group, path: str, data: NDArray[np.generic], dimensi
     array[...] = data
 
 
-def open_array(group: zarr.Group, path: str, shape: Sequence[int | None], kinds: str = "f") -> Stored:
+def open_array(group: zarr.Group, path: str, shape: Sequence[int | None], kinds: str = "f") -> StoredArray:
     """The array at a path below a group, if it has this shape (None: any length) and a dtype of one of these kinds.
 
     Raises
@@ -85,7 +85,7 @@ def has(group: zarr.Group, path: str) -> bool:
     return True
 
 
-def read_whole(array: Stored) -> NDArray[Any]:
+def read_whole(array: StoredArray) -> NDArray[Any]:
     """All numbers of an array of a run.
 
     Raises
@@ -112,7 +112,7 @@ def read_whole(array: Stored) -> NDArray[Any]:
     return found
 
 
-def chunks_missing(array: Stored) -> FileNotFoundError:
+def chunks_missing(array: StoredArray) -> FileNotFoundError:
     """What to raise where an array of a run holds its fill value: chunks of it are not there."""
     return FileNotFoundError(
         f"chunks of {array.path} are missing in {array.store}: the run went on since it was opened, or was moved or "

@@ -9,7 +9,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 from dnmf.arrays.rows import Array
-from dnmf.run.arrays import Stored, below, chunks_missing
+from dnmf.run.arrays import StoredArray, below, chunks_missing
 from dnmf.run.record import Record
 
 DIMENSIONS = {"W": ("row", "component"), "V": ("component", "column")}
@@ -36,7 +36,7 @@ class Factor:
         """The names of its dimensions."""
         return DIMENSIONS[self.name]
 
-    def array(self, group: zarr.Group, at: str) -> Stored:
+    def array(self, group: zarr.Group, at: str) -> StoredArray:
         """A Zarr array for its chunks at `at`, a path below `group`, that is not listed yet: it has no metadata."""
         template = self._create(zarr.create_group(MemoryStore()), self.name)
         path = group.store_path / below(at, self.name)
@@ -46,7 +46,7 @@ class Factor:
         """List the array whose chunks are all written."""
         self._create(group, below(at, self.name))
 
-    def _create(self, group: zarr.Group, path: str) -> Stored:
+    def _create(self, group: zarr.Group, path: str) -> StoredArray:
         # Chunks equal to the fill value are not stored: NaN is the one value that no whole chunk has.
         return group.create_array(
             path,
@@ -75,13 +75,13 @@ def _factor(record: Record, axis: int, height: int | None) -> Factor:
     return Factor("V", (k, n), (k, height or n), dtype)
 
 
-def stored_long(group: zarr.Group, record: Record) -> Stored:
+def stored_long(group: zarr.Group, record: Record) -> StoredArray:
     """The long factor of the generation from which a run goes on, in the chunks that it was written in."""
     assert record.state.next
     return long_factor(record).array(group, record.state.next.removesuffix("next").rstrip("/"))
 
 
-def write_blocks(target: Stored, values: Sliced) -> None:
+def write_blocks(target: StoredArray, values: Sliced) -> None:
     """Write a whole factor, chunk by chunk."""
     for i in range(0, target.shape[0], target.chunks[0]):
         for j in range(0, target.shape[1], target.chunks[1]):
@@ -95,7 +95,7 @@ def write_factor(factor: Factor, group: zarr.Group, at: str, values: Sliced) -> 
     factor.publish(group, at)
 
 
-def whole(block: object, array: Stored) -> Array:
+def whole(block: object, array: StoredArray) -> Array:
     """A block of a factor as it was read, unless part of it is not there: then it holds the fill value, NaN.
 
     Raises
@@ -109,7 +109,7 @@ def whole(block: object, array: Stored) -> Array:
     return values
 
 
-def as_stored(array: Stored, *, name: str) -> da.Array:
+def as_stored(array: StoredArray, *, name: str) -> da.Array:
     """A stored factor as a Dask array of its chunks, in its own orientation: what a result shows."""
     stored = da.from_array(array, chunks=array.chunks, name=f"{name}-chunks", inline_array=True)
     return stored.map_blocks(whole, array, name=name, dtype=array.dtype)

@@ -13,7 +13,7 @@ import zarr
 from msgspec.structs import replace
 
 from dnmf.arrays.rows import Array
-from dnmf.run.arrays import Stored
+from dnmf.run.arrays import StoredArray
 from dnmf.run.checkpoint import Checkpoint, write_checkpoint
 from dnmf.run.factors import Factor, write_blocks, write_factor
 from dnmf.run.generations import clear_top, drop_all_generations, drop_generations, new_generation
@@ -26,7 +26,7 @@ from dnmf.stores.local_disk import sweep
 class LongFactor(Protocol):
     """The long factor, in blocks where they were computed."""
 
-    def save(self, target: Stored) -> None:
+    def save(self, target: StoredArray) -> None:
         """Write each block from where it is."""
 
     def collect(self) -> Array:

@@ -10,6 +10,7 @@ from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
 from typing import Annotated, Literal, TypeAlias
+from uuid import uuid4
 
 import msgspec
 import zarr
@@ -134,7 +135,7 @@ class _Formatted(msgspec.Struct, frozen=True):
     format: Positive
 
 
-def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int | None, token: str) -> Record:
+def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int | None) -> Record:
     """The record of a run that holds nothing yet; `every` is how many passes are from one generation to the next."""
     x = StoredX(
         path=matrix.location,
@@ -146,7 +147,7 @@ def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int
     )
     cut = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     dtype: Literal["float32", "float64"] = "float32" if matrix.dtype.itemsize == 4 else "float64"
-    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, token=token, next=None)
+    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, token=uuid4().hex[:12], next=None)
     return Record(
         format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=x,
         parameters=parameters, start=None, state=state, versions=_versions(),
