@@ -5,12 +5,12 @@ from dataclasses import replace
 from math import ceil
 
 import pytest
+from dnmf.plan.chunks import well_chunked
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import grids, workers
 
 from dnmf.plan.choose import plan
-from dnmf.plan.chunks import well_chunked
 from dnmf.plan.grid import Grid
 from dnmf.plan.memory import IDLE_WORKER, MIB, Workers, peak_bytes
 from dnmf.plan.pieces import piece_rows

@@ -13,7 +13,6 @@ from dnmf.engine.outcome import Seen
 from dnmf.engine.protocol import Begun, Pass
 from dnmf.engine.schedulers import Tick
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.strips import Strips
 from dnmf.plan.strips import Plan
 
 
@@ -25,7 +24,7 @@ class Direct:
 
     def strips(self, matrix: Matrix, *, name: str) -> Any:
         """All of X, read and checked at once; and that no pass has seen it."""
-        return Strips(matrix, self.plan.axis, check=True)[:, :], True
+        return matrix.strips(self.plan.axis, check=True)[:, :], True
 
     @property
     def _place(self) -> Any:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array
 from dnmf.engine.blocks import Places
+from dnmf.matrix.lazy import prepare
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.strips import Strips, prepare
 from dnmf.plan.strips import Plan
 
 
@@ -25,9 +25,9 @@ def strips_of(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array
         If X is a Dask array of which every strip depends on all of X.
     """
     chunks = (plan.heights, (plan.width,))
-    if matrix.kind == "dask":
+    if matrix.lazy:
         return _lazy_strips(matrix, plan, name=name, check=check)
-    source = Strips(matrix, plan.axis, check)
+    source = matrix.strips(plan.axis, check=check)
     return da.from_array(source, chunks=chunks, name=name, asarray=False, inline_array=True, meta=_meta(matrix.dtype))
 
 

@@ -12,7 +12,8 @@ from dnmf.factorization.job import Job
 from dnmf.factorization.restore import _recorded, restored
 from dnmf.factorization.session import drive, job_for
 from dnmf.losses import loss_by_number
-from dnmf.matrix.matrix import Matrix, open_matrix
+from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import Parameters, plain
 from dnmf.plan.choose import fitting, plan
 from dnmf.plan.memory import Workers
@@ -30,7 +31,7 @@ from dnmf.stores.paths import absolute, shown
 MAY_CHANGE = ("max_iter", "tol", "checkpoint_every", "memory_limit", "cache")
 
 
-# Where X was that no other process finds, see `dnmf.stores.find`.
+# Where X was that no other process finds, see `dnmf.matrix.opening.find`.
 NOT_STORED = ("a Dask array", "an array in memory")
 
 

@@ -101,7 +101,7 @@ def _nobody_else() -> None:
 
 def _engine(matrix: Matrix, cut: Plan, client: Any, workers: Workers) -> tuple[Plan, Engine]:
     """What computes, and the plan as it then is: where one strip in this process is all of X, it stays in memory."""
-    if client is None and len(cut.heights) == 1 and matrix.kind != "dask":
+    if client is None and len(cut.heights) == 1 and not matrix.lazy:
         cut = replace(cut, cached=True)
         return cut, Direct(cut)
     return cut, Expressions(Cluster(client, cut.lines) if client else Threads(workers.threads), cut)

@@ -21,11 +21,11 @@ from dnmf.engine.schedulers import Cluster, Threads
 from dnmf.engine.source import strips_of
 from dnmf.factorization.factorize import check_apart
 from dnmf.losses import Objective, Squared, loss_by_number
-from dnmf.matrix.matrix import Matrix, open_matrix
-from dnmf.matrix.strips import prepare
+from dnmf.matrix.lazy import prepare
+from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import Parameters, plain
 from dnmf.plan.choose import plan
-from dnmf.plan.grid import SparseGrid
 from dnmf.plan.strips import Plan
 from dnmf.run.factors import Factor
 from dnmf.run.opening import TRANSFORMED, check_out, create_transformed
@@ -92,21 +92,20 @@ def transform(
     V = _checked(model, matrix)
     tol, max_iter = plain(tol), plain(max_iter)
     how = How(_objective(V, beta_loss, alpha_W, l1_ratio, tol, max_iter, matrix), tol, max_iter)
-    if matrix.kind == "dask" and out is None:
+    if matrix.lazy and out is None:
         return _in_its_chunks(matrix, V, how)
     if out is not None:
         check_out(out, overwrite=overwrite, mark=TRANSFORMED)
         check_apart(matrix, out)
     _check_rows(matrix, how.objective)
-    in_memory = matrix.kind in ("numpy", "scipy")
-    client = None if in_memory or out is None else current_client()
+    client = None if matrix.in_memory or out is None else current_client()
     workers = available(client, memory_limit)
     cut = plan(matrix.grid, rank=len(V), workers=workers, cache=False, axes=(0,))
     W = _expression(matrix, V, cut, how)
     if cut.axis == 1:
         # Strips are columns, but W is one block of rows.
         cut = replace(cut, axis=0, height=len(W), counts=(), length=len(W), width=cut.length)
-    if out is None and not in_memory:
+    if out is None and not matrix.in_memory:
         return W
     if client:
         check_workers(client, matrix, absolute(str(out)))
@@ -163,8 +162,7 @@ def _objective(
 
 def _check_rows(matrix: Matrix, objective: Objective) -> None:
     """Refuse X that cannot be read by rows, where that is needed."""
-    columns = isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1
-    if columns and not isinstance(objective, Squared):
+    if 0 not in matrix.grid.axes and not isinstance(objective, Squared):
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
