@@ -18,10 +18,6 @@ class DenseGrid(Grid):
     Attributes
     ----------
     shard : (rows, columns) of the pieces in which chunks are stored together; equal to `chunk` without sharding.
-
-    >>> grid = DenseGrid((131_072, 4096), (1024, 4096), 4, 4, (1024, 4096))
-    >>> [grid.sample_rows(0, Demand(20, Workers(2, 1, limit * MIB))) for limit in (4096, 512)]
-    [2048, 512]
     """
 
     shard: tuple[int, ...]
