@@ -49,7 +49,7 @@ class DenseStrips(Strips):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredArray(Matrix):
+class StoredDense(Matrix):
     """A Zarr array."""
 
     stored: ClassVar[bool] = True
@@ -80,7 +80,7 @@ class StoredArray(Matrix):
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayInMemory(Matrix):
+class DenseInMemory(Matrix):
     """A NumPy array, which may be cut anywhere."""
 
     in_memory: ClassVar[bool] = True

@@ -34,7 +34,7 @@ COPIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class LazyArray(Matrix):
+class LazyDense(Matrix):
     """A Dask array of NumPy blocks, which may be cut between them, and elsewhere at some cost."""
 
     lazy: ClassVar[bool] = True
@@ -53,7 +53,7 @@ class LazyArray(Matrix):
 
 
 @dataclass(frozen=True, slots=True)
-class LazySparse(LazyArray):
+class LazySparse(LazyDense):
     """A Dask array of scipy.sparse blocks, cut along the axis along which there are more of them."""
 
     sparse: ClassVar[bool] = True

@@ -11,8 +11,8 @@ import zarr
 from scipy import sparse
 from zarr.storage import LocalStore
 
-from dnmf.matrix.dense import ArrayInMemory, StoredArray
-from dnmf.matrix.lazy import LazyArray, LazySparse
+from dnmf.matrix.dense import DenseInMemory, StoredDense
+from dnmf.matrix.lazy import LazyDense, LazySparse
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.sparse import SPARSE, SparseInMemory, StoredSparse
 from dnmf.stores.missing_chunks import ZarrArray, missing
@@ -45,14 +45,14 @@ def open_matrix(X: object, *, layer: str | None = None) -> Matrix:
     if isinstance(found, zarr.Group):
         return StoredSparse.of(found, location)
     if isinstance(found, zarr.Array):
-        return StoredArray.of(found, location)
+        return StoredDense.of(found, location)
     if hasattr(found, "__dask_graph__"):
         # Dask tells only here what its blocks will be.
-        lazy = LazySparse if sparse.issparse(getattr(found, "_meta", None)) else LazyArray
+        lazy = LazySparse if sparse.issparse(getattr(found, "_meta", None)) else LazyDense
         return lazy.of(found, location)
     if sparse.issparse(found):
         return SparseInMemory.of(found, location)
-    return ArrayInMemory.of(np.asarray(found), location)
+    return DenseInMemory.of(np.asarray(found), location)
 
 
 def check_complete(matrix: Matrix) -> None:
