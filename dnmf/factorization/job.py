@@ -82,7 +82,7 @@ class Job:
         OSError
             If X changed since it was first read.
         """
-        return None if self.matrix.kind == "dask" else check_same(before, now, self.plan)
+        return check_same(before, now, self.plan) if self.matrix.repeats else None
 
     def ticker(self, iteration: int) -> Tick:
         """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""

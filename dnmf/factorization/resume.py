@@ -33,7 +33,7 @@ from dnmf.stores.paths import shown
 MAY_CHANGE = ("max_iter", "tol", "checkpoint_every", "memory_limit", "cache")
 
 
-# Where X was that no other process finds, see `dnmf.stores.find`.
+# Where X was that no other process finds, see `dnmf.matrix.opening.find`.
 NOT_STORED = ("a Dask array", "an array in memory")
 
 

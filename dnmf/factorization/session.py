@@ -18,7 +18,8 @@ from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
 from dnmf.factorization.job import Job
 from dnmf.factorization.loop import First, run
-from dnmf.matrix.matrix import Matrix, open_matrix
+from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
@@ -51,7 +52,7 @@ class Session:
 
     def engine(self, cut: Plan) -> tuple[Plan, Engine[Any]]:
         """What computes reads, and the plan as it then is: where one strip here is all of X, it stays in memory."""
-        if self.client is None and len(cut.heights) == 1 and self.matrix.kind != "dask":
+        if self.client is None and len(cut.heights) == 1 and not self.matrix.lazy:
             cut = replace(cut, cached=True)
             return cut, Direct(cut)
         return cut, DaskEngine(Cluster(self.client, cut.lines) if self.client else self.scheduler, cut)

@@ -20,7 +20,6 @@ from dnmf.losses import Objective, Squared, loss_by_number
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Parameters, plain
 from dnmf.plan.choose import plan
-from dnmf.plan.grid import SparseGrid
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import open_array
 from dnmf.run.factors import Factor, as_stored
@@ -93,7 +92,7 @@ def transform(
         V = _checked(model, matrix)
         objective = _objective(V, beta, alpha_W, l1_ratio, tol, max_iter, matrix)
         what = solving(objective, V, tol=tol, max_iter=max_iter)
-        if matrix.kind == "dask" and out is None:
+        if matrix.lazy and out is None:
             return moved_rows(lazy_strips(matrix, matrix.array.chunks[0], 0, check=True), None, _value(what), what)
         if out is not None:
             check_out(out, overwrite=overwrite, mark=TRANSFORMED)
@@ -134,8 +133,7 @@ def _objective(
 
 def _check_rows(matrix: Matrix, objective: Objective) -> None:
     """Refuse X that cannot be read by rows, where that is needed."""
-    columns = isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1
-    if columns and not isinstance(objective, Squared):
+    if 0 not in matrix.grid.axes and not isinstance(objective, Squared):
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
