@@ -15,12 +15,14 @@ from zarr.storage import LocalStore
 import dnmf
 from dnmf.engine import passes, schedulers, source
 from dnmf.events import PassDone, Planned, Sampled, StripDone
-from dnmf.losses import Squared
+from dnmf.losses.choose import loss_of
+from dnmf.losses.protocol import Known
 from dnmf.matrix.matrix import open_matrix
 from dnmf.plan import strips
 from dnmf.rules import NO_PENALTY
 
-CD = Squared("cd", NO_PENALTY, NO_PENALTY)
+CD = loss_of("cd", 2.0, NO_PENALTY, NO_PENALTY, sparse=False, short_sweeps=1)
+FREE = Known(1.0, 1.0, exact=False)
 
 
 @pytest.fixture
@@ -131,10 +133,10 @@ def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
     Y = source.strips_of(matrix, plan, name="X-test", check=True)
     L = passes.drawn(plan, 3, lambda first, rows: np.ones((3, rows), "f4"), name="L-test-0", dtype=np.dtype("f4"))
-    S = schedulers.Threads(2).place(np.ones((3, 60), "f4"), name="S-test")
-    G = schedulers.Threads(2).place(np.eye(3, dtype="f4"), name="G-test")
-    L = passes.update(Y, L, S, G, rank=3, update=lambda y, L, S, G, inner: S @ y.T, inner=1, name="L-test-1")
-    sums = passes.totals(Y, L, None, CD, name="sums-test")
+    shared = schedulers.Threads(2).place(CD.prepare(np.ones((3, 60), "f4"), FREE), name="S-test")
+    move = lambda y, shared, L, sweeps: shared.S @ y.T  # noqa: E731
+    L = passes.update(Y, L, shared, rank=3, update=move, sweeps=1, name="L-test-1")
+    sums = passes.totals(Y, L, shared, CD, name="sums-test")
     L, sums = schedulers.Threads(2).start([L, sums], lambda done: None)
     total = schedulers.Threads(2).finish([sums], lambda done: None).value
     X = array[...].astype("f8")
@@ -236,11 +238,14 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
     L = passes.drawn(plan, 3, draw, name="L-still", dtype=np.dtype("f4"))
     found = []
     for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
-        small = schedulers.Threads(2).place(S if place == "still" else moved(S), name=f"S-{place}")
-        gram = schedulers.Threads(2).place((S @ S.T), name=f"G-{place}")
-        new = passes.update(y, factor, small, gram, rank=3, update=CD.update, inner=3, name=f"L-{place}-1")
-        sums = passes.totals(y, new, small, CD, name=f"sums-{place}")
-        free = passes.totals(y, new, None, CD, name=f"free-{place}")
+        short = S if place == "still" else moved(S)
+        free, about = (
+            schedulers.Threads(2).place(CD.prepare(short, Known(1.0, 1.0, exact)), name=f"S-{exact}-{place}")
+            for exact in (False, True)
+        )
+        new = passes.update(y, factor, about, rank=3, update=CD.update, sweeps=3, name=f"L-{place}-1")
+        sums = passes.totals(y, new, about, CD, name=f"sums-{place}")
+        free = passes.totals(y, new, free, CD, name=f"free-{place}")
         new, sums, free = (a.compute(scheduler="threads") for a in (new, sums, free))
         found.append([new, sums.value, free.value])
     assert not moved(S).flags.aligned

@@ -1,4 +1,4 @@
-"""dnmf.arrays.rows."""
+"""Blocks of rows, dense or sparse: what they are called in annotations, and what they have in common."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 Array = NDArray[np.floating]
-
-
 Rows = Any  # an Array or a csr_matrix
 
 
@@ -23,7 +21,7 @@ def dense_size(y: Rows) -> int:
     return int(y.nnz * 8 if is_sparse(y) else y.size)
 
 
-def settled(y: Rows) -> Rows:
+def aligned(y: Rows) -> Rows:
     """An array as it was made: one that came from another process may lie across its own alignment in memory.
 
     NumPy multiplies such an array another way, and the last digits would depend on which worker did what.

@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 from dnmf.arrays import sample
 from dnmf.arrays.checksum import checksum
-from dnmf.arrays.rows import Array, Rows, settled
+from dnmf.arrays.rows import Array, Rows, aligned
 from dnmf.engine.outcome import NONE, Seen
-from dnmf.losses import Objective
+from dnmf.losses.protocol import Shared, Value, align
 from dnmf.run.factors import whole
 
 Draw = Callable[[int, int], Array]
 
 
-Update = Callable[[Rows, Any, Array, Any, int], Array]
+Update = Callable[[Rows, Any, Array, int], Array]
+
+
+Solve = Callable[[Rows, Any, int], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,29 @@ def _slice(place: NDArray[np.int64]) -> slice:
     return slice(int(place[0, 0]), int(place[0, 1]))
 
 
-def update(y: Rows, L: Array | None, S: Array, shared: Array | None, update: Update, inner: int) -> Array:
-    """The block of the long factor after a pass; None for L where the update makes its own."""
-    own = None if L is None else settled(L).T
-    return update(settled(y), own, settled(S), None if shared is None else settled(shared), inner).T
+def update(y: Rows, L: Array, shared: Shared, update: Update, sweeps: int) -> Array:
+    """The block of the long factor after a pass."""
+    return update(aligned(y), align(shared), aligned(L).T, sweeps).T
 
 
-def sums(y: Rows, L: Array, base: Array | None, objective: Objective, reads: bool) -> Seen:
+def solve(y: Rows, shared: Shared, solve: Solve, sweeps: int) -> Array:
+    """The block of a long factor that the first pass makes."""
+    return solve(aligned(y), align(shared), sweeps).T
+
+
+def sums(y: Rows, L: Array, shared: Shared, sums: Callable[[Rows, Any, Array], Value], reads: bool) -> Seen:
     """The sums of one strip, and its checksum if it was read for them."""
-    return Seen(objective.sums(settled(y), settled(L).T, base), checksum(y) if reads else NONE)
+    return Seen(sums(aligned(y), align(shared), aligned(L).T), checksum(y) if reads else NONE)
+
+
+def sums_of_columns(y: Rows, L: Array, sums: Callable[[Rows, Array], Value]) -> Seen:
+    """What one strip of columns adds where rows are solved from sums."""
+    return Seen(sums(aligned(y), aligned(L).T), NONE)
 
 
 def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> Seen:
     """The sample of one strip, see `dnmf.sample`, and its checksum."""
-    return Seen(sample.draw(settled(y), int(place[0, 0]), seed=seed, size=size, beta=beta), checksum(y))
+    return Seen(sample.draw(aligned(y), int(place[0, 0]), seed=seed, size=size, beta=beta), checksum(y))
 
 
 def drawn(place: NDArray[np.int64], draw: Draw) -> Array:

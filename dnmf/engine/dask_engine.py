@@ -10,7 +10,7 @@ from dnmf.arrays.rows import Array
 from dnmf.engine import passes
 from dnmf.engine.blocks import Draw
 from dnmf.engine.outcome import Seen
-from dnmf.engine.passes import sampled, saved, stored, totals, update, written
+from dnmf.engine.passes import sampled, saved, solve, stored, totals, update, written
 from dnmf.engine.protocol import Begun, Pass
 from dnmf.engine.schedulers import Scheduler, Tick
 from dnmf.engine.source import strips_of
@@ -49,11 +49,11 @@ class Expressions:
     def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
         """Persist the update, what is written of it, and the sums, as one graph."""
         name, cut, (X, plain) = what.name, self.plan, Y
-        S = self.scheduler.place(what.S, name=f"S-{name}")
-        base = None if what.base is None else self.scheduler.place(what.base, name=f"B-{name}")
-        shared = what.objective.shared(what.S)
-        G = None if shared is None else self.scheduler.place(shared, name=f"SS-{name}")
-        L = update(X, L, S, G, rank=len(what.S), update=what.update, inner=what.inner, name=f"L-{name}")
+        rank, shared = len(what.shared.S), self.scheduler.place(what.shared, name=f"S-{name}")
+        if L is None:
+            L = solve(X, shared, rank=rank, loss=what.loss, sweeps=what.sweeps, name=f"L-{name}")
+        else:
+            L = update(X, L, shared, rank=rank, update=what.update, sweeps=what.sweeps, name=f"L-{name}")
         wanted = {"L": L}
         if what.target is not None and cut.in_run:
             wanted = {"saved": saved(L, what.target, cut, name=f"saved-{name}")}
@@ -62,7 +62,7 @@ class Expressions:
         if cut.cached and X is not plain:
             wanted["Y"] = X
         reads = X is not plain or not cut.cached
-        wanted["sums"] = totals(X, L, base, what.objective, name=f"sums-{name}", reads=reads)
+        wanted["sums"] = totals(X, L, shared, what.loss, name=f"sums-{name}", reads=reads)
         begun = dict(zip(wanted, self.scheduler.start(list(wanted.values()), tick), strict=True))
         # Read back under a new name, or the scheduler would remember where it came from for ever.
         L = begun["L"] if what.target is None else self.stored(what.target, name=f"L-{name}-stored")

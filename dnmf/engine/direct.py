@@ -8,7 +8,7 @@ import numpy as np
 
 from dnmf.arrays.rows import Array
 from dnmf.engine import blocks
-from dnmf.engine.blocks import Draw, Places, drawn_rows, read, sums, update, write
+from dnmf.engine.blocks import Draw, Places, drawn_rows, read, solve, sums, update, write
 from dnmf.engine.outcome import Seen
 from dnmf.engine.protocol import Begun, Pass
 from dnmf.engine.schedulers import Tick
@@ -48,10 +48,13 @@ class Direct:
     def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
         """All of the pass."""
         y, reads = Y
-        L = update(y, L, what.S, what.objective.shared(what.S), what.update, what.inner)
+        if L is None:
+            L = solve(y, what.shared, what.loss.solve, what.sweeps)
+        else:
+            L = update(y, L, what.shared, what.update, what.sweeps)
         if what.target is not None:
             write(L, self._place, what.target, self.plan.axis)
-        return Begun((y, False), L, sums(y, L, what.base, what.objective, reads))
+        return Begun((y, False), L, sums(y, L, what.shared, what.loss.sums, reads))
 
     def finish(self, begun: Begun, tick: Tick) -> Seen:
         """The sums, which are there."""

@@ -23,36 +23,35 @@ from numpy.typing import NDArray
 from dnmf.arrays.rows import Array
 from dnmf.arrays.sample import merge
 from dnmf.engine import blocks
-from dnmf.engine.blocks import Draw, Update, drawn_rows, read, sums, write
+from dnmf.engine.blocks import Draw, Update, drawn_rows, read, sums, sums_of_columns, write
 from dnmf.engine.outcome import Seen, joined
 from dnmf.engine.source import _meta, places
-from dnmf.losses import Objective
+from dnmf.losses.protocol import AnyLoss, FromColumns, add
 from dnmf.plan.memory import SAMPLE_SPLIT, SPLIT_EVERY
 from dnmf.plan.strips import Plan
 
 
-def update(
-    Y: da.Array,
-    L: da.Array | None,
-    S: Delayed,
-    shared: Delayed | None,
-    *,
-    rank: int,
-    update: Update,
-    inner: int,
-    name: str,
-) -> da.Array:
-    """The long factor, strip by strip; None for L where the update makes its own first factor."""
-    chunks, block = (Y.chunks[0], (rank,)), partial(blocks.update, update=update, inner=inner)
-    return da.map_blocks(block, Y, L, S, shared, name=name, chunks=chunks, meta=_meta(Y.dtype))
+def update(Y: da.Array, L: da.Array, shared: Delayed, *, rank: int, update: Update, sweeps: int, name: str) -> da.Array:
+    """The long factor, strip by strip."""
+    chunks, block = (Y.chunks[0], (rank,)), partial(blocks.update, update=update, sweeps=sweeps)
+    return da.map_blocks(block, Y, L, shared, name=name, chunks=chunks, meta=_meta(Y.dtype))
 
 
-def totals(
-    Y: da.Array, L: da.Array, base: Delayed | None, objective: Objective, *, name: str, reads: bool = True
-) -> da.Array:
+def solve(Y: da.Array, shared: Delayed, *, rank: int, loss: AnyLoss, sweeps: int, name: str) -> da.Array:
+    """A first long factor, strip by strip, from the short one."""
+    chunks, block = (Y.chunks[0], (rank,)), partial(blocks.solve, solve=loss.solve, sweeps=sweeps)
+    return da.map_blocks(block, Y, shared, name=name, chunks=chunks, meta=_meta(Y.dtype))
+
+
+def totals(Y: da.Array, L: da.Array, shared: Delayed, loss: AnyLoss, *, name: str, reads: bool = True) -> da.Array:
     """The sums of all strips and, where the pass reads Y, their checksums: an array of one `Seen`."""
-    parts = _parts(partial(sums, objective=objective, reads=reads), Y, L, base, name=name)
-    return _tree(parts, objective.add, SPLIT_EVERY, name)
+    parts = _parts(partial(sums, sums=loss.sums, reads=reads), Y, L, shared, name=name)
+    return _tree(parts, add, SPLIT_EVERY, name)
+
+
+def totals_of_columns(Y: da.Array, L: da.Array, rows: FromColumns, *, name: str) -> da.Array:
+    """The sums of all strips of columns, from which rows are solved: an array of one `Seen`."""
+    return _tree(_parts(partial(sums_of_columns, sums=rows.sums), Y, L, name=name), add, SPLIT_EVERY, name)
 
 
 def sampled(Y: da.Array, plan: Plan, *, seed: int, beta: float, name: str) -> tuple[da.Array, da.Array]:

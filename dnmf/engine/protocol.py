@@ -14,7 +14,7 @@ from dnmf.arrays.rows import Array
 from dnmf.engine.blocks import Draw, Update
 from dnmf.engine.outcome import Seen
 from dnmf.engine.schedulers import Tick
-from dnmf.losses import Objective
+from dnmf.losses.protocol import AnyLoss, Shared
 from dnmf.matrix.matrix import Matrix
 
 
@@ -25,19 +25,17 @@ class Pass:
     Attributes
     ----------
     name : unlike that of any other pass.
-    S : (k, N) short factor.
-    base : (k, N) that the sums are taken about, or None.
-    objective : whose sums are wanted.
-    update, inner : of the long factor, and its sweeps.
+    shared : what every strip needs of the short factor.
+    loss : whose sums are wanted; it solves the long factor where there is none yet.
+    update, sweeps : of the long factor where there is one: a method of the loss; and how many.
     target : a stored factor that the long one is written to, or None.
     """
 
     name: str
-    S: Array
-    base: Array | None
-    objective: Objective
+    shared: Shared
+    loss: AnyLoss
     update: Update
-    inner: int
+    sweeps: int
     target: Any
 
 
@@ -70,7 +68,7 @@ class Engine(Protocol):
         ...
 
     def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
-        """Start a pass; None for L where the update makes its own."""
+        """Start a pass; None for L where the loss makes a first one."""
         ...
 
     def finish(self, begun: Begun, tick: Tick) -> Seen:

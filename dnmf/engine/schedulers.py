@@ -12,7 +12,6 @@ from dask.callbacks import Callback
 from dask.delayed import Delayed
 from distributed import Client, KilledWorker, futures_of
 
-from dnmf.arrays.rows import Array
 from dnmf.clusters.watch import answered, awaited
 
 Tick = Callable[[int], None]
@@ -31,8 +30,8 @@ def _large_values() -> Any:
 class Scheduler(Protocol):
     """A place where Dask arrays are computed."""
 
-    def place(self, array: Array, *, name: str) -> Delayed:
-        """A small array that every strip needs, as a value of its own."""
+    def place(self, value: object, *, name: str) -> Delayed:
+        """What every strip needs, small, as a value of its own."""
         ...
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
@@ -54,9 +53,9 @@ class Threads:
 
     threads: int
 
-    def place(self, array: Array, *, name: str) -> Delayed:
-        """The array, wrapped."""
-        return dask.delayed(array, name=name, traverse=False)
+    def place(self, value: object, *, name: str) -> Delayed:
+        """The value, wrapped."""
+        return dask.delayed(value, name=name, traverse=False)
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
         """Persist: here that is all the work."""
@@ -95,14 +94,14 @@ class Cluster:
     client: Client
     lines: Callable[[int], str] = _strip
 
-    def place(self, array: Array, *, name: str) -> Delayed:
-        """Send the array ahead of the pass, whose loads it must precede.
+    def place(self, value: object, *, name: str) -> Delayed:
+        """Send the value ahead of the pass, whose loads it must precede.
 
         As one more task among them it may be queued behind every load of a strip, and workers would then hold all of X.
         The scheduler keeps it, so that it outlives the worker that was given it.
         """
         with _large_values():
-            return self.client.persist(dask.delayed(array, name=name, traverse=False))
+            return self.client.persist(dask.delayed(value, name=name, traverse=False))
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
         """Persist: returns at once."""

@@ -11,7 +11,7 @@ from dnmf.clusters.workers import available, check_workers, current_client
 from dnmf.events import Listener
 from dnmf.factorization.session import drive, job_for
 from dnmf.factorization.starts import first_factors
-from dnmf.losses import loss_by_number
+from dnmf.losses import beta_of
 from dnmf.matrix.completeness import check_complete
 from dnmf.matrix.matrix import Matrix, open_matrix
 from dnmf.parameters import SAMPLED, Factors, Parameters, plain
@@ -117,7 +117,7 @@ def factorize(
     (True, (60, 2), (2, 40))
     """
     rank, max_iter, seed, inner_iter = (plain(value) for value in (rank, max_iter, seed, inner_iter))
-    first, beta = init if isinstance(init, str) else "given", loss_by_number(plain(beta_loss))
+    first, beta = init if isinstance(init, str) else "given", beta_of(plain(beta_loss))
     of_V: Any = alpha_W if alpha_H == "same" else alpha_H
     parameters = Parameters(
         rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,

@@ -14,13 +14,23 @@ from dnmf.engine.outcome import check_same
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Tick
 from dnmf.events import Event, Listener, Planned, StripDone
-from dnmf.losses import Objective
+from dnmf.losses.choose import loss_of
+from dnmf.losses.protocol import AnyLoss, AnySurrogate
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
 from dnmf.run.factors import Factor
 from dnmf.run.kept_sample import Kept
+
+
+def minimized(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None) -> AnyLoss:
+    """What is minimized for X that is cut along an axis; in a pass maybe with an order of the components."""
+    long, short = parameters.penalties(matrix.grid.shape, axis)
+    return loss_of(
+        parameters.solver, parameters.beta_loss, long, short,
+        sparse=matrix.sparse, short_sweeps=parameters.sweeps, order=order,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ class Job:
     parameters: Parameters
     plan: Plan
     workers: Workers
-    objective: Objective
+    objective: AnyLoss
     engine: Engine
     group: Any
     long: Factor
@@ -124,9 +134,9 @@ class Point:
     Attributes
     ----------
     iteration : passes so far, that of the sample aside.
-    Y, L : X as it is cut and the long factor, as the engine has them; None for L where `update` makes its own.
+    Y, L : X as it is cut and the long factor, as the engine has them; None for L before the first pass makes it.
     S : (k, N) short factor for the next pass.
-    update : of the long factor in the next pass: a method of the objective.
+    update : of the long factor in the next pass, where there is one: a method of the objective.
     start : how the first factors came about.
     model : what stands for X between passes, or None.
     plain : (k, N) short factor that the next pass would have had without a model.
@@ -146,7 +156,7 @@ class Point:
     S: NDArray[np.floating]
     update: Update
     start: Start
-    model: Any = None
+    model: AnySurrogate | None = None
     plain: Any = None
     loss: float | None = None
     total: float = math.nan

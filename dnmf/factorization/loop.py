@@ -17,12 +17,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dnmf.arrays.draws import random_order
-from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Begun, Pass
 from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
-from dnmf.factorization.job import Job, Point
-from dnmf.losses import Objective
-from dnmf.losses.accuracy import check_finite, is_noisy, relative_error
+from dnmf.factorization.job import Job, Point, minimized
+from dnmf.losses.protocol import AnyLoss, Evaluation, Known, Shared, Size, check_finite, is_noisy, relative_error
 from dnmf.parameters import Parameters
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
@@ -38,10 +36,6 @@ ENDED = {KeyboardInterrupt: "was interrupted", Terminated: "was terminated", Can
 First = Callable[[Job], tuple[Point, History]]
 
 
-# Sweeps of a factor per pass where no sample tells how many pay.
-SWEEPS = 10
-
-
 # By what a gain falls from one pass to the next, at most: with a model of X, and without one.
 FALLS = {True: 100.0, False: 2.0}
 
@@ -52,11 +46,11 @@ NEGLIGIBLE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """A pass: what the engine began, its objective, the base of its sums, its sweeps, what it reads, since when."""
+    """A pass: what the engine began, its loss, what strips share, its sweeps, what it reads, since when."""
 
     begun: Begun
-    objective: Objective
-    base: Array | None
+    loss: AnyLoss
+    shared: Shared
     sweeps: int
     bytes_read: int
     began: float
@@ -92,60 +86,63 @@ def run(job: Job, first: First) -> None:
 def _begin(job: Job, point: Point) -> tuple[Point, Going]:
     """Hand a pass to the engine. The point that comes back has the new long factor and still the old short one."""
     began, iteration, parameters = time.perf_counter(), point.iteration + 1, job.parameters
-    objective, model, sweeps = _objective(job, iteration), point.model, _sweeps(job, iteration)
+    loss, model, sweeps = _loss(job, iteration), point.model, _sweeps(job, iteration)
+    shared = loss.prepare(point.S, Known(point.loss, point.norm, exact=_may_be_last(job, point)))
     if model is not None:
-        model, sweeps = objective.follow(model, point.S, first=point.L is None, inner=parameters.inner_iter)
+        model, sweeps = model.follow(shared, parameters.inner_iter)
     writes = job.plan.in_run or (job.saves.every is not None and iteration % job.saves.every == 0)
     at = new_generation(job.group, iteration) if writes else None
-    base = objective.base(point.S, point.loss, point.norm, exact=_may_be_last(job, point))
     target = None if at is None else job.long.array(job.group, at)
-    update = point.update if iteration == 1 else objective.update
-    what = Pass(f"{job.token}-{iteration}", point.S, base, objective, update, sweeps, target)
+    # The first pass sets components in their own order.
+    rows, update = (job.objective, point.update) if iteration == 1 else (loss, loss.update)
+    what = Pass(f"{job.token}-{iteration}", shared, rows, update, sweeps, target)
     begun = job.engine.begin(point.Y, point.L, what, job.ticker(iteration))
     bytes_read = 0 if job.plan.cached and point.warm else job.matrix.grid.stored_nbytes
     point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, model=model, at=at, warm=True)
-    return point, Going(begun, objective, base, sweeps, bytes_read, began)
+    return point, Going(begun, loss, shared, sweeps, bytes_read, began)
 
 
-def _objective(job: Job, iteration: int) -> Objective:
+def _loss(job: Job, iteration: int) -> AnyLoss:
     """The job's, in a pass of its own order of components where those are shuffled."""
-    if not job.parameters.shuffle:
+    parameters = job.parameters
+    if not parameters.shuffle:
         return job.objective
-    return job.objective.shuffled(random_order(job.parameters.seed, iteration, job.parameters.rank))
+    return minimized(parameters, job.matrix, job.plan.axis, random_order(parameters.seed, iteration, parameters.rank))
 
 
 def _sweeps(job: Job, iteration: int) -> int:
     """Updates of the long factor in a pass, where no sample tells how many pay."""
     extra = job.parameters.passes if job.plan.axis == 0 else 1
-    return 0 if job.parameters.published and iteration == extra else job.parameters.inner_iter or SWEEPS
+    return 0 if job.parameters.published and iteration == extra else job.parameters.sweeps
 
 
 def _complete(job: Job, point: Point, going: Going, sums: Any, history: History) -> Point:
     """Tell and save what is known now, and move the short factor; or say why this pass was the last one."""
-    norm, objective = sums.norm if math.isnan(point.norm) else point.norm, going.objective
-    objective.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype)
-    loss = objective.loss(sums, going.base, point.S, norm)
+    found = going.loss.evaluate(sums, going.shared)
+    norm = found.norm
+    going.loss.check_range(Size(math.prod(job.matrix.grid.shape), norm), job.matrix.dtype)
+    loss = found.loss
     check_finite(loss)
-    total = loss + objective.penalties(sums, point.S)
-    moved = objective.moved(sums, going.base, point.S, job.parameters.inner_iter or SWEEPS)
-    decrease = objective.decrease(sums, going.base, point.S, moved, norm)
+    total = loss + found.penalties
+    moved = found.step()
+    decrease = found.gain(moved)
     misled = point.model is not None and point.iteration > 1 and _rose(job, point, total)
     gain = decrease / (total + NEGLIGIBLE * norm) if norm else 0.0
     point = replace(point, loss=loss, total=total, norm=norm, gain=gain)
     # Only a loss that is good to six digits ends a run.
-    exact = objective.is_exact(going.base, loss, norm) or point.iteration == job.parameters.passes
+    exact = found.exact or point.iteration == job.parameters.passes
     reason = _reason(job.parameters, point, misled=misled) if exact else None
     ended = point = replace(point, reason=reason)
     if reason is None and misled:
         # The sample misleads: go on without it, from where the pass before would have gone without it.
         point = replace(point, S=point.plain, model=None)
     elif reason is None and point.model is not None:
-        step = objective.corrected(point.model, point.S, sums, going.base)
+        step = point.model.corrected(found)
         model = None if step is None else point.model
         point = replace(point, S=moved if step is None else step, model=model, plain=moved)
     elif reason is None:
         point = replace(point, S=moved)
-    _tell(job, ended, going, sums)
+    _tell(job, ended, going, found)
     if point.at is not None:
         commit(job, ended, point, history)
         job.tell(Saved(point.iteration))
@@ -157,7 +154,7 @@ def _rose(job: Job, point: Point, total: float) -> bool:
     return total > point.total and not is_noisy(total - point.total, point.norm, job.matrix.dtype)
 
 
-def _tell(job: Job, point: Point, going: Going, sums: Any) -> None:
+def _tell(job: Job, point: Point, going: Going, found: Evaluation) -> None:
     """A pass is done: tell of it."""
     assert point.loss is not None
     job.tell(
@@ -166,7 +163,7 @@ def _tell(job: Job, point: Point, going: Going, sums: Any) -> None:
             loss=point.loss,
             objective=point.total,
             relative_error=relative_error(point.loss, point.norm),
-            gradient=going.objective.gradient(sums, going.base, point.S),
+            gradient=found.gradient_norm(),
             gain=point.gain,
             sweeps=going.sweeps,
             seconds=time.perf_counter() - going.began,
@@ -182,7 +179,7 @@ def _may_be_last(job: Job, point: Point) -> bool:
     if point.iteration + 1 == job.parameters.passes:
         return True
     if point.iteration == 0:
-        return point.model is not None and job.objective.is_whole(point.model)
+        return point.model is not None and point.model.whole
     decrease = tol * (point.total + NEGLIGIBLE * point.norm)
     return tol > 0 and (
         point.gain < FALLS[point.model is not None] * tol or is_noisy(decrease, point.norm, job.matrix.dtype)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from dnmf.arrays.sample import stand_in
 from dnmf.factorization.job import Job, Point, Start
 from dnmf.factorization.starts import first_factors
-from dnmf.factorization.trials import model_of
 from dnmf.parameters import Parameters
 from dnmf.plan.strips import Plan
 from dnmf.run.checkpoint import read_next
@@ -111,16 +111,20 @@ def _stands(job: Job, found: Generation) -> tuple[Point, History]:
     record, arrays, facts = found.record, found.arrays, dict(found.facts)
     iteration, modelled = int(facts.pop("iteration")), facts.pop("modelled")
     begun = iteration > 0 or job.parameters.init == "given"
-    assert job.kept or not modelled
+    model = None
+    if modelled:
+        assert job.kept
+        drawn = stand_in(job.kept.sample, job.plan.sample, rank=job.parameters.rank, seed=job.parameters.seed)
+        model = job.objective.surrogate(drawn).with_rows(arrays.get("rows"))
     cut_alike = job.plan.heights == _recorded(record).heights
     point = Point(
         iteration=iteration,
         Y=job.engine.strips(job.matrix, name=f"X-{job.token}"),
         L=job.engine.stored(_stored_long(job, record), name=f"L-{job.token}-{iteration}") if begun else None,
         S=arrays["short"],
-        update=job.objective.update if begun else job.objective.solve,
+        update=job.objective.update,
         start=Start(**record["start"]),
-        model=replace(model_of(job, job.kept.sample)[1], rows=arrays.get("rows")) if modelled and job.kept else None,
+        model=model,
         plain=arrays.get("plain"),
         checksums=arrays.get("checksums") if cut_alike else None,
         at=record["at"],

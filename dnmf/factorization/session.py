@@ -12,7 +12,7 @@ from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Cluster, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job, Saves
+from dnmf.factorization.job import Job, Saves, minimized
 from dnmf.factorization.loop import First, run
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
@@ -58,7 +58,7 @@ def job_for(
         parameters=parameters,
         plan=cut,
         workers=workers,
-        objective=parameters.objective((m, n), cut.axis, sparse=matrix.sparse),
+        objective=minimized(parameters, matrix, cut.axis),
         engine=engine,
         group=group,
         long=long,

@@ -24,18 +24,18 @@ from functools import partial
 import numpy as np
 
 from dnmf.arrays.draws import random_rows
+from dnmf.arrays.sample import stand_in
 from dnmf.events import Sampled, Saved, Started
 from dnmf.factorization.job import Job, Point, Start
-from dnmf.factorization.trials import _short_factor, model_of
+from dnmf.factorization.trials import _short_factor
+from dnmf.losses.protocol import Size
 from dnmf.parameters import SAMPLED
+from dnmf.rules.from_scratch import lift_zeros
 from dnmf.run.factors import write_rows
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
 from dnmf.run.keeper import keep_sample, keep_start
 from dnmf.run.kept_sample import Kept
-
-# An entry that must not be zero is at least this share of its component's mean.
-LEAST_SHARE = 0.01
 
 
 def first_point(job: Job) -> Point:
@@ -78,19 +78,20 @@ def _sampled(job: Job, Y: object) -> Point:
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = sample.norm if sample.beta == objective.beta else math.nan
-    objective.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, sample.total)
+    objective.check_range(Size(job.plan.length * job.plan.width, norm, sample.total), job.matrix.dtype)
     if job.kept is None:
         keep_sample(job, kept)
-    small, model = model_of(job, sample)
-    S, share = _short_factor(job, small, model, sample)
+    drawn = stand_in(sample, size, rank=job.parameters.rank, seed=job.parameters.seed)
+    model = objective.surrogate(drawn)
+    S, share = _short_factor(job, drawn.sketch, model, sample)
     if not objective.penalized:
         # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
         top = S.max(axis=1, keepdims=True)
         S = S / np.where(top > 0, top, 1)
     if objective.keeps_zeros:
-        S = np.maximum(S, LEAST_SHARE * S.mean(axis=1, keepdims=True))
+        S = lift_zeros(S)
     error = None if share is None else math.sqrt(share)
-    start = Start(time.perf_counter() - began, kept.bytes_read, small.rows, error)
+    start = Start(time.perf_counter() - began, kept.bytes_read, drawn.sketch.rows, error)
     job.tell(Started(start.seconds, error))
     expected = share * norm if share and not math.isnan(norm) else None
     return Point(
@@ -98,7 +99,7 @@ def _sampled(job: Job, Y: object) -> Point:
         Y=Y,
         L=None,
         S=S,
-        update=objective.solve,
+        update=objective.update,
         start=start,
         model=model,
         loss=expected,

@@ -1,5 +1,6 @@
 """`transform`: the W that belongs to a V for new rows of X, every row by itself, in one read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +13,18 @@ import numpy as np
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from dnmf.arrays.rows import Array, is_sparse, settled
+from dnmf.arrays.rows import Array, aligned, is_sparse
 from dnmf.clusters.workers import available, check_workers, current_client, set_up
 from dnmf.engine import source
 from dnmf.engine.dask_engine import Expressions
-from dnmf.engine.passes import totals
+from dnmf.engine.outcome import Seen
+from dnmf.engine.passes import totals_of_columns
 from dnmf.engine.schedulers import Cluster, Threads
 from dnmf.engine.source import strips_of
 from dnmf.factorization.factorize import check_apart
-from dnmf.losses import Objective, Squared, loss_by_number
+from dnmf.factorization.job import minimized
+from dnmf.losses import beta_of, solvers_of
+from dnmf.losses.protocol import AnyLoss
 from dnmf.matrix.matrix import Matrix, open_matrix
 from dnmf.matrix.strips import prepare
 from dnmf.parameters import Parameters, plain
@@ -121,18 +125,17 @@ def transform(
 class How:
     """How rows are solved: what for, to which tolerance, with how many updates at most."""
 
-    objective: Objective
+    objective: AnyLoss
     tol: float
     max_iter: int
 
     def rows(self, y: Any, V: Array) -> Array:
         """The rows of W (h, k) for rows of X (h, n)."""
-        return self._turned(self.objective.settled(settled(y), settled(V), tol=self.tol, iterations=self.max_iter))
+        return self._turned(self.objective.settle(aligned(y), aligned(V), tol=self.tol, iterations=self.max_iter))
 
-    def products(self, N: Array, V: Array) -> Array:
-        """The same from the products V Xᵀ (k, h)."""
-        assert isinstance(self.objective, Squared)
-        return self._turned(self.objective.settled_products(N, V, tol=self.tol, iterations=self.max_iter))
+    def from_sums(self, seen: Seen, V: Array, settle: Callable[..., Array]) -> Array:
+        """All rows of W from the sums over strips of columns, by `FromColumns.settle`."""
+        return self._turned(settle(seen.value, V, tol=self.tol, iterations=self.max_iter))
 
     def _turned(self, block: Array) -> Array:
         return np.ascontiguousarray(block.T)
@@ -150,21 +153,20 @@ def _checked(V: Any, matrix: Matrix) -> Array:
 
 def _objective(
     V: Array, loss: float | str, alpha: float, l1_ratio: float, tol: float, max_iter: int, matrix: Matrix
-) -> Objective:
-    beta = loss_by_number(plain(loss))
-    solver = "cd" if beta == 2 else "mu"
+) -> AnyLoss:
+    beta = beta_of(plain(loss))
     asked = Parameters(
-        rank=len(V), solver=solver, beta_loss=beta, init="given", max_iter=max_iter, tol=tol, seed=0, inner_iter=None,
-        alpha_W=plain(alpha), alpha_H=0.0, l1_ratio=plain(l1_ratio), shuffle=False, snapshot_every=None, cache=False,
-        memory_limit=None,
+        rank=len(V), solver=solvers_of(beta)[0], beta_loss=beta, init="given", max_iter=max_iter, tol=tol, seed=0,
+        inner_iter=None, alpha_W=plain(alpha), alpha_H=0.0, l1_ratio=plain(l1_ratio), shuffle=False,
+        snapshot_every=None, cache=False, memory_limit=None,
     )  # fmt: skip
-    return asked.objective(matrix.grid.shape, 0, sparse=matrix.sparse)
+    return minimized(asked, matrix, 0)
 
 
-def _check_rows(matrix: Matrix, objective: Objective) -> None:
+def _check_rows(matrix: Matrix, objective: AnyLoss) -> None:
     """Refuse X that cannot be read by rows, where that is needed."""
     columns = isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1
-    if columns and not isinstance(objective, Squared):
+    if columns and objective.from_columns is None:
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
@@ -191,14 +193,11 @@ def _expression(matrix: Matrix, V: Array, cut: Plan, how: How) -> da.Array:
         chunks = (Y.chunks[0], (len(V),))
         return da.map_blocks(how.rows, Y, _value(V), name=f"W-{token}", chunks=chunks, meta=meta)
     L = da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=f"V-{token}")
-    sums = totals(Y, L, None, how.objective, name=f"sums-{token}", reads=False)
-    products = partial(_of_sums, how=how, dtype=matrix.dtype)
-    chunks = ((matrix.grid.shape[0],), (len(V),))
-    return da.map_blocks(products, sums, _value(V), new_axis=1, name=f"W-{token}", chunks=chunks, meta=meta)
-
-
-def _of_sums(sums: Any, V: Array, how: How, dtype: np.dtype[Any]) -> Array:
-    return how.products(sums.value.cross.astype(dtype), V)
+    columns = how.objective.from_columns
+    assert columns is not None  # `_check_rows` has refused X
+    sums = totals_of_columns(Y, L, columns, name=f"sums-{token}")
+    rows, chunks = partial(how.from_sums, settle=columns.settle), ((matrix.grid.shape[0],), (len(V),))
+    return da.map_blocks(rows, sums, _value(V), new_axis=1, name=f"W-{token}", chunks=chunks, meta=meta)
 
 
 def _value(V: Array) -> Delayed:

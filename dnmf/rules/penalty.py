@@ -1,7 +1,6 @@
 """Penalties on the entries of a factor, as scikit-learn's alpha_W, alpha_H and l1_ratio define them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ class Penalty:
     l2 : on the sum of their squares.
     """
 
-    l1: Any = 0.0
+    l1: float | NDArray[np.floating] = 0.0
     l2: float = 0.0
 
     def __bool__(self) -> bool:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dnmf.factorization.job import Job, Point
-from dnmf.losses.accuracy import relative_error
+from dnmf.losses.protocol import relative_error
 from dnmf.plan.memory import SPLIT_EVERY
 from dnmf.run.checkpoint import write_next
 from dnmf.run.factors import write_history, write_rows, write_snapshots

@@ -1,4 +1,4 @@
-"""dnmf.streaming.batches."""
+"""Batches of rows of X that is not in memory, read as they are asked for."""
 
 from collections.abc import Callable
 
