@@ -11,7 +11,7 @@ from dnmf.events import Listener
 from dnmf.factorization.resume import asked
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
-from dnmf.losses import loss_by_number
+from dnmf.losses import beta_of
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import check_complete
 from dnmf.parameters import SAMPLED, Factors, Parameters, plain
@@ -115,7 +115,7 @@ def factorize(
     (True, (60, 2), (2, 40))
     """
     rank, max_iter, seed, inner_iter = (plain(value) for value in (rank, max_iter, seed, inner_iter))
-    first, beta = init if isinstance(init, str) else "given", loss_by_number(plain(beta_loss))
+    first, beta = init if isinstance(init, str) else "given", beta_of(plain(beta_loss))
     of_V: Any = alpha_W if alpha_H == "same" else alpha_H
     parameters = Parameters(
         rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,
