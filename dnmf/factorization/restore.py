@@ -135,7 +135,7 @@ def _stands(job: Job, found: Generation) -> tuple[Point, History]:
 
 def _asks_the_same(job: Job, record: Record) -> bool:
     """Whether what ended the run, if anything did, ends it still."""
-    before = Parameters(**record["parameters"])
+    before = Parameters.of(record["parameters"])
     same = (before.max_iter, before.tol) == (job.parameters.max_iter, job.parameters.tol)
     return same and record["status"] != "finished"
 

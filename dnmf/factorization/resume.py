@@ -11,9 +11,8 @@ from dnmf.events import Listener
 from dnmf.factorization.job import Job
 from dnmf.factorization.restore import _recorded, restored
 from dnmf.factorization.session import drive, job_for
-from dnmf.losses import loss_by_number
 from dnmf.matrix.matrix import Matrix, open_matrix
-from dnmf.parameters import Parameters, plain
+from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters
 from dnmf.plan.choose import fitting, plan
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
@@ -25,10 +24,6 @@ from dnmf.run.record import Record, fresh_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import absolute, shown
-
-# What may be another than the run was begun with: none of it has a part in a pass.
-MAY_CHANGE = ("max_iter", "tol", "checkpoint_every", "memory_limit", "cache")
-
 
 # Where X was that no other process finds, see `dnmf.stores.find`.
 NOT_STORED = ("a Dask array", "an array in memory")
@@ -109,20 +104,18 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
         If there is no such parameter, or if one that may not change is another than before.
     """
     before: dict[str, Any] = record["parameters"]
-    changes = {name: plain(value) for name, value in changes.items()}
-    if isinstance(changes.get("beta_loss"), str):
-        changes["beta_loss"] = loss_by_number(changes["beta_loss"])
-    if changes.get("alpha_H") == "same":
-        changes["alpha_H"] = changes.get("alpha_W", before["alpha_W"])
-    for name, value in changes.items():
-        if name not in before:
-            raise TypeError(f"resume has no parameter {name!r}: it takes those of factorize")
-        if name not in MAY_CHANGE and value != before[name]:
+    if unknown := [name for name in changes if name not in DECLARED]:
+        raise TypeError(f"resume has no parameter {unknown[0]!r}: it takes those of factorize")
+    parameters = Parameters.of(before | changes)
+    was = Parameters.of(before)
+    for name in changes:
+        then, now = getattr(was, name), getattr(parameters, name)
+        if name not in MAY_CHANGE and now != then:
             raise ValueError(
-                f"{name} was {before[name]!r} when the run began and is {value!r} now: a run goes on with what it "
-                f"began with, but for {', '.join(MAY_CHANGE)}; start a new one"
+                f"{name} was {then!r} when the run began and is {now!r} now: a run goes on with what it began with, "
+                f"but for {', '.join(MAY_CHANGE)}; start a new one"
             )
-    return Parameters(**(before | changes))
+    return parameters
 
 
 def _check_goes_on(record: Record, parameters: Parameters, where: object) -> None:
@@ -131,7 +124,7 @@ def _check_goes_on(record: Record, parameters: Parameters, where: object) -> Non
         raise ValueError(f"{where} is of an older dnmf, which kept nothing to go on from: start it again")
     if record["state"]["next"] is None and parameters.init == "given":
         raise ValueError(f"{where} was stopped before its first factors were written, which were given: start it again")
-    before = Parameters(**record["parameters"])
+    before = Parameters.of(record["parameters"])
     if record["status"] == "finished":
         if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
             raise ValueError(f"{where} is finished ({record['stopped']}): give a larger max_iter or a smaller tol")

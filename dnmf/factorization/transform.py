@@ -23,7 +23,7 @@ from dnmf.factorization.factorize import check_apart
 from dnmf.losses import Objective, Squared, loss_by_number
 from dnmf.matrix.matrix import Matrix, open_matrix
 from dnmf.matrix.strips import prepare
-from dnmf.parameters import Parameters, plain
+from dnmf.parameters import check, objective, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.grid import SparseGrid
 from dnmf.plan.strips import Plan
@@ -91,7 +91,7 @@ def transform(
     matrix = open_matrix(X.tocsr() if is_sparse(X) else X, layer=layer)
     V = _checked(model, matrix)
     tol, max_iter = plain(tol), plain(max_iter)
-    how = How(_objective(V, beta_loss, alpha_W, l1_ratio, tol, max_iter, matrix), tol, max_iter)
+    how = How(_objective(beta_loss, alpha_W, l1_ratio, tol, max_iter, matrix), tol, max_iter)
     if matrix.kind == "dask" and out is None:
         return _in_its_chunks(matrix, V, how)
     if out is not None:
@@ -149,16 +149,12 @@ def _checked(V: Any, matrix: Matrix) -> Array:
 
 
 def _objective(
-    V: Array, loss: float | str, alpha: float, l1_ratio: float, tol: float, max_iter: int, matrix: Matrix
+    loss: float | str, alpha: float, l1_ratio: float, tol: float, max_iter: int, matrix: Matrix
 ) -> Objective:
-    beta = loss_by_number(plain(loss))
+    beta, alpha, l1_ratio = loss_by_number(plain(loss)), plain(alpha), plain(l1_ratio)
+    check(alpha_W=alpha, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter)
     solver = "cd" if beta == 2 else "mu"
-    asked = Parameters(
-        rank=len(V), solver=solver, beta_loss=beta, init="given", max_iter=max_iter, tol=tol, seed=0, inner_iter=None,
-        alpha_W=plain(alpha), alpha_H=0.0, l1_ratio=plain(l1_ratio), shuffle=False, snapshot_every=None, cache=False,
-        memory_limit=None,
-    )  # fmt: skip
-    return asked.objective(matrix.grid.shape, 0, sparse=matrix.sparse)
+    return objective(solver, beta, (alpha, 0.0), l1_ratio, matrix.grid.shape, sparse=matrix.sparse)
 
 
 def _check_rows(matrix: Matrix, objective: Objective) -> None:
