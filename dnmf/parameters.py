@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dnmf.losses import NAMED, Divergence, Objective, Squared, loss_by_number
+from dnmf import losses
+from dnmf.losses import NAMED, loss_by_number
 from dnmf.rules import RULES, Penalty
 
 # W and V, arrays of any kind: the caller's own may be NumPy's, Zarr's or Dask's.
@@ -200,7 +201,7 @@ class Parameters:
         """Passes at most. One more than iterations where those are the published ones, see the loop."""
         return self.max_iter + 1 if self.published else self.max_iter
 
-    def objective(self, shape: tuple[int, int], axis: int, *, sparse: bool) -> Objective:
+    def objective(self, shape: tuple[int, int], axis: int, *, sparse: bool) -> "losses.Objective":
         """What is minimized for X of a shape (m, n), cut along an axis."""
         alphas = (self.alpha_W, self.alpha_H)
         return objective(self.solver, self.beta_loss, alphas, self.l1_ratio, shape, axis, sparse=sparse)
@@ -229,7 +230,7 @@ def objective(
     axis: int = 0,
     *,
     sparse: bool,
-) -> Objective:
+) -> "losses.Objective":
     """What is minimized for X of a shape (m, n), cut along an axis; penalties are scaled as scikit-learn does."""
     m, n = shape
     of_W, of_V = (
@@ -238,8 +239,8 @@ def objective(
     )
     long, short = (of_W, of_V) if axis == 0 else (of_V, of_W)
     if beta == 2:
-        return Squared(solver, long, short, sparse)
-    return Divergence(beta, long, short)
+        return losses.Squared(solver, long, short, sparse)
+    return losses.Divergence(beta, long, short)
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from dnmf.engine.blocks import Update
 from dnmf.engine.outcome import check_same
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Tick
-from dnmf.events import Event, Listener, Planned, StripDone
+from dnmf.events import Event, Listener, Planned, StripDone, log
 from dnmf.losses import Objective
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
@@ -85,7 +85,7 @@ class Job:
 
     def tell(self, event: Event) -> None:
         """Emit an event."""
-        for listener in self.listeners:
+        for listener in (log, *self.listeners):
             listener(event)
 
     def checked(self, before: Checksums | None, now: Checksums) -> Checksums | None:

@@ -8,12 +8,14 @@ The loss is twice the β-divergence: ‖Y − Lᵀ S‖² for β = 2. The object
 """
 
 import math
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from dnmf.losses.divergence.loss import Divergence
-from dnmf.losses.least_squares.loss import Squared
+if TYPE_CHECKING:
+    from dnmf.losses.divergence.loss import Divergence
+    from dnmf.losses.least_squares.loss import Squared
 
-Objective = Squared | Divergence
+    Objective = Squared | Divergence
 
 
 # The losses that have a name, by their β.
@@ -33,3 +35,15 @@ def loss_by_number(loss: float | str) -> float:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the kinds when they are used: names of losses, for the command line's help, load no SciPy."""
+    match name:
+        case "Squared":
+            return import_module("dnmf.losses.least_squares.loss").Squared
+        case "Divergence":
+            return import_module("dnmf.losses.divergence.loss").Divergence
+        case "Objective":
+            return import_module(__name__).Squared | import_module(__name__).Divergence
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
