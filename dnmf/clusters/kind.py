@@ -49,7 +49,7 @@ class Started(Profile, frozen=True, kw_only=True):
     """A cluster that is started from here, on other machines."""
 
     needs: ClassVar[Needed]
-    wait: Duration = Duration("10 minutes")
+    wait: Duration | None = None
 
     @classmethod
     def needed(cls) -> ModuleType:
@@ -95,11 +95,12 @@ class Started(Profile, frozen=True, kw_only=True):
 
     def _wait(self, client: Client, workers: int) -> None:
         """Wait until that many workers have joined; after the time to wait go on with those that have."""
+        wait = self.wait or Duration("10 minutes")
         try:
-            client.wait_for_workers(workers, timeout=self.wait.seconds)
+            client.wait_for_workers(workers, timeout=wait.seconds)
         except TimeoutError:
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 raise ConnectionError(
-                    f"no worker of the cluster of kind {self.kind} joined within {self.wait}: see whether its workers "
+                    f"no worker of the cluster of kind {self.kind} joined within {wait}: see whether its workers "
                     f"run and what their logs say, or wait longer, as in `wait: 2 hours`"
                 ) from None
