@@ -1,4 +1,4 @@
-"""dnmf.streaming.batches."""
+"""Batches of rows, read one after the other from X that is not in memory."""
 
 from collections.abc import Callable
 
