@@ -318,7 +318,11 @@ def test_a_kubernetes_cluster_has_what_the_profile_says_and_our_settings():
 
 
 def test_a_kubernetes_that_is_not_here_is_told(tmp_path):
-    code = f"from dnmf.clusters.kubernetes import Kubernetes\nfrom dnmf.validation import validated\nwith validated({POD}, Kubernetes, ValueError).open(): pass"
+    code = (
+        "from dnmf.clusters.kubernetes import Kubernetes\n"
+        "from dnmf.validation import validated\n"
+        f"with validated({POD}, Kubernetes, ValueError).open(): pass"
+    )
     environ = {**os.environ, "KUBECONFIG": str(tmp_path / "none")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ)
     says = r"^ConnectionError: the cluster of kind kubernetes did not start \(.+\): check its profile, and "
@@ -339,9 +343,8 @@ def test_a_package_that_is_missing_is_told(kind, monkeypatch):
 
 
 def test_no_package_of_a_kind_is_loaded_before_it_is_needed():
-    code = (
-        "import sys, dnmf.clusters.profiles; print({'asyncssh', 'dask_jobqueue', 'dask_kubernetes'} & set(sys.modules))"
-    )
+    packages = {"asyncssh", "dask_jobqueue", "dask_kubernetes"}
+    code = f"import sys, dnmf.clusters.profiles; print({packages} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n"
 
