@@ -116,9 +116,17 @@ class Declared:
         return self.check.holds(value) or (value is None and self.default is None)
 
 
-def _is(check: Range | Names, *flags: str, default: Any = None, may_change: bool = False, help: str) -> Any:  # noqa: A002
-    """A field of `Parameters`."""
-    return field(metadata={"declared": Declared(check, help, default, flags, may_change)})
+def _is(
+    check: Range | Names,
+    *flags: str,
+    help: str,  # noqa: A002, as click calls it
+    default: Any = None,
+    may_change: bool = False,
+    newer: bool = False,
+) -> Any:
+    """A field of `Parameters`; runs of before there was a `newer` one have its default."""
+    declared = {"declared": Declared(check, help, default, flags, may_change)}
+    return field(default=default, metadata=declared) if newer else field(metadata=declared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +167,9 @@ class Parameters:
         TRUTH, "--cache/--no-cache", default=True, may_change=True, help="Keep X in memory where it fits in half of it."
     )
     memory_limit: int | None = _is(COUNT, "--memory-limit", may_change=True, help="Per worker, such as 2GiB.")
-    keep_W: bool = _is(TRUTH, default=True, help="Write W where it is the long factor.")  # noqa: N815
+    keep_W: bool = _is(TRUTH, newer=True, default=True, help="Write W where it is the long factor.")  # noqa: N815
     checkpoint_every: int | None = _is(
-        COUNT, "--checkpoint-every", may_change=True,
+        COUNT, "--checkpoint-every", may_change=True, newer=True,
         help="Passes from one saved state to the next; if not given, as many as keep the cost near 2 %.",
     )  # fmt: skip
 
@@ -204,7 +212,7 @@ class Parameters:
     def objective(self, shape: tuple[int, int], axis: int, *, sparse: bool) -> "losses.Objective":
         """What is minimized for X of a shape (m, n), cut along an axis."""
         alphas = (self.alpha_W, self.alpha_H)
-        return objective(self.solver, self.beta_loss, alphas, self.l1_ratio, shape, axis, sparse=sparse)
+        return minimized(self.solver, self.beta_loss, alphas, self.l1_ratio, shape, axis, sparse=sparse)
 
 
 # By name, in the order in which they are shown.
@@ -221,7 +229,7 @@ def check(**values: object) -> None:
             raise ValueError(f"{name} is {value!r}: {DECLARED[name].check.words} is required")
 
 
-def objective(
+def minimized(
     solver: str,
     beta: float,
     alphas: tuple[float, float],

@@ -1,26 +1,33 @@
-"""What a pass does to one block: pure functions of NumPy arrays, and the reading and writing of stored factors.
+"""What a read does to one strip: pure functions of NumPy arrays, and the reading and writing of stored factors.
 
 Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays import sample
 from dnmf.arrays.checksum import checksum
 from dnmf.arrays.rows import Array, Rows, settled
-from dnmf.engine.outcome import NONE, Seen
-from dnmf.losses import Objective
-from dnmf.run.factors import whole
+from dnmf.engine.read import NONE, Outcome, Piece
+from dnmf.run.factors import StoredArray, whole
 
-Draw = Callable[[int, int], Array]
+Place = NDArray[np.int64]
 
 
-Update = Callable[[Rows, Any, Array, Any, int], Array]
+class Draw(Protocol):
+    """Makes rows of a first long factor: `draw(first, rows)` gives (rank, rows) of a dtype."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]: ...
+
+    def __call__(self, first: int, rows: int) -> Array: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,53 +35,53 @@ class Places:
     """An array-like of the length of X's cut axis whose slices say where they are: [[first, last + 1]]."""
 
     length: int
+    ndim = 2
+    dtype = np.dtype("i8")
 
     @property
     def shape(self) -> tuple[int, int]:
         """One column."""
         return self.length, 1
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of row numbers."""
-        return np.dtype("i8")
-
-    @property
-    def ndim(self) -> int:
-        """Always 2."""
-        return 2
-
-    def __getitem__(self, where: tuple[slice, ...]) -> NDArray[np.int64]:
+    def __getitem__(self, where: tuple[slice, ...]) -> Place:
         return np.array([where[0].indices(self.length)[:2]])
 
 
-def _slice(place: NDArray[np.int64]) -> slice:
-    return slice(int(place[0, 0]), int(place[0, 1]))
+def move_rows(y: Rows, place: Place, shared: object, L: Array | None, *, rows: Callable[..., Array]) -> Array:
+    """The strip's block of the long factor after a read, (h, k)."""
+    blocks = [rows(piece, *others) for piece, others in _pieces(y, place, shared, L)]
+    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)).T
 
 
-def update(y: Rows, L: Array | None, S: Array, shared: Array | None, update: Update, inner: int) -> Array:
-    """The block of the long factor after a pass; None for L where the update makes its own."""
-    own = None if L is None else settled(L).T
-    return update(settled(y), own, settled(S), None if shared is None else settled(shared), inner).T
+def add_up(
+    y: Rows,
+    place: Place,
+    shared: object,
+    L: Array | None,
+    *,
+    part: Callable[..., object],
+    add: Callable[[Sequence[object]], object],
+    reads: bool,
+) -> Outcome:
+    """What the strip adds, and its checksum if it was read for that."""
+    parts = [part(piece, *others) for piece, others in _pieces(y, place, shared, L)]
+    return Outcome(parts[0] if len(parts) == 1 else add(parts), checksum(y) if reads else NONE)
 
 
-def sums(y: Rows, L: Array, base: Array | None, objective: Objective, reads: bool) -> Seen:
-    """The sums of one strip, and its checksum if it was read for them."""
-    return Seen(objective.sums(settled(y), settled(L).T, base), checksum(y) if reads else NONE)
+def _pieces(y: Rows, place: Place, shared: object, L: Array | None) -> Iterator[tuple[Piece, list[object]]]:
+    """The pieces of a strip, each with what goes with it. Today a strip is one piece."""
+    others = [] if shared is None else [shared.aligned()]
+    block = [] if L is None else [settled(L).T]
+    yield Piece(settled(y), int(place[0, 0])), [*others, *block]
 
 
-def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> Seen:
-    """The sample of one strip, see `dnmf.sample`, and its checksum."""
-    return Seen(sample.draw(settled(y), int(place[0, 0]), seed=seed, size=size, beta=beta), checksum(y))
-
-
-def drawn(place: NDArray[np.int64], draw: Draw) -> Array:
-    """A block of a first long factor, from `draw(first_row, rows)`."""
+def draw_rows(place: Place, draw: Draw) -> Array:
+    """A block of a first long factor."""
     first, last = place[0].tolist()
     return draw(first, last - first).T
 
 
-def write(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> Array:
+def write(L: Array, place: Place, target: StoredArray, axis: int) -> Array:
     """L unchanged, also written to its chunks of a stored factor."""
     if axis == 0:
         target[_slice(place), :] = np.ascontiguousarray(L)
@@ -83,8 +90,12 @@ def write(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> Array:
     return L
 
 
-def read(place: NDArray[np.int64], source: Any, axis: int) -> Array:
+def read(place: Place, source: StoredArray, axis: int) -> Array:
     """A block of a stored factor."""
     rows = _slice(place)
     block = whole(source[rows, :] if axis == 0 else source[:, rows], source)
     return np.asfortranarray(block if axis == 0 else block.T)
+
+
+def _slice(place: Place) -> slice:
+    return slice(int(place[0, 0]), int(place[0, 1]))

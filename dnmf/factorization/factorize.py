@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dnmf.clusters.workers import available, check_workers, current_client
 from dnmf.events import Listener
-from dnmf.factorization.session import drive, job_for
+from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.completeness import check_complete
-from dnmf.matrix.matrix import Matrix, open_matrix
+from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import SAMPLED, Factors, Parameters
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan
@@ -19,7 +18,6 @@ from dnmf.run.keeper import begin
 from dnmf.run.kept_sample import Kept, read_sample
 from dnmf.run.opening import check_out, create_run, open_group
 from dnmf.run.result import Factorization, open_run
-from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import absolute, nested
 
 
@@ -117,28 +115,31 @@ def factorize(
     # All that is asked for, by name: Parameters takes what it declares.
     parameters = Parameters.of(locals())
     rank, first = parameters.rank, parameters.init
-    matrix = open_matrix(X, layer=layer)
-    if strict:
-        check_complete(matrix)
-    factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
-    client = None if matrix.in_memory else current_client()
-    _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
-    workers = available(client, memory_limit)
-    cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and not matrix.in_memory, sampled=first in SAMPLED)
-    if cut.in_run and client and out is None:
-        raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
-    kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
-    if kept is not None:
-        cut = replace(cut, sample=kept.size)
-    with writing(out):
-        if client:
-            check_workers(client, matrix, None if out is None else absolute(str(out)))
-        group = create_run(out, overwrite=overwrite)
-        job = job_for(
-            matrix, parameters, cut, client, workers, group, listeners, on_disk=bool(out), given=factors, kept=kept
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
+        matrix, client = session.matrix, session.client
+        if strict:
+            check_complete(matrix)
+        factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
+        _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
+        cut = plan(
+            matrix.grid,
+            rank=rank,
+            workers=session.workers,
+            cache=cache and not matrix.in_memory,
+            sampled=first in SAMPLED,
         )
+        if cut.in_run and client and out is None:
+            raise ValueError(
+                "out is None and W does not fit in the workers' memory: give a path that all of them reach"
+            )
+        kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
+        if kept is not None:
+            cut = replace(cut, sample=kept.size)
+        session.check_workers(out)
+        group = create_run(out, overwrite=overwrite)
+        job = job_for(session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept)
         begin(job)
-    drive(job, client, first_factors)
+        drive(job, first_factors)
     return open_run(group)
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import Checksums
-from dnmf.engine.blocks import Update
-from dnmf.engine.outcome import check_same
-from dnmf.engine.protocol import Engine
-from dnmf.engine.schedulers import Tick
+from dnmf.arrays.rows import Array
+from dnmf.engine.protocol import Engine, Source, Tick
+from dnmf.engine.read import check_same
 from dnmf.events import Event, Listener, Planned, StripDone, log
 from dnmf.losses import Objective
 from dnmf.matrix.matrix import Matrix
@@ -54,7 +53,7 @@ class Job:
     plan: Plan
     workers: Workers
     objective: Objective
-    engine: Engine
+    engine: Engine[Any]
     group: Any
     long: Factor
     short: Factor
@@ -124,7 +123,7 @@ class Point:
     Attributes
     ----------
     iteration : passes so far, that of the sample aside.
-    Y, L : X as it is cut and the long factor, as the engine has them; None for L where `update` makes its own.
+    source, L : X as it is cut and the long factor, as the engine has them; None for L where `update` makes its own.
     S : (k, N) short factor for the next pass.
     update : of the long factor in the next pass: a method of the objective.
     start : how the first factors came about.
@@ -136,15 +135,14 @@ class Point:
     norm : ‖X‖², Σ x^β for other losses; NaN before it is known.
     at : the generation that holds the factors of the last pass, or None.
     checksums : of the strips of X, as they were first read; None before that.
-    warm : whether X is in memory, where the plan is to keep it there.
     reason : why the last pass was the last one, as a sentence, or None.
     """
 
     iteration: int
-    Y: Any
+    source: Source[Any]
     L: Any
     S: NDArray[np.floating]
-    update: Update
+    update: Callable[..., Array]
     start: Start
     model: Any = None
     plain: Any = None
@@ -154,5 +152,4 @@ class Point:
     norm: float = math.nan
     at: str | None = None
     checksums: Checksums | None = None
-    warm: bool = False
     reason: str | None = None

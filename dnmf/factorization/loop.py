@@ -18,9 +18,10 @@ from typing import Any
 
 from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
-from dnmf.engine.protocol import Begun, Pass
+from dnmf.engine.protocol import Pending
 from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
 from dnmf.factorization.job import Job, Point
+from dnmf.factorization.reads import Shared, pass_over
 from dnmf.losses import Objective
 from dnmf.losses.accuracy import check_finite, is_noisy, relative_error
 from dnmf.parameters import Parameters
@@ -28,7 +29,7 @@ from dnmf.run.generations import new_generation
 from dnmf.run.history import History
 from dnmf.run.keeper import commit, finish, stop
 from dnmf.run.lease import Busy
-from dnmf.stores.local_disk import writing
+from dnmf.stores.local_disk import full_disk
 from dnmf.stores.paths import shown
 
 # What is said of a run that ended early, where that was no failure.
@@ -54,7 +55,7 @@ NEGLIGIBLE = 1e-4
 class Going:
     """A pass: what the engine began, its objective, the base of its sums, its sweeps, what it reads, since when."""
 
-    begun: Begun
+    pending: Pending[Any]
     objective: Objective
     base: Array | None
     sweeps: int
@@ -65,17 +66,16 @@ class Going:
 def run(job: Job, first: First) -> None:
     """All passes, from where the run stands to its end; a run that ends early says why."""
     try:
-        with writing(shown(job.group.store_path)):
-            job.tell(job.planned)
-            point, history = first(job)
-            job = replace(job, listeners=(history, *job.listeners))
-            while point.reason is None:
-                # Rebinding `point` lets go of the old long factor while the pass goes on.
-                point, going = _begin(job, point)
-                seen = job.engine.finish(going.begun, job.ticker(point.iteration))
-                point = replace(point, checksums=job.checked(point.checksums, seen.checksums))
-                point = _complete(job, point, going, seen.value, history)
-            finish(job, point, history)
+        job.tell(job.planned)
+        point, history = first(job)
+        job = replace(job, listeners=(history, *job.listeners))
+        while point.reason is None:
+            # Rebinding `point` lets go of the old long factor while the pass goes on.
+            point, going = _begin(job, point)
+            outcome = going.pending.wait()
+            point = replace(point, checksums=job.checked(point.checksums, outcome.checksums))
+            point = _complete(job, point, going, outcome.value, history)
+        finish(job, point, history)
     except (Paused, Busy):
         raise
     except BaseException as error:
@@ -84,7 +84,7 @@ def run(job: Job, first: First) -> None:
         # Where the run cannot be written, or is another's by now, it stays as it is. A worker may be writing to the
         # generation that was given up: then that stays, and nothing names it.
         with suppress(Exception):
-            stop(job, ENDED.get(type(error)) or f"failed: {error}")
+            stop(job, ENDED.get(type(error)) or f"failed: {full_disk(error, shown(job.group.store_path))}")
         raise
     job.tell(Stopped(point.reason))
 
@@ -100,11 +100,11 @@ def _begin(job: Job, point: Point) -> tuple[Point, Going]:
     base = objective.base(point.S, point.loss, point.norm, exact=_may_be_last(job, point))
     target = None if at is None else job.long.array(job.group, at)
     update = point.update if iteration == 1 else objective.update
-    what = Pass(f"{job.token}-{iteration}", point.S, base, objective, update, sweeps, target)
-    begun = job.engine.begin(point.Y, point.L, what, job.ticker(iteration))
-    bytes_read = 0 if job.plan.cached and point.warm else job.matrix.grid.stored_nbytes
-    point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, model=model, at=at, warm=True)
-    return point, Going(begun, objective, base, sweeps, bytes_read, began)
+    what = pass_over(objective, Shared(point.S, objective.shared(point.S), base), update, sweeps, target)
+    bytes_read = job.matrix.grid.stored_nbytes if point.source.stored else 0
+    pending = job.engine.read(point.source, point.L, what, job.ticker(iteration))
+    point = replace(point, iteration=iteration, source=pending.source, L=pending.L, model=model, at=at)
+    return point, Going(pending, objective, base, sweeps, bytes_read, began)
 
 
 def _objective(job: Job, iteration: int) -> Objective:

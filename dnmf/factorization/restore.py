@@ -115,8 +115,8 @@ def _stands(job: Job, found: Generation) -> tuple[Point, History]:
     cut_alike = job.plan.heights == _recorded(record).heights
     point = Point(
         iteration=iteration,
-        Y=job.engine.strips(job.matrix, name=f"X-{job.token}"),
-        L=job.engine.stored(_stored_long(job, record), name=f"L-{job.token}-{iteration}") if begun else None,
+        source=job.engine.open(job.matrix),
+        L=job.engine.load(_stored_long(job, record)) if begun else None,
         S=arrays["short"],
         update=job.objective.update if begun else job.objective.solve,
         start=Start(**record["start"]),

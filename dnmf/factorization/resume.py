@@ -1,17 +1,17 @@
 """`resume`: a run that was stopped, or whose process died, goes on from its last generation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dnmf.clusters.workers import available, check_workers, current_client
 from dnmf.events import Listener
 from dnmf.factorization.job import Job
 from dnmf.factorization.restore import _recorded, restored
-from dnmf.factorization.session import drive, job_for
-from dnmf.matrix.matrix import Matrix, open_matrix
+from dnmf.factorization.session import drive, job_for, open_session
+from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters
 from dnmf.plan.choose import fitting, plan
 from dnmf.plan.memory import Workers
@@ -23,7 +23,7 @@ from dnmf.run.opening import open_group
 from dnmf.run.record import Record, fresh_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import absolute, shown
+from dnmf.stores.paths import shown
 
 # Where X was that no other process finds, see `dnmf.stores.find`.
 NOT_STORED = ("a Dask array", "an array in memory")
@@ -57,8 +57,8 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
         check_free(group)
         let_go_on(group)
         _tidy(group, record)
-        job, client = prepared(group, record, X, changes, listeners)
-    drive(job, client, partial(restored, record=record))
+        with open_job(group, record, X, changes, listeners) as job:
+            drive(job, partial(restored, record=record))
     return open_run(group)
 
 
@@ -70,10 +70,11 @@ def _tidy(group: Any, record: Record) -> None:
                 drop_all_generations(group)
 
 
-def prepared(
+@contextmanager
+def open_job(
     group: Any, record: Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
-) -> tuple[Job, Any]:
-    """The job of a run, and the client that it is computed with."""
+) -> Iterator[Job]:
+    """The job of a run that goes on, in a session for the length of a block."""
     where = shown(group.store_path)
     if "parameters" not in record:
         raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
@@ -81,18 +82,16 @@ def prepared(
     _check_goes_on(record, parameters, where)
     if X is None and record["x"]["path"] in NOT_STORED:
         raise ValueError(f"X of this run was {record['x']['path']}: give it again, resume(run, X)")
-    matrix = open_matrix(record["x"]["path"] if X is None else X)
-    _check_same(matrix, record)
-    client = None if matrix.in_memory else current_client()
-    workers = available(client, parameters.memory_limit)
-    before = _recorded(record)
-    cut = _cut(before, matrix, parameters, workers)
-    if client:
-        check_workers(client, matrix, absolute(where))
-    kept = read_sample(group) if has_sample(group) else None
-    if kept and cut.heights != before.heights:
-        kept = replace(kept, checksums=None)
-    return job_for(matrix, parameters, cut, client, workers, group, listeners, on_disk=True, kept=kept), client
+    X = record["x"]["path"] if X is None else X
+    with open_session(X, out=where, memory_limit=parameters.memory_limit) as session:
+        _check_same(session.matrix, record)
+        before = _recorded(record)
+        cut = _cut(before, session.matrix, parameters, session.workers)
+        session.check_workers(where)
+        kept = read_sample(group) if has_sample(group) else None
+        if kept and cut.heights != before.heights:
+            kept = replace(kept, checksums=None)
+        yield job_for(session, parameters, cut, group, listeners, on_disk=True, kept=kept)
 
 
 def changed(record: Record, changes: dict[str, Any]) -> Parameters:
@@ -106,8 +105,7 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
     before: dict[str, Any] = record["parameters"]
     if unknown := [name for name in changes if name not in DECLARED]:
         raise TypeError(f"resume has no parameter {unknown[0]!r}: it takes those of factorize")
-    parameters = Parameters.of(before | changes)
-    was = Parameters.of(before)
+    was, parameters = Parameters.of(before), Parameters.of(before | changes)
     for name in changes:
         then, now = getattr(was, name), getattr(parameters, name)
         if name not in MAY_CHANGE and now != then:

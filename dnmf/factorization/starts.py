@@ -19,13 +19,17 @@ rare components, rows in order; rank 4 to 25) against 200 iterations of scikit-l
 
 import math
 import time
-from functools import partial
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dnmf.arrays.draws import random_rows
+from dnmf.arrays.rows import Array
+from dnmf.engine.protocol import Source
 from dnmf.events import Sampled, Saved, Started
 from dnmf.factorization.job import Job, Point, Start
+from dnmf.factorization.reads import sampling
 from dnmf.factorization.trials import _short_factor, model_of
 from dnmf.parameters import SAMPLED
 from dnmf.run.factors import write_rows
@@ -38,42 +42,56 @@ from dnmf.run.kept_sample import Kept
 LEAST_SHARE = 0.01
 
 
+@dataclass(frozen=True, slots=True)
+class RandomRows:
+    """A random factor, whose rows are drawn by their number: see `random_rows`."""
+
+    seed: int
+    stream: int
+    rank: int
+    dtype: np.dtype[np.floating]
+
+    def __call__(self, first: int, rows: int) -> Array:
+        """Rows `first` … `first + rows − 1`, (rank, rows)."""
+        return random_rows(self.seed, self.stream, first, rows, self.rank, self.dtype)
+
+
 def first_point(job: Job) -> Point:
     """The first factors, before the first pass."""
-    Y = job.engine.strips(job.matrix, name=f"X-{job.token}")
+    source = job.engine.open(job.matrix)
     if job.given is not None:
-        return _given(job, Y)
-    return _sampled(job, Y) if job.parameters.init in SAMPLED else _random(job, Y)
+        return _given(job, source)
+    return _sampled(job, source) if job.parameters.init in SAMPLED else _random(job, source)
 
 
-def _given(job: Job, Y: object) -> Point:
+def _given(job: Job, source: Source[Any]) -> Point:
     """The caller's, written to the run first: the long one may be larger than memory."""
     assert job.given is not None
     axis = job.plan.axis
     long, short = job.given if axis == 0 else job.given[::-1]
     at = new_generation(job.group, 0)
     write_rows(job.long, job.group, at, long)
-    L = job.engine.stored(job.long.array(job.group, at), name=f"L-{job.token}-0")
+    L = job.engine.load(job.long.array(job.group, at))
     S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
-    return Point(0, Y, L, S, job.objective.update, Start(0.0, 0), at=at)
+    return Point(0, source, L, S, job.objective.update, Start(0.0, 0), at=at)
 
 
-def _random(job: Job, Y: object) -> Point:
+def _random(job: Job, source: Source[Any]) -> Point:
     """Drawn by row index, and scaled in the first pass."""
     cut, rank, dtype = job.plan, job.parameters.rank, job.matrix.dtype
-    draw = partial(random_rows, job.parameters.seed, cut.axis, rank=rank, dtype=dtype)
-    L = job.engine.drawn(rank, draw, name=f"L-{job.token}-0", dtype=dtype)
+    L = job.engine.draw(RandomRows(job.parameters.seed, cut.axis, rank, dtype))
     S = random_rows(job.parameters.seed, 1 - cut.axis, 0, cut.width, rank, dtype)
-    return Point(0, Y, L, S, job.objective.scale_and_update, Start(0.0, 0))
+    return Point(0, source, L, S, job.objective.scale_and_update, Start(0.0, 0))
 
 
-def _sampled(job: Job, Y: object) -> Point:
+def _sampled(job: Job, source: Source[Any]) -> Point:
     """From the sample, which is drawn now, or was kept by another run."""
     began, objective, kept, size = time.perf_counter(), job.objective, job.kept, job.plan.sample
     if kept is None:
         seed, beta, read = job.parameters.seed, objective.beta, job.matrix.grid.stored_nbytes
-        seen, Y = job.engine.sample(Y, seed, beta, f"sample-{job.token}", job.ticker(0))
-        kept = Kept(seen.value, job.plan.axis, size, read, job.checked(None, seen.checksums))
+        pending = job.engine.read(source, None, sampling(seed=seed, size=size, beta=beta), job.ticker(0))
+        outcome, source = pending.wait(), pending.source
+        kept = Kept(outcome.value, job.plan.axis, size, read, job.checked(None, outcome.checksums))
     sample = kept.sample
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
@@ -95,7 +113,7 @@ def _sampled(job: Job, Y: object) -> Point:
     expected = share * norm if share and not math.isnan(norm) else None
     return Point(
         iteration=0,
-        Y=Y,
+        source=source,
         L=None,
         S=S,
         update=objective.solve,
@@ -104,7 +122,6 @@ def _sampled(job: Job, Y: object) -> Point:
         loss=expected,
         norm=norm,
         checksums=kept.checksums,
-        warm=kept is not job.kept,
     )
 
 

@@ -9,7 +9,7 @@ later leg drives it, ends.
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from dnmf.clusters.workers import current_client
 from dnmf.events import Cancelled, Event, Listener, Paused, Planned
 from dnmf.factorization.factorize import factorize
 from dnmf.factorization.restore import check_unchanged, restored
-from dnmf.factorization.resume import prepared
+from dnmf.factorization.resume import open_job
 from dnmf.factorization.session import drive
 from dnmf.run import lease
 from dnmf.run.keeper import go_on, set_stopped
@@ -61,9 +61,9 @@ def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
     client, (group, record) = _client(), open_group(run, mode="r+")
     with Lease(group) as held:
         let_go_on(group)
-        job, _ = prepared(group, record, X, changes, [])
-        check_unchanged(job, record)
-        go_on(replace(job, check=held.check), record)
+        with open_job(group, record, X, changes, []) as job:
+            check_unchanged(job, record)
+            go_on(replace(job, check=held.check), record)
     _stand_by(client, absolute(str(run)), group.attrs.get(IDENTITY), 1)
 
 
@@ -119,22 +119,23 @@ def _run_leg(run: str, identity: Any, leg: int) -> None:
                 if not succeeded:
                     _stand_by(client, run, identity, leg + 1)
                     succeeded = True
-                _drive(client, *found, leg=leg)
+                _drive(*found, leg=leg)
             time.sleep(LOOK)
 
 
-def _drive(client: Client, group: Any, record: Record, *, leg: int) -> None:
+def _drive(group: Any, record: Record, *, leg: int) -> None:
     """Drive the run for as long as this process lives."""
     # Other legs that wait would ask the workers the same at the same time, and sweep each other's questions away.
-    with Lease(group):
-        try:
-            job, _ = prepared(group, record, None, {}, [])
-        except ConnectionError:
-            raise
-        except (OSError, ValueError, TypeError, MemoryError) as error:
-            set_stopped(group, f"failed: {error}")
-            raise
-    drive(replace(job, relayed=True), client, partial(restored, record=record), about={"leg": leg})
+    with ExitStack() as session:
+        with Lease(group):
+            try:
+                job = session.enter_context(open_job(group, record, None, {}, []))
+            except ConnectionError:
+                raise
+            except (OSError, ValueError, TypeError, MemoryError) as error:
+                set_stopped(group, f"failed: {error}")
+                raise
+        drive(replace(job, relayed=True), partial(restored, record=record), about={"leg": leg})
 
 
 def _turn(run: str, identity: Any, leg: int) -> tuple[Any, Record] | None:

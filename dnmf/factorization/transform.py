@@ -1,37 +1,30 @@
 """`transform`: the W that belongs to a V for new rows of X, every row by itself, in one read."""
 
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import dask
 import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
-from numpy.typing import NDArray
 
-from dnmf.arrays.rows import Array, is_sparse, settled
-from dnmf.clusters.workers import available, check_workers, current_client, set_up
-from dnmf.engine import source
-from dnmf.engine.dask_engine import Expressions
-from dnmf.engine.passes import totals
-from dnmf.engine.schedulers import Cluster, Threads
-from dnmf.engine.source import strips_of
+from dnmf.arrays.rows import Array, is_sparse
+from dnmf.engine.passes import empty, moved_rows, named, parts, saved, total
+from dnmf.engine.read import Outcome, Read
+from dnmf.engine.source import lazy_strips, strips_of
 from dnmf.factorization.factorize import check_apart
+from dnmf.factorization.reads import Shared, products_with, solving
+from dnmf.factorization.session import Session, open_session
 from dnmf.losses import Objective, Squared, loss_by_number
-from dnmf.matrix.matrix import Matrix, open_matrix
-from dnmf.matrix.strips import prepare
-from dnmf.parameters import check, objective, plain
+from dnmf.matrix.matrix import Matrix
+from dnmf.parameters import check, minimized, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.grid import SparseGrid
 from dnmf.plan.strips import Plan
 from dnmf.run.factors import Factor
 from dnmf.run.opening import TRANSFORMED, check_out, create_transformed
 from dnmf.run.result import Factorization, as_stored
-from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import absolute
 
 
 def transform(
@@ -88,54 +81,34 @@ def transform(
         beta_loss, alpha_W, l1_ratio = asked["beta_loss"], asked["alpha_W"], asked["l1_ratio"]
         model = model.V
     # In memory any sparse X can be read by rows.
-    matrix = open_matrix(X.tocsr() if is_sparse(X) else X, layer=layer)
-    V = _checked(model, matrix)
-    tol, max_iter = plain(tol), plain(max_iter)
-    how = How(_objective(beta_loss, alpha_W, l1_ratio, tol, max_iter, matrix), tol, max_iter)
-    if matrix.kind == "dask" and out is None:
-        return _in_its_chunks(matrix, V, how)
-    if out is not None:
-        check_out(out, overwrite=overwrite, mark=TRANSFORMED)
-        check_apart(matrix, out)
-    _check_rows(matrix, how.objective)
-    in_memory = matrix.kind in ("numpy", "scipy")
-    client = None if in_memory or out is None else current_client()
-    workers = available(client, memory_limit)
-    cut = plan(matrix.grid, rank=len(V), workers=workers, cache=False, axes=(0,))
-    W = _expression(matrix, V, cut, how)
-    if cut.axis == 1:
-        # Strips are columns, but W is one block of rows.
-        cut = replace(cut, axis=0, height=len(W), counts=(), length=len(W), width=cut.length)
-    if out is None and not in_memory:
-        return W
-    if client:
-        check_workers(client, matrix, absolute(str(out)))
-    scheduler = Cluster(client) if client else Threads(workers.threads)
-    with set_up(client, matrix.grid.in_flight):
+    X, beta, tol, max_iter = (
+        X.tocsr() if is_sparse(X) else X,
+        loss_by_number(plain(beta_loss)),
+        plain(tol),
+        plain(max_iter),
+    )
+    alpha, share = plain(alpha_W), plain(l1_ratio)
+    check(alpha_W=alpha, l1_ratio=share, tol=tol, max_iter=max_iter)
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, here=out is None) as session:
+        matrix = session.matrix
+        V = _checked(model, matrix)
+        solver = "cd" if beta == 2 else "mu"
+        objective = minimized(solver, beta, (alpha, 0.0), share, matrix.grid.shape, sparse=matrix.sparse)
+        what = solving(objective, V, tol=tol, max_iter=max_iter)
+        if matrix.kind == "dask" and out is None:
+            return moved_rows(lazy_strips(matrix, matrix.array.chunks[0], 0, check=True), None, _value(what), what)
         if out is not None:
-            return _written(W, out, Expressions(scheduler, cut), matrix, overwrite=overwrite)
-        return W.compute(scheduler="threads", num_workers=workers.threads)
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How rows are solved: what for, to which tolerance, with how many updates at most."""
-
-    objective: Objective
-    tol: float
-    max_iter: int
-
-    def rows(self, y: Any, V: Array) -> Array:
-        """The rows of W (h, k) for rows of X (h, n)."""
-        return self._turned(self.objective.settled(settled(y), settled(V), tol=self.tol, iterations=self.max_iter))
-
-    def products(self, N: Array, V: Array) -> Array:
-        """The same from the products V Xᵀ (k, h)."""
-        assert isinstance(self.objective, Squared)
-        return self._turned(self.objective.settled_products(N, V, tol=self.tol, iterations=self.max_iter))
-
-    def _turned(self, block: Array) -> Array:
-        return np.ascontiguousarray(block.T)
+            check_out(out, overwrite=overwrite, mark=TRANSFORMED)
+            check_apart(matrix, out)
+        _check_rows(matrix, objective)
+        cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
+        W = _expression(matrix, cut, what, objective, {"tol": tol, "iterations": max_iter})
+        if out is not None:
+            session.check_workers(out)
+            return _written(W, out, session, cut, overwrite=overwrite)
+        if matrix.in_memory:
+            return W.compute(scheduler="threads", num_workers=session.workers.threads)
+        return W
 
 
 def _checked(V: Any, matrix: Matrix) -> Array:
@@ -148,15 +121,6 @@ def _checked(V: Any, matrix: Matrix) -> Array:
     return np.ascontiguousarray(V, matrix.dtype)
 
 
-def _objective(
-    loss: float | str, alpha: float, l1_ratio: float, tol: float, max_iter: int, matrix: Matrix
-) -> Objective:
-    beta, alpha, l1_ratio = loss_by_number(plain(loss)), plain(alpha), plain(l1_ratio)
-    check(alpha_W=alpha, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter)
-    solver = "cd" if beta == 2 else "mu"
-    return objective(solver, beta, (alpha, 0.0), l1_ratio, matrix.grid.shape, sparse=matrix.sparse)
-
-
 def _check_rows(matrix: Matrix, objective: Objective) -> None:
     """Refuse X that cannot be read by rows, where that is needed."""
     columns = isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1
@@ -167,47 +131,39 @@ def _check_rows(matrix: Matrix, objective: Objective) -> None:
         )
 
 
-def _in_its_chunks(matrix: Matrix, V: Array, how: How) -> da.Array:
-    """Lazily, in the row chunks of a Dask array."""
-    X = matrix.array.rechunk({1: -1})
-    rows, S, places = partial(_lazy_rows, dtype=matrix.dtype, how=how), _value(V), source.places(X.chunks[0])
-    meta, chunks, name = np.empty((0, 0), matrix.dtype), (X.chunks[0], (len(V),)), f"W-{uuid4().hex}"
-    return da.map_blocks(rows, X, places, S, name=name, chunks=chunks, meta=meta)
-
-
-def _lazy_rows(x: Any, place: NDArray[np.int64], V: Array, dtype: np.dtype[Any], how: How) -> Array:
-    return how.rows(prepare(x, dtype, axis=0, first=int(place[0, 0]), check=True), V)
-
-
-def _expression(matrix: Matrix, V: Array, cut: Plan, how: How) -> da.Array:
+def _expression(matrix: Matrix, cut: Plan, what: Read, objective: Objective, how: dict) -> da.Array:
     """W as a Dask expression: strip by strip, or from the products over all strips of columns."""
-    token, meta = uuid4().hex, np.empty((0, 0), matrix.dtype)
-    Y = strips_of(matrix, cut, name=f"X-{token}", check=True)
+    Y = strips_of(matrix, cut, check=True)
     if cut.axis == 0:
-        chunks = (Y.chunks[0], (len(V),))
-        return da.map_blocks(how.rows, Y, _value(V), name=f"W-{token}", chunks=chunks, meta=meta)
-    L = da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=f"V-{token}")
-    sums = totals(Y, L, None, how.objective, name=f"sums-{token}", reads=False)
-    products = partial(_of_sums, how=how, dtype=matrix.dtype)
-    chunks = ((matrix.grid.shape[0],), (len(V),))
-    return da.map_blocks(products, sums, _value(V), new_axis=1, name=f"W-{token}", chunks=chunks, meta=meta)
+        return moved_rows(Y, None, _value(what), what)
+    V, adding = what.shared.S, products_with(objective)
+    L = da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=named("V"))
+    products = total(parts(Y, L, None, adding, reads=False), adding)
+    chunks, solve = (
+        ((matrix.grid.shape[0],), (len(V),)),
+        partial(_solve, dtype=matrix.dtype, objective=objective, how=how),
+    )
+    return da.map_blocks(
+        solve, products, _value(what), new_axis=1, name=named("W"), chunks=chunks, meta=empty(matrix.dtype)
+    )
 
 
-def _of_sums(sums: Any, V: Array, how: How, dtype: np.dtype[Any]) -> Array:
-    return how.products(sums.value.cross.astype(dtype), V)
+def _solve(sums: Outcome, shared: Shared, *, dtype: np.dtype[np.floating], objective: Squared, how: dict) -> Array:
+    """W (m, k) from the products of V with all columns of X."""
+    return np.ascontiguousarray(objective.settled_products(sums.value.cross.astype(dtype), shared.S, **how).T)
 
 
-def _value(V: Array) -> Delayed:
-    return dask.delayed(V, name=f"V-{uuid4().hex}", traverse=False)
+def _value(what: Read) -> Delayed:
+    return dask.delayed(what.shared, name=named("V"), traverse=False)
 
 
-def _written(W: da.Array, out: str | Path, engine: Expressions, matrix: Matrix, *, overwrite: bool) -> da.Array:
+def _written(W: da.Array, out: str | Path, session: Session, cut: Plan, *, overwrite: bool) -> da.Array:
     """Write W to a group, and list it there when all of it is written."""
-    record = {"x": matrix.location, "shape": list(matrix.grid.shape)}
-    with writing(out):
-        group = create_transformed(out, record, overwrite=overwrite)
-        (m, k), height = W.shape, engine.plan.height
-        factor = Factor("W", (m, k), (min(m, height), k), W.dtype)
-        engine.save(W, factor.array(group, ""), name=f"saved-{uuid4().hex}")
-        factor.publish(group, "")
-    return as_stored(group["W"], name=f"W-{uuid4().hex}")
+    record = {"x": session.matrix.location, "shape": list(session.matrix.grid.shape)}
+    group = create_transformed(out, record, overwrite=overwrite)
+    (m, k), height = W.shape, cut.height if cut.axis == 0 else len(W)
+    factor = Factor("W", (m, k), (min(m, height), k), W.dtype)
+    flags = saved(W, factor.array(group, ""), 0)
+    session.scheduler.start([flags, flags.all()], lambda done: None).wait()
+    factor.publish(group, "")
+    return as_stored(group["W"], name=named("W"))

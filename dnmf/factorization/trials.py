@@ -45,10 +45,10 @@ def _short_factor(job: Job, small: Sketch, model: Any, sample: Sample) -> tuple[
         return np.where(H > 0, H, fill).astype(dtype), None
     penalties = job.objective.penalties_of_starts(model)
     follow = partial(_followed, rank=rank, seed=seed, mean=mean, penalties=penalties)
-    fits = job.engine.each(follow, small, range(RANDOM_STARTS + 1))
+    fits = job.engine.map(follow, small, range(RANDOM_STARTS + 1))
     ahead = sorted(fits, key=lambda fit: float(fit.objective))[:FINALISTS]
     further = partial(_followed_further, penalties=penalties)
-    best = min(job.engine.each(further, small, ahead), key=lambda fit: float(fit.objective))
+    best = min(job.engine.map(further, small, ahead), key=lambda fit: float(fit.objective))
     return job.objective.begun(best, small, model, iterations=LONG, tol=TOL)
 
 

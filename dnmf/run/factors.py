@@ -12,6 +12,9 @@ from zarr.storage import MemoryStore
 from dnmf.run.history import KEPT
 from dnmf.run.reading import gone
 
+# An array of a run: Zarr's, of any dtype.
+StoredArray = zarr.Array[Any]
+
 DIMENSIONS = {
     "W": ("row", "component"),
     "V": ("component", "column"),

@@ -82,11 +82,11 @@ def finish(job: Job, point: Point, history: History) -> None:
 def move_down(job: Job, point: Point, history: History) -> Point:
     """Make the factors of a finished run a generation again, so that it can go on: its top is free then."""
     at = new_generation(job.group, point.iteration)
-    job.engine.save(point.L, job.long.array(job.group, at), name=f"moved-{job.token}")
+    job.engine.save(point.L, job.long.array(job.group, at))
     down = replace(point, at=at)
     commit(job, down, down, history)
     clear_top(job.group)
-    return replace(down, L=job.engine.stored(job.long.array(job.group, at), name=f"L-{job.token}-moved"))
+    return replace(down, L=job.engine.load(job.long.array(job.group, at)))
 
 
 def stop(job: Job, why: str) -> None:
@@ -129,7 +129,7 @@ def _save_long(job: Job, L: Any) -> None:
     if not _saves_long(job):
         return
     if job.saves.chunks:
-        job.engine.save(L, job.long.array(job.group, ""), name=f"saved-{job.token}")
+        job.engine.save(L, job.long.array(job.group, ""))
     else:
         write_rows(job.long, job.group, "", job.engine.collect(L).T)
 
