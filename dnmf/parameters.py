@@ -182,13 +182,7 @@ class Parameters:
         ValueError
             For the first one that makes no sense.
         """
-        values = {name: plain(asked.get(name, declared.default)) for name, declared in DECLARED.items()}
-        values["beta_loss"] = loss_by_number(values["beta_loss"])
-        if not isinstance(values["init"], str):
-            values["init"] = "given"
-        if values["alpha_H"] == "same":
-            values["alpha_H"] = values["alpha_W"]
-        return cls(**values)
+        return cls(**values_of(asked))
 
     def __post_init__(self) -> None:
         """Raise ValueError for the first parameter that makes no sense."""
@@ -220,6 +214,17 @@ DECLARED: dict[str, Declared] = {each.name: each.metadata["declared"] for each i
 
 
 MAY_CHANGE = tuple(name for name, declared in DECLARED.items() if declared.may_change)
+
+
+def values_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all parameters: what is asked for, as plain numbers, and the defaults of the rest."""
+    values = {name: plain(asked.get(name, declared.default)) for name, declared in DECLARED.items()}
+    values["beta_loss"] = loss_by_number(values["beta_loss"])
+    if not isinstance(values["init"], str):
+        values["init"] = "given"
+    if values["alpha_H"] == "same":
+        values["alpha_H"] = values["alpha_W"]
+    return values
 
 
 def check(**values: object) -> None:

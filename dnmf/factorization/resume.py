@@ -12,7 +12,7 @@ from dnmf.factorization.job import Job
 from dnmf.factorization.restore import _recorded, restored
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.matrix.matrix import Matrix
-from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters
+from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, values_of
 from dnmf.plan.choose import fitting, plan
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
@@ -105,15 +105,14 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
     before: dict[str, Any] = record["parameters"]
     if unknown := [name for name in changes if name not in DECLARED]:
         raise TypeError(f"resume has no parameter {unknown[0]!r}: it takes those of factorize")
-    was, parameters = Parameters.of(before), Parameters.of(before | changes)
+    was, now = values_of(before), values_of(before | changes)
     for name in changes:
-        then, now = getattr(was, name), getattr(parameters, name)
-        if name not in MAY_CHANGE and now != then:
+        if name not in MAY_CHANGE and now[name] != was[name]:
             raise ValueError(
-                f"{name} was {then!r} when the run began and is {now!r} now: a run goes on with what it began with, "
-                f"but for {', '.join(MAY_CHANGE)}; start a new one"
+                f"{name} was {was[name]!r} when the run began and is {now[name]!r} now: a run goes on with what it "
+                f"began with, but for {', '.join(MAY_CHANGE)}; start a new one"
             )
-    return parameters
+    return Parameters(**now)
 
 
 def _check_goes_on(record: Record, parameters: Parameters, where: object) -> None:
