@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def check_paths(x: str, out: str, asked: dict[str, Any]) -> None:
     """Tell of a wrong path before a cluster is started."""
-    from dnmf.matrix.matrix import open_matrix
+    from dnmf.matrix.opening import open_matrix
     from dnmf.run.opening import check_out
 
     open_matrix(x, layer=asked.get("layer"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def transform(x: str, model: str, where: "Profile", **parameters: Any) -> None:
     """Find the W of new rows X for the V of a run. X is read once."""
     from dnmf.factorization.transform import transform as run_transform
-    from dnmf.matrix.matrix import open_matrix
+    from dnmf.matrix.opening import open_matrix
     from dnmf.run.result import open_run
 
     result = open_run(model)

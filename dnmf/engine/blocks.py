@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from dnmf.arrays.checksum import checksum
 from dnmf.arrays.rows import Array, Rows, settled
 from dnmf.engine.read import NONE, Outcome, Piece
-from dnmf.run.factors import StoredArray, whole
+from dnmf.run.arrays import StoredArray
+from dnmf.run.factors import whole
 
 Place = NDArray[np.int64]
 

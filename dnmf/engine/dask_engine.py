@@ -15,7 +15,7 @@ from dnmf.engine.schedulers import Scheduler
 from dnmf.engine.source import strips_of
 from dnmf.matrix.matrix import Matrix
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import StoredArray
+from dnmf.run.arrays import StoredArray
 
 
 @dataclass(frozen=True, slots=True)

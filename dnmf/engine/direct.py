@@ -11,9 +11,8 @@ from dnmf.engine.blocks import Draw, Place, Places
 from dnmf.engine.protocol import Item, Pending, Result, Shared, Source, Tick
 from dnmf.engine.read import Outcome, Read
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.strips import Strips
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import StoredArray
+from dnmf.run.arrays import StoredArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Direct:
 
     def open(self, matrix: Matrix) -> Source[Rows]:
         """All of X, read and checked at once; the first read counts for it."""
-        return Source(Strips(matrix, self.plan.axis, check=True)[:, :], None, stored=True)
+        return Source(matrix.strips(self.plan.axis, check=True)[:, :], None, stored=True)
 
     def read(self, source: Source[Rows], L: Array | None, what: Read, tick: Tick) -> Pending[Rows]:
         """Compute the whole read at once."""

@@ -23,7 +23,7 @@ from dnmf.engine import blocks
 from dnmf.engine.blocks import Draw, Place, Places
 from dnmf.engine.read import Outcome, Read, joined
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import StoredArray
+from dnmf.run.arrays import StoredArray
 
 
 def named(what: str) -> str:

@@ -11,7 +11,7 @@ from dnmf.arrays.rows import Array
 from dnmf.engine.blocks import Draw
 from dnmf.engine.read import Outcome, Read
 from dnmf.matrix.matrix import Matrix
-from dnmf.run.factors import StoredArray
+from dnmf.run.arrays import StoredArray
 
 Strips, Shared, Item, Result = TypeVar("Strips"), TypeVar("Shared"), TypeVar("Item"), TypeVar("Result")
 

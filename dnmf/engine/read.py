@@ -13,7 +13,7 @@ from dnmf.arrays.checksum import Checksums
 from dnmf.arrays.rows import Array, Rows
 from dnmf.plan.memory import SPLIT_EVERY
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import StoredArray
+from dnmf.run.arrays import StoredArray
 
 NONE = np.empty(0, "u8")
 

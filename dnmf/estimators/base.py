@@ -24,7 +24,7 @@ from dnmf.estimators.scikit_learn import (
 from dnmf.factorization.transform import transform
 from dnmf.losses import NAMED
 from dnmf.losses.divergence.sums import sums
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import is_anndata, open_matrix
 
 # What X in memory may be, for scikit-learn's checks.
 IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
@@ -38,19 +38,15 @@ def is_stored(X: ArrayLike) -> bool:
     """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData of one of these."""
     if isinstance(X, str | PathLike | zarr.Array | zarr.Group):
         return True
-    return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or _is_anndata(X)
+    return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
 
 
 def unwrapped(X: ArrayLike) -> ArrayLike:
     """The matrix of AnnData that is in memory, a `Path` for any path that is not a string, else X itself."""
-    if _is_anndata(X):
+    if is_anndata(X):
         matrix = open_matrix(X)
         return matrix.array if matrix.in_memory else X
     return Path(X) if isinstance(X, PathLike) else X
-
-
-def _is_anndata(X: ArrayLike) -> bool:
-    return all(hasattr(X, name) for name in ("X", "layers", "obs_names"))
 
 
 def rows_of(X: Rows) -> Rows:

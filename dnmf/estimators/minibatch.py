@@ -18,7 +18,7 @@ from dnmf.estimators.base import (
 )
 from dnmf.estimators.first_factors import custom_factors, first_factors, given_factor, warn_if_ignored
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_non_negative, gen_batches
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.streaming.batches import Read, batches_of
 from dnmf.streaming.steps import Components, Problem, Watch, begun, moved, solve, step, watched
 

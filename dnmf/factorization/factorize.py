@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from dnmf.events import Listener
+from dnmf.factorization.resume import asked
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
-from dnmf.matrix.completeness import check_complete
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import check_complete
 from dnmf.parameters import SAMPLED, Factors, Parameters
 from dnmf.plan.choose import plan
-from dnmf.plan.strips import Plan
-from dnmf.run.keeper import begin
-from dnmf.run.kept_sample import Kept, read_sample
+from dnmf.plan.strips import Plan, rows_or_columns
+from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import check_out, create_run, open_group
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.paths import absolute, nested
@@ -138,32 +138,32 @@ def factorize(
         session.check_workers(out)
         group = create_run(out, overwrite=overwrite)
         job = job_for(session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept)
-        begin(job)
+        job.keeper.begin(kept)
         drive(job, first_factors)
     return open_run(group)
 
 
-def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Kept:
+def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> StoredSample:
     """The sample of an earlier run, if it was drawn from this X along the axis that is cut."""
-    group, record = open_group(path)
+    group, begun = open_group(path)
     if init not in SAMPLED:
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
     if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
-    if (record["x"]["path"], record["x"]["fingerprint"]) != (matrix.location, matrix.fingerprint):
+    record = asked(begun, path)
+    if (record.x.path, record.x.fingerprint) != (matrix.location, matrix.fingerprint):
         raise ValueError(
-            f"the sample in {path} is of {record['x']['path']} and not of {matrix.location} as it is now: name a run "
+            f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "
             f"on this X, or give no sample"
         )
     kept = read_sample(group)
     if kept.axis != cut.axis:
-        names = ("rows", "columns")
         raise ValueError(
-            f"the sample in {path} is one of {names[kept.axis]}, and X is now cut along its {names[cut.axis]}: "
-            f"give no sample"
+            f"the sample in {path} is one of {rows_or_columns(kept.axis)}, and X is now cut along its "
+            f"{rows_or_columns(cut.axis)}: give no sample"
         )
     # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
-    same = [record["state"].get(name) for name in ("height", "counts")] == [cut.height, list(cut.counts)]
+    same = (record.state.height, record.state.counts) == (cut.height, cut.counts)
     return replace(kept, bytes_read=0, checksums=kept.checksums if same else None)
 
 
@@ -184,7 +184,7 @@ def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, neede
         return
     exists = check_out(out, overwrite=overwrite)
     check_apart(matrix, out)
-    if exists and matrix.kind == "dask":
+    if exists and matrix.lazy:
         raise FileExistsError(
             f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"
         )

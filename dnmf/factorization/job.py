@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import Checksums
@@ -14,38 +15,24 @@ from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.read import check_same
 from dnmf.events import Event, Listener, Planned, StripDone, log
 from dnmf.losses import Objective
+from dnmf.losses.accuracy import relative_error
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
-from dnmf.run.kept_sample import Kept
-
-
-@dataclass(frozen=True, slots=True)
-class Saves:
-    """What is written, and by whom.
-
-    Attributes
-    ----------
-    every : passes from one generation to the next, None where none is written: nobody could open those of a run that
-        lives in this process's memory.
-    chunks : whether what computes reaches the run, so that each block of the long factor is written where it is.
-    W : whether W is wanted.
-    """
-
-    every: int | None
-    chunks: bool
-    W: bool
+from dnmf.run.arrays import StoredArray
+from dnmf.run.checkpoint import Checkpoint
+from dnmf.run.keeper import Keeper, Outcome
+from dnmf.run.kept_sample import StoredSample
+from dnmf.run.record import Start
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """All that stays the same from the first pass to the last.
 
-    `given` are the caller's first factors, `kept` is a sample that this or another run kept, where there are any.
-    `check` raises where another process drives the run by now. `relayed` says whether another one goes on where this
-    one can not.
+    `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
+    where there are any. `relayed` says whether another one goes on where this one can not.
     """
 
     matrix: Matrix
@@ -54,16 +41,16 @@ class Job:
     workers: Workers
     objective: Objective
     engine: Engine[Any]
-    group: Any
-    long: Factor
-    short: Factor
-    token: str
+    keeper: Keeper
     given: Factors | None
-    kept: Kept | None
-    saves: Saves
-    check: Callable[[], None]
+    kept: StoredSample | None
     listeners: tuple[Listener, ...]
     relayed: bool = False
+
+    @property
+    def group(self) -> zarr.Group:
+        """The run."""
+        return self.keeper.group
 
     @property
     def planned(self) -> Planned:
@@ -95,7 +82,7 @@ class Job:
         OSError
             If X changed since it was first read.
         """
-        return None if self.matrix.kind == "dask" else check_same(before, now, self.plan)
+        return check_same(before, now, self.plan) if self.matrix.repeats else None
 
     def ticker(self, iteration: int) -> Tick:
         """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""
@@ -104,16 +91,19 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """How the first factors came about: seconds, bytes of X read (decoded), rows of the sample and its relative error.
+class LongBlocks:
+    """A long factor as an engine has it, to be written to a run."""
 
-    The error is that of the sample's own factorization; None without one. Without a sample there are 0 rows.
-    """
+    engine: Engine[Any]
+    L: Any
 
-    seconds: float
-    bytes_read: int
-    rows: int = 0
-    relative_error: float | None = None
+    def save(self, target: StoredArray) -> None:
+        """Write each block from where it is."""
+        self.engine.save(self.L, target)
+
+    def collect(self) -> Array:
+        """All of V (k, n), in this process."""
+        return self.engine.collect(self.L).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +143,24 @@ class Point:
     at: str | None = None
     checksums: Checksums | None = None
     reason: str | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What a resumed run needs of it."""
+        return Checkpoint(
+            iteration=self.iteration,
+            short=self.S,
+            plain=self.plain,
+            modelled=self.model is not None,
+            rows=None if self.model is None else self.model.rows,
+            checksums=self.checksums,
+            loss=self.loss,
+            total=self.total,
+            gain=self.gain,
+            norm=self.norm,
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the record of a run says of it, as where a pass ended."""
+        return Outcome(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason)

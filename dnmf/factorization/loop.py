@@ -20,14 +20,13 @@ from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Pending
 from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
-from dnmf.factorization.job import Job, Point
+from dnmf.factorization.job import Job, LongBlocks, Point
 from dnmf.factorization.reads import Shared, pass_over
 from dnmf.losses import Objective
 from dnmf.losses.accuracy import check_finite, is_noisy, relative_error
 from dnmf.parameters import Parameters
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
-from dnmf.run.keeper import commit, finish, stop
 from dnmf.run.lease import Busy
 from dnmf.stores.local_disk import full_disk
 from dnmf.stores.paths import shown
@@ -75,7 +74,7 @@ def run(job: Job, first: First) -> None:
             outcome = going.pending.wait()
             point = replace(point, checksums=job.checked(point.checksums, outcome.checksums))
             point = _complete(job, point, going, outcome.value, history)
-        finish(job, point, history)
+        job.keeper.finish(point.outcome, point.checkpoint, history, LongBlocks(job.engine, point.L))
     except (Paused, Busy):
         raise
     except BaseException as error:
@@ -84,7 +83,7 @@ def run(job: Job, first: First) -> None:
         # Where the run cannot be written, or is another's by now, it stays as it is. A worker may be writing to the
         # generation that was given up: then that stays, and nothing names it.
         with suppress(Exception):
-            stop(job, ENDED.get(type(error)) or f"failed: {full_disk(error, shown(job.group.store_path))}")
+            job.keeper.stop(ENDED.get(type(error)) or f"failed: {full_disk(error, shown(job.group.store_path))}")
         raise
     job.tell(Stopped(point.reason))
 
@@ -95,10 +94,11 @@ def _begin(job: Job, point: Point) -> tuple[Point, Going]:
     objective, model, sweeps = _objective(job, iteration), point.model, _sweeps(job, iteration)
     if model is not None:
         model, sweeps = objective.follow(model, point.S, first=point.L is None, inner=parameters.inner_iter)
-    writes = job.plan.in_run or (job.saves.every is not None and iteration % job.saves.every == 0)
+    every = job.keeper.policy.every
+    writes = job.plan.in_run or (every is not None and iteration % every == 0)
     at = new_generation(job.group, iteration) if writes else None
     base = objective.base(point.S, point.loss, point.norm, exact=_may_be_last(job, point))
-    target = None if at is None else job.long.array(job.group, at)
+    target = None if at is None else job.keeper.long.array(job.group, at)
     update = point.update if iteration == 1 else objective.update
     what = pass_over(objective, Shared(point.S, objective.shared(point.S), base), update, sweeps, target)
     bytes_read = job.matrix.grid.stored_nbytes if point.source.stored else 0
@@ -147,7 +147,7 @@ def _complete(job: Job, point: Point, going: Going, sums: Any, history: History)
         point = replace(point, S=moved)
     _tell(job, ended, going, sums)
     if point.at is not None:
-        commit(job, ended, point, history)
+        job.keeper.commit(point.at, ended.outcome, point.checkpoint, history)
         job.tell(Saved(point.iteration))
     return point
 

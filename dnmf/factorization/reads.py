@@ -11,7 +11,7 @@ from dnmf.arrays.sample import Sample, draw, merge
 from dnmf.engine.read import Piece, Read
 from dnmf.losses import Objective
 from dnmf.plan.memory import SAMPLE_SPLIT
-from dnmf.run.factors import StoredArray
+from dnmf.run.arrays import StoredArray
 
 
 @dataclass(frozen=True, slots=True)

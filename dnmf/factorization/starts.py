@@ -28,15 +28,15 @@ from dnmf.arrays.draws import random_rows
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Source
 from dnmf.events import Sampled, Saved, Started
-from dnmf.factorization.job import Job, Point, Start
+from dnmf.factorization.job import Job, Point
 from dnmf.factorization.reads import sampling
 from dnmf.factorization.trials import _short_factor, model_of
 from dnmf.parameters import SAMPLED
-from dnmf.run.factors import write_rows
+from dnmf.run.factors import write_factor
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
-from dnmf.run.keeper import keep_sample, keep_start
-from dnmf.run.kept_sample import Kept
+from dnmf.run.kept_sample import StoredSample
+from dnmf.run.record import Start
 
 # An entry that must not be zero is at least this share of its component's mean.
 LEAST_SHARE = 0.01
@@ -70,8 +70,8 @@ def _given(job: Job, source: Source[Any]) -> Point:
     axis = job.plan.axis
     long, short = job.given if axis == 0 else job.given[::-1]
     at = new_generation(job.group, 0)
-    write_rows(job.long, job.group, at, long)
-    L = job.engine.load(job.long.array(job.group, at))
+    write_factor(job.keeper.long, job.group, at, long)
+    L = job.engine.load(job.keeper.long.array(job.group, at))
     S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
     return Point(0, source, L, S, job.objective.update, Start(0.0, 0), at=at)
 
@@ -91,14 +91,14 @@ def _sampled(job: Job, source: Source[Any]) -> Point:
         seed, beta, read = job.parameters.seed, objective.beta, job.matrix.grid.stored_nbytes
         pending = job.engine.read(source, None, sampling(seed=seed, size=size, beta=beta), job.ticker(0))
         outcome, source = pending.wait(), pending.source
-        kept = Kept(outcome.value, job.plan.axis, size, read, job.checked(None, outcome.checksums))
+        kept = StoredSample(outcome.value, job.plan.axis, size, read, job.checked(None, outcome.checksums))
     sample = kept.sample
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = sample.norm if sample.beta == objective.beta else math.nan
     objective.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, sample.total)
     if job.kept is None:
-        keep_sample(job, kept)
+        job.keeper.keep_sample(kept)
     small, model = model_of(job, sample)
     S, share = _short_factor(job, small, model, sample)
     if not objective.penalized:
@@ -128,6 +128,6 @@ def _sampled(job: Job, source: Source[Any]) -> Point:
 def first_factors(job: Job) -> tuple[Point, History]:
     """Where a run begins that holds nothing yet, or nothing but a sample."""
     point = first_point(job)
-    if keep_start(job, point):
+    if job.keeper.keep_start(point.at, point.start, point.checkpoint):
         job.tell(Saved(0))
     return point, History(job.parameters.snapshot_every, job.plan.axis, point.S)

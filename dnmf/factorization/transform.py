@@ -20,11 +20,11 @@ from dnmf.losses import Objective, Squared, loss_by_number
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import check, minimized, plain
 from dnmf.plan.choose import plan
-from dnmf.plan.grid import SparseGrid
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
+from dnmf.run.arrays import open_array
+from dnmf.run.factors import Factor, as_stored
 from dnmf.run.opening import TRANSFORMED, check_out, create_transformed
-from dnmf.run.result import Factorization, as_stored
+from dnmf.run.result import Factorization
 
 
 def transform(
@@ -77,8 +77,8 @@ def transform(
            [0., 1.]])
     """
     if isinstance(model, Factorization):
-        asked = model.record["parameters"]
-        beta_loss, alpha_W, l1_ratio = asked["beta_loss"], asked["alpha_W"], asked["l1_ratio"]
+        asked = model.about.parameters
+        beta_loss, alpha_W, l1_ratio = asked.beta_loss, asked.alpha_W, asked.l1_ratio
         model = model.V
     # In memory any sparse X can be read by rows.
     X, beta, tol, max_iter = (
@@ -95,7 +95,7 @@ def transform(
         solver = "cd" if beta == 2 else "mu"
         objective = minimized(solver, beta, (alpha, 0.0), share, matrix.grid.shape, sparse=matrix.sparse)
         what = solving(objective, V, tol=tol, max_iter=max_iter)
-        if matrix.kind == "dask" and out is None:
+        if matrix.lazy and out is None:
             return moved_rows(lazy_strips(matrix, matrix.array.chunks[0], 0, check=True), None, _value(what), what)
         if out is not None:
             check_out(out, overwrite=overwrite, mark=TRANSFORMED)
@@ -123,8 +123,7 @@ def _checked(V: Any, matrix: Matrix) -> Array:
 
 def _check_rows(matrix: Matrix, objective: Objective) -> None:
     """Refuse X that cannot be read by rows, where that is needed."""
-    columns = isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1
-    if columns and not isinstance(objective, Squared):
+    if 0 not in matrix.grid.axes and not isinstance(objective, Squared):
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
@@ -166,4 +165,4 @@ def _written(W: da.Array, out: str | Path, session: Session, cut: Plan, *, overw
     flags = saved(W, factor.array(group, ""), 0)
     session.scheduler.start([flags, flags.all()], lambda done: None).wait()
     factor.publish(group, "")
-    return as_stored(group["W"], name=named("W"))
+    return as_stored(open_array(group, "W", (m, k)), name=named("W"))

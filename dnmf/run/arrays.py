@@ -1,11 +1,12 @@
-"""Arrays of a run, opened only if they are what its record says, and read only if their files can hold that much.
+"""Arrays of a run: small ones are written whole, and all are opened and read only if they are what they must be.
 
 A run may come from anywhere: an array that claims a million times a million numbers must be refused, not waited for.
+No number that dnmf writes is an array's fill value, so a chunk that is missing shows.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import zarr
@@ -13,11 +14,29 @@ from numpy.typing import NDArray
 
 from dnmf.run.record import MOST_CHUNKS
 
+# An array of a run, of whatever numbers.
+StoredArray: TypeAlias = zarr.Array[Any]
+
 # Bytes that one byte of a file can become at most: Zstandard packs 128 KiB that are all the same into four bytes.
 DENSEST = 2**16
 
 
-def member(group: zarr.Group, path: str, shape: Sequence[int | None], kinds: str = "f") -> Any:
+def below(at: str, name: str) -> str:
+    """The path of a member of the generation at a path; "" is the top of a run."""
+    return f"{at}/{name}" if at else name
+
+
+def write_array(group: zarr.Group, path: str, data: NDArray[np.generic], dimensions: Sequence[str]) -> None:
+    """Write a small array, in one chunk (one for each of its first index where it has three)."""
+    fill = {"f": np.nan, "i": -1, "u": np.iinfo("u8").max}[data.dtype.kind]
+    chunks = tuple(max(1, n) for n in data.shape) if data.ndim < 3 else (1, *data.shape[1:])
+    array = group.create_array(
+        path, shape=data.shape, chunks=chunks, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
+    )
+    array[...] = data
+
+
+def open_array(group: zarr.Group, path: str, shape: Sequence[int | None], kinds: str = "f") -> StoredArray:
     """The array at a path below a group, if it has this shape (None: any length) and a dtype of one of these kinds.
 
     Raises
@@ -66,7 +85,7 @@ def has(group: zarr.Group, path: str) -> bool:
     return True
 
 
-def read_whole(array: Any) -> NDArray[Any]:
+def read_whole(array: StoredArray) -> NDArray[Any]:
     """All numbers of an array of a run.
 
     Raises
@@ -88,13 +107,12 @@ def read_whole(array: Any) -> NDArray[Any]:
         found = np.asarray(array[...])
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise OSError(f"{place} cannot be read ({error}): a chunk is damaged; make the run again") from error
-    # No number that dnmf writes is the fill value.
     if (np.isnan(found) if found.dtype.kind == "f" else found == array.fill_value).any():
-        raise gone(array)
+        raise chunks_missing(array)
     return found
 
 
-def gone(array: Any) -> FileNotFoundError:
+def chunks_missing(array: StoredArray) -> FileNotFoundError:
     """What to raise where an array of a run holds its fill value: chunks of it are not there."""
     return FileNotFoundError(
         f"chunks of {array.path} are missing in {array.store}: the run went on since it was opened, or was moved or "
