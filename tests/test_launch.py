@@ -24,20 +24,24 @@ from distributed.system import MEMORY_LIMIT
 from processes import until
 
 import dnmf
-from dnmf.clusters import batch, kubernetes
-from dnmf.clusters import connect as clusters_connect
-from dnmf.clusters import settings as clusters_settings
+from dnmf.clusters import scheduler as clusters_scheduler
 from dnmf.clusters import workers as clusters_workers
-from dnmf.clusters.connect import connect
+from dnmf.clusters.kind import Started
 from dnmf.clusters.local import local_cluster
-from dnmf.clusters.profiles import KINDS, Profile, read_profile
+from dnmf.clusters.profiles import KINDS, read_profile
 from dnmf.clusters.workers import survey
 from dnmf.plan.memory import MIB, Workers
+from dnmf.validation import validated
+
+
+def profile_of(kind, **keys):
+    """A profile, as a cluster.yaml with these keys would say it."""
+    return validated({"kind": kind, **keys}, KINDS[kind], lambda wrong: ValueError(str(wrong)))
 
 
 def test_a_scheduler_that_runs_is_connected_to_and_left_running(client):
     address = client.scheduler.address
-    with connect(Profile("scheduler", {"address": address})) as connected:
+    with profile_of("scheduler", address=address).open() as connected:
         assert connected is not client
         assert clusters_workers.current_client() is connected
         assert connected.submit(sum, [1, 2]).result() == 3
@@ -50,9 +54,9 @@ def test_a_scheduler_that_is_dead_is_told(monkeypatch):
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     # Ten seconds are for schedulers that start; here nobody comes.
     monkeypatch.setattr(
-        clusters_connect, "Client", lambda address, timeout, **how: Client(address, timeout="200ms", **how)
+        clusters_scheduler, "Client", lambda address, timeout, **how: Client(address, timeout="200ms", **how)
     )
-    with pytest.raises(ConnectionError) as refused, connect(Profile("scheduler", {"address": address})):
+    with pytest.raises(ConnectionError) as refused, profile_of("scheduler", address=address).open():
         pass
     assert str(refused.value).startswith(f"no scheduler answers at {address} (")
     assert str(refused.value).endswith("): is it running, and reached from here?")
@@ -60,8 +64,8 @@ def test_a_scheduler_that_is_dead_is_told(monkeypatch):
 
 
 def test_an_address_that_is_none_is_told_and_leaves_no_client():
-    profile = Profile("scheduler", {"address": "carrier-pigeon://7"})
-    with pytest.raises(ConnectionError, match="no scheduler answers at carrier-pigeon://7"), connect(profile):
+    profile = profile_of("scheduler", address="carrier-pigeon://7")
+    with pytest.raises(ConnectionError, match="no scheduler answers at carrier-pigeon://7"), profile.open():
         pass
     left = clusters_workers.current_client()
     if left:
@@ -70,9 +74,9 @@ def test_an_address_that_is_none_is_told_and_leaves_no_client():
 
 
 def test_a_local_cluster_is_as_asked_and_ends_with_its_block():
-    profile = Profile("local", {"workers": 1, "threads": 2, "memory": "300MiB"})
+    profile = profile_of("local", workers=1, threads=2, memory="300MiB")
     with dask.config.set({"distributed.scheduler.work-stealing": True}):
-        with connect(profile) as opened:
+        with profile.open() as opened:
             assert survey(opened, None) == Workers(1, 2, 300 * MIB, saturation=1.0, stolen=0)
             assert os.getpid() not in opened.run(os.getpid).values(), "workers are processes"
             address = opened.scheduler.address
@@ -191,11 +195,11 @@ def test_a_client_without_a_certificate_of_the_authority_is_refused(tls, profile
 
 def test_certificates_of_dasks_own_configuration_are_used(tls):
     """For --scheduler tls://…, which has no profile."""
-    address = read_profile(f"{tls}/cluster.yaml:lab").options["address"]
+    address = read_profile(f"{tls}/cluster.yaml:lab").address
     files = {"ca-file": f"{tls}/ours-ca.pem", "client.cert": f"{tls}/ours.pem", "client.key": f"{tls}/ours.key"}
     with (
         dask.config.set({f"distributed.comm.tls.{name}": path for name, path in files.items()}),
-        connect(Profile("scheduler", {"address": address})) as client,
+        profile_of("scheduler", address=address).open() as client,
     ):
         assert client.submit(sum, [1, 2]).result() == 3
 
@@ -222,22 +226,22 @@ def test_workers_start_on_hosts_that_ssh_reaches_with_our_settings(host, tmp_pat
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump({"lab": keys}))
     X = np.random.default_rng(0).random((200, 30))
     zarr.create_array(str(tmp_path / "X.zarr"), data=X, chunks=(50, 30))
-    with connect(read_profile(f"{tmp_path}/cluster.yaml")) as client:
+    with read_profile(f"{tmp_path}/cluster.yaml").open() as client:
         assert survey(client, None) == Workers(2, 1, 600 * MIB, saturation=1.0, stolen=0)
         settings = client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_")
         assert list(settings.values()) == [str(16 * MIB)] * 2
         result = dnmf.factorize(tmp_path / "X.zarr", 3, out=tmp_path / "run.zarr", max_iter=3)
     assert result.record["status"] == "finished"
-    with connect(Profile("local", {"workers": 2, "memory": "600MiB"})):
+    with profile_of("local", workers=2, memory="600MiB").open():
         again = dnmf.factorize(tmp_path / "X.zarr", 3, out=tmp_path / "again.zarr", max_iter=3)
     np.testing.assert_array_equal(result.V, again.V)
 
 
 def test_a_host_that_ssh_does_not_let_in_is_told(host, tmp_path):
     options = {"hosts": ["127.0.0.1", "127.0.0.1"], "threads": 1, "port": host["port"], "key": str(tmp_path / "host")}
-    profile = Profile("ssh", options | {"known_hosts": str(tmp_path / "known")})
+    profile = profile_of("ssh", **options, known_hosts=str(tmp_path / "known"))
     says = r"the cluster of kind ssh did not start \(.*Permission denied"
-    with pytest.raises(ConnectionError, match=says), connect(profile):
+    with pytest.raises(ConnectionError, match=says), profile.open():
         pass
 
 
@@ -264,11 +268,11 @@ def test_a_job_script_has_what_the_profile_says_and_our_settings(kind, tmp_path)
     options, lines = LINES[kind]
     path = tmp_path / "cluster.yaml"
     path.write_text(yaml.safe_dump({"only": {"kind": kind, **JOBS, **options}}))
-    clusters_settings.needed(kind)  # brings the defaults of its configuration
+    KINDS[kind].needed()  # brings the defaults of its configuration
     own = {"scheduler-options": {"dashboard_address": ":0"}, "job-script-prologue": ["module load python"]}
     with (
         dask.config.set({f"jobqueue.{kind}.{key}": value for key, value in own.items()}),
-        batch.job_cluster(kind, read_profile(str(path)).options) as cluster,
+        read_profile(str(path)).cluster() as cluster,
     ):
         script = cluster.job_script()
     assert [line for line in lines if line not in script.splitlines()] == []
@@ -279,10 +283,10 @@ def test_a_job_script_has_what_the_profile_says_and_our_settings(kind, tmp_path)
 
 @pytest.mark.parametrize("kind", LINES)
 def test_a_batch_system_that_is_not_here_is_told(kind):
-    submits = getattr(clusters_settings.needed(kind), KINDS[kind].starts).job_cls.submit_command
+    submits = KINDS[kind].system().job_cls.submit_command
     if shutil.which(submits):
         pytest.skip(f"{submits} is here")
-    with pytest.raises(ConnectionError) as refused, connect(Profile(kind, {**JOBS, **LINES[kind][0]})):
+    with pytest.raises(ConnectionError) as refused, profile_of(kind, **JOBS, **LINES[kind][0]).open():
         pass
     assert str(refused.value) == (
         f"the cluster of kind {kind} did not start ({submits} is not found: run dnmf where jobs are submitted): check "
@@ -294,7 +298,7 @@ POD = {"name": "dnmf", "namespace": "lab", "image": "registry/dnmf:1", "workers"
 
 
 def test_a_kubernetes_cluster_has_what_the_profile_says_and_our_settings():
-    arguments = kubernetes.kubernetes_arguments(POD)
+    arguments = profile_of("kubernetes", **POD).arguments()
     assert arguments.pop("namespace") == "lab"
     spec = make_cluster_spec(**arguments)
     assert spec["metadata"]["name"] == "dnmf"
@@ -314,27 +318,35 @@ def test_a_kubernetes_cluster_has_what_the_profile_says_and_our_settings():
 
 
 def test_a_kubernetes_that_is_not_here_is_told(tmp_path):
-    code = f"from dnmf.launch import *\nwith connect(Profile('kubernetes', {POD})): pass"
+    code = (
+        "from dnmf.clusters.kubernetes import Kubernetes\n"
+        "from dnmf.validation import validated\n"
+        f"with validated({POD}, Kubernetes, ValueError).open(): pass"
+    )
     environ = {**os.environ, "KUBECONFIG": str(tmp_path / "none")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ)
     says = r"^ConnectionError: the cluster of kind kubernetes did not start \(.+\): check its profile, and "
     assert re.search(says, done.stderr, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, row in KINDS.items() if row.module])
-def test_a_package_that_is_missing_is_told_and_not_loaded_before(kind):
-    """In a process that finds no package but what dnmf needs."""
-    row = KINDS[kind]
-    code = (
-        f"import sys, dnmf.launch\n"
-        f"from dnmf.profiles import Profile\n"
-        f"assert not {{'asyncssh', 'dask_jobqueue', 'dask_kubernetes'}} & set(sys.modules)\n"
-        f"sys.modules[{row.module.split('.')[0]!r}] = None\n"  # Python's own way to say that there is none
-        f"with dnmf.launch.connect(Profile({kind!r}, {{}})): pass"
-    )
+@pytest.mark.parametrize("kind", [kind for kind, of in KINDS.items() if issubclass(of, Started)])
+def test_a_package_that_is_missing_is_told(kind, monkeypatch):
+    needs = KINDS[kind].needs
+    monkeypatch.setitem(sys.modules, needs.module, None)  # Python's own way to say that there is none
+    full = {"ssh": {"hosts": ["a", "b"], "threads": 1}, "kubernetes": POD}
+    with (
+        pytest.raises(ImportError) as refused,
+        profile_of(kind, **full.get(kind, JOBS | LINES.get(kind, [{}])[0])).open(),
+    ):
+        pass
+    assert str(refused.value) == f"kind {kind} needs {needs.package}: pip install 'dnmf[{needs.extra}]'"
+
+
+def test_no_package_of_a_kind_is_loaded_before_it_is_needed():
+    packages = {"asyncssh", "dask_jobqueue", "dask_kubernetes"}
+    code = f"import sys, dnmf.clusters.profiles; print({packages} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    said = f"ImportError: kind {kind} needs {row.package}: pip install 'dnmf[{row.extra}]'"
-    assert done.stderr.splitlines()[-1] == said
+    assert done.stdout == "set()\n"
 
 
 def test_a_second_cluster_has_its_own_allocator_and_this_process_keeps_its_environment() -> None:

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dnmf.cli.progress_bar import MIB, PlainLines, describe, shown
-from dnmf.events import PassDone, Planned, Sampled, Started, Stopped, StripDone
+from dnmf.cli.progress_bar import PlainLines, show_progress
+from dnmf.events import MIB, PassDone, Planned, Sampled, Started, Stopped, StripDone
 
 PLANNED = Planned((4000, 250), 4_000_000, 4, 1_000_000, 0, 2, 1, 160 * MIB, 512 * MIB, 20)
 STOPPED = Stopped("reached max_iter = 20 passes")
@@ -19,11 +19,11 @@ def passed(iteration):
 
 
 def test_the_plan_is_one_line():
-    assert describe(PLANNED) == (
+    assert str(PLANNED) == (
         "X 4000 × 250, 4.0 MB in 4 strips of rows, 1.0 MiB; 2 workers of 1 thread: 160 of 512 MiB each"
     )
     one = Planned((2, 3), 24, 1, 24, 1, 1, 8, MIB, 2 * MIB, 1)
-    assert describe(one) == "X 2 × 3, 0.0 MB in 1 strip of columns, 0.0 MiB; 1 worker of 8 threads: 1 of 2 MiB each"
+    assert str(one) == "X 2 × 3, 0.0 MB in 1 strip of columns, 0.0 MiB; 1 worker of 8 threads: 1 of 2 MiB each"
 
 
 def test_plain_lines_are_a_plan_passes_and_an_end():
@@ -32,7 +32,7 @@ def test_plain_lines_are_a_plan_passes_and_an_end():
     for event in (PLANNED, Sampled(300, 0.5, 4_000_000), Started(1.5, 0.26), StripDone(1, 1, 4), passed(1), STOPPED):
         listener(event)
     assert stream.getvalue().splitlines() == [
-        describe(PLANNED),
+        str(PLANNED),
         "sample of 300, 0.50 s  8 MB/s",
         "first factors, relative error 0.260000 on the sample, 1.50 s since the start",
         "pass    1  loss 1.234568e+03  relative error 0.250000  0.50 s  8 MB/s",
@@ -55,7 +55,7 @@ def console(**options):
 
 def test_without_a_terminal_lines_are_plain():
     where = console(force_terminal=False)
-    with shown(where, quiet=False) as (listener,):
+    with show_progress(where, quiet=False) as (listener,):
         assert isinstance(listener, PlainLines)
         for event in (PLANNED, passed(1), STOPPED):
             listener(event)
@@ -67,7 +67,7 @@ def test_without_a_terminal_lines_are_plain():
 @pytest.mark.parametrize("terminal", [False, True])
 def test_quiet_is_quiet(terminal):
     where = console(force_terminal=terminal)
-    with shown(where, quiet=True) as listeners:
+    with show_progress(where, quiet=True) as listeners:
         assert listeners == ()
     assert where.file.getvalue() == ""
 
@@ -82,7 +82,7 @@ def drawn(where):
 
 def test_on_a_terminal_a_bar_follows_strips_and_passes():
     where = console(force_terminal=True)
-    with shown(where, quiet=False) as (listener,):
+    with show_progress(where, quiet=False) as (listener,):
         bar = listener._progress
         (task,) = bar.tasks
         bar.refresh()
@@ -100,7 +100,7 @@ def test_on_a_terminal_a_bar_follows_strips_and_passes():
         assert task.completed == 5
         bar.refresh()
         text = drawn(where)
-        assert describe(PLANNED) in text
+        assert str(PLANNED) in text
         assert "pass 2" in text
         assert "loss 1.2346e+03  relative error 0.25000  8 MB/s" in text
         assert re.search(r"at most\s+\S+\s+left", text)

@@ -3,10 +3,19 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
-from dnmf.clusters.profiles import FILE, KINDS, Profile, read_profile
+from dnmf.clusters.keys import Address, Size
+from dnmf.clusters.local import Local
+from dnmf.clusters.profiles import KINDS, read_profile, schema
+from dnmf.clusters.scheduler import Scheduler
+
+
+def needs(kind):
+    """The keys that a kind cannot do without."""
+    return [field.name for field in msgspec.structs.fields(KINDS[kind]) if field.required]
 
 
 @pytest.fixture
@@ -24,24 +33,23 @@ TWO = "default: {kind: local}\nlaptop: {kind: local, workers: 2, threads: 1, mem
 
 
 def test_a_profile_is_the_only_one_the_default_or_the_one_that_is_named(written):
-    laptop = Profile("local", {"workers": 2, "threads": 1, "memory": "2GiB"})
-    assert read_profile(written(TWO)) == Profile("local", {})
+    laptop = Local(workers=2, threads=1, memory=Size("2GiB"))
+    assert read_profile(written(TWO)) == Local()
     assert read_profile(written(TWO) + ":laptop") == laptop
     assert read_profile(written(TWO.splitlines()[1])) == laptop
     address = "tcp://10.0.0.1:8786"
-    assert read_profile(written(f"lab: {{kind: scheduler, address: '{address}'}}")) == Profile(
-        "scheduler", {"address": address}
-    )
+    lab = f"lab: {{kind: scheduler, address: '{address}'}}"
+    assert read_profile(written(lab)) == Scheduler(address=Address(address))
 
 
 def test_a_path_with_a_colon_is_a_path(tmp_path):
     path = tmp_path / "cluster:old.yaml"
     path.write_text("only: {kind: local, workers: 3}")
-    assert read_profile(str(path)).options == {"workers": 3}
+    assert read_profile(str(path)) == Local(workers=3)
 
 
 def test_the_file_of_this_repository_is_read():
-    path = str(Path(__file__).parents[1] / "cluster.yaml")
+    path = str(Path(__file__).parents[2] / "cluster.yaml")
     kinds = {name: read_profile(f"{path}:{name}").kind for name in ("default", "laptop", "running")}
     assert kinds == {"default": "local", "laptop": "local", "running": "scheduler"}
 
@@ -157,7 +165,7 @@ def test_no_key_names_code(written, kind, key):
         read_profile(path)
 
 
-@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, row in KINDS.items() for key in row.needs])
+@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind in KINDS for key in needs(kind)])
 def test_a_key_that_is_needed_is_missed(written, kind, key):
     full = FULL.get(kind, FULL["slurm"])
     path = written(yaml.safe_dump({"only": {"kind": kind, **{name: full[name] for name in full if name != key}}}))
@@ -168,12 +176,12 @@ def test_a_key_that_is_needed_is_missed(written, kind, key):
 def test_files_are_seen_from_where_the_file_is(written, tmp_path):
     (tmp_path / "ca.pem").touch()
     path = written("only: {kind: scheduler, address: 'tls://a:1', ca: ca.pem}")
-    assert read_profile(path).options["ca"] == str(tmp_path / "ca.pem")
+    assert read_profile(path).ca == str(tmp_path / "ca.pem")
 
 
 def test_the_examples_of_this_repository_have_every_key_and_are_read(written, tmp_path):
     """Of all kinds but those that are told with PBS."""
-    text = (Path(__file__).parents[1] / "cluster.yaml").read_text()
+    text = (Path(__file__).parents[2] / "cluster.yaml").read_text()
     comment = "\n".join(line[1:] for line in text.splitlines() if line.startswith("#") and "`" not in line)
     seen = {}
     for block in re.split(r"\n *\n", comment):
@@ -181,11 +189,20 @@ def test_the_examples_of_this_repository_have_every_key_and_are_read(written, tm
         if not isinstance(keys, dict):
             continue
         for key, value in keys.items():
-            if KINDS[keys["kind"]].keys.get(key) is FILE:
+            if key in ("ca", "cert", "key", "known_hosts"):
                 (tmp_path / value).parent.mkdir(exist_ok=True)
                 (tmp_path / value).touch()
         read_profile(written(yaml.safe_dump({"only": keys})))
         seen[keys["kind"]] = set(keys) - {"kind"}
     assert list(seen) == ["local", "scheduler", "ssh", "slurm", "pbs", "kubernetes"]
-    assert seen.pop("pbs") < set(KINDS["pbs"].keys)
-    assert seen == {kind: set(KINDS[kind].keys) for kind in seen}
+    assert seen.pop("pbs") < set(KINDS["pbs"].__struct_fields__)
+    assert seen == {kind: set(KINDS[kind].__struct_fields__) for kind in seen}
+
+
+def test_the_schema_names_every_kind_its_keys_and_what_they_need():
+    kinds = {each["properties"]["kind"]["enum"][0]: each for each in schema()["$defs"].values()}
+    assert set(kinds) == set(KINDS)
+    for kind, told in kinds.items():
+        assert set(told["properties"]) == {"kind", *KINDS[kind].__struct_fields__}
+        assert set(told["required"]) == {"kind", *needs(kind)}
+        assert told["additionalProperties"] is False
