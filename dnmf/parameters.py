@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dnmf.losses import NAMED, SWEEPS, beta_of, is_number
+from dnmf.losses import NAMED, SWEEPS, beta_of, is_number, solvers_of
 from dnmf.rules import RULES, Penalty
 
 # W and V, arrays of any kind: the caller's own may be NumPy's, Zarr's or Dask's.
