@@ -4,11 +4,10 @@ Entries come from a seed that Hypothesis draws: it shrinks shapes, zeros and sca
 """
 
 import numpy as np
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-
 from dnmf.plan.grid import Grid
 from dnmf.plan.memory import MIB, Workers
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 

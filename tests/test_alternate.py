@@ -5,6 +5,9 @@ from itertools import product
 import naive
 import numpy as np
 import pytest
+from dnmf.arrays.sketch import Sketch, as_it_is, sketch
+from dnmf.losses.least_squares import in_memory
+from dnmf.losses.least_squares.in_memory import affordable, alternate
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -13,9 +16,6 @@ from sklearn.decomposition import non_negative_factorization
 from strategies import problems
 from threadpoolctl import threadpool_limits
 
-from dnmf.arrays.sketch import Sketch, as_it_is, sketch
-from dnmf.losses.least_squares import in_memory
-from dnmf.losses.least_squares.in_memory import affordable, alternate
 from dnmf.rules import Penalty, coordinate_descent
 
 

@@ -7,16 +7,16 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from dnmf.arrays.checksum import checksum
+from dnmf.engine.outcome import NONE, Seen, check_same, joined
+from dnmf.events import PassDone, Sampled
+from dnmf.plan import strips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds import sparse_stored
 from scipy import sparse
 
 import dnmf
-from dnmf.arrays.checksum import checksum
-from dnmf.engine.outcome import NONE, Seen, check_same, joined
-from dnmf.events import PassDone, Sampled
-from dnmf.plan import strips
 
 PLAN = strips.Plan(0, 40, 100, 10, 0, in_run=False, cached=False)
 

@@ -5,6 +5,11 @@ from functools import cache, partial
 import naive
 import numpy as np
 import pytest
+from dnmf.arrays.sketch import Sketch, as_it_is, sketch
+from dnmf.losses.least_squares.in_memory import alternate
+from dnmf.losses.least_squares.sums import gram, gram8
+from dnmf.losses.least_squares.surrogate import ENOUGH, MOST_SWEEPS, STEPS, SWEEP_PAYS, SWEEPS, Model, corrected, follow
+from dnmf.rules.from_scratch import from_scratch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -12,12 +17,7 @@ from sklearn.datasets import load_digits
 from strategies import problems
 from threadpoolctl import threadpool_limits
 
-from dnmf.arrays.sketch import Sketch, as_it_is, sketch
-from dnmf.losses.least_squares.in_memory import alternate
-from dnmf.losses.least_squares.sums import gram, gram8
-from dnmf.losses.least_squares.surrogate import ENOUGH, MOST_SWEEPS, STEPS, SWEEP_PAYS, SWEEPS, Model, corrected, follow
 from dnmf.rules import KEEPS_ZEROS, RULES, Penalty, coordinate_descent
-from dnmf.rules.from_scratch import from_scratch
 
 KINDS = ["six rows", "uneven weights", "another matrix", "a coarse sketch"]
 each_rule = pytest.mark.parametrize("name", list(RULES))

@@ -5,19 +5,18 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
+from dnmf.arrays import pieces as arrays_pieces
+from dnmf.losses.divergence import sums as divergence_sums
+from dnmf.losses.divergence.rows import update
+from dnmf.losses.divergence.sums import least_decrease, moved, projected_gradient, sums
+from dnmf.rules.beta_multiplicative import floor
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts, matrices, problems
 
-from dnmf.arrays import pieces as arrays_pieces
-from dnmf.losses.divergence import entries
-from dnmf.losses.divergence import sums as divergence_sums
-from dnmf.losses.divergence.rows import update
-from dnmf.losses.divergence.sums import least_decrease, moved, projected_gradient, sums
 from dnmf.rules import NO_PENALTY, Penalty, multiplicative
-from dnmf.rules.beta_multiplicative import floor
 
 BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 # Where X may hold zeros.
@@ -36,7 +35,7 @@ each_kind = pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.fixture
 def tiny_pieces(monkeypatch):
     """Pieces of three dense rows, or of seven non-zeros."""
-    for module in (entries, arrays_pieces):
+    for module in (divergences, products):
         monkeypatch.setattr(module, "piece_rows", lambda width, residual: 3)
     monkeypatch.setattr(arrays_pieces.cuts, "__defaults__", (7,))
 

@@ -5,16 +5,16 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
+from dnmf.arrays.draws import random_rows
+from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
+from dnmf.rules.from_scratch import from_scratch, scale_rows, scaled
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize_scalar, nnls
 from strategies import cuts, dtypes, matrices, problems, seeds
 
-from dnmf.arrays.draws import random_rows
-from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
 from dnmf.rules import KEEPS_ZEROS, RULES, coordinate_descent
-from dnmf.rules.from_scratch import from_scratch, scale_rows, scaled
 
 F8 = np.dtype("f8")
 

@@ -5,14 +5,14 @@ from functools import cache
 import naive
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
-from threadpoolctl import threadpool_limits
-
 from dnmf.losses.divergence import in_memory, surrogate
 from dnmf.losses.divergence import rows as divergence_rows
 from dnmf.losses.divergence import sums as divergence_sums
 from dnmf.losses.divergence.in_memory import affordable
 from dnmf.losses.divergence.surrogate import STEPS, SWEEPS, Counted, Terms, corrected, follow
+from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import threadpool_limits
+
 from dnmf.rules import NO_PENALTY, Penalty
 
 BETAS = [0.0, 0.5, 1.0, 1.5, 3.0]

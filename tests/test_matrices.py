@@ -4,16 +4,15 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from dnmf.matrix.layout import working_dtype
+from dnmf.matrix.matrix import open_matrix, same_matrix
+from dnmf.matrix.strips import Strips, prepare
+from dnmf.plan.grid import Grid
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import chunk_grids, matrices
 from zarr.storage import MemoryStore
-
-from dnmf.matrix.layout import working_dtype
-from dnmf.matrix.matrix import open_matrix, same_matrix
-from dnmf.matrix.strips import Strips, prepare
-from dnmf.plan.grid import Grid
 
 SHAPE = (13, 9)
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", ">f4", ">f8", ">i4"]

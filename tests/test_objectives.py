@@ -6,13 +6,13 @@ import re
 import naive
 import numpy as np
 import pytest
+from dnmf.arrays.sketch import as_it_is
+from dnmf.losses import NAMED, Divergence, Squared
+from dnmf.losses.row_by_row import STRIDE, row_by_row
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
 import dnmf
-from dnmf.arrays.sketch import as_it_is
-from dnmf.losses import NAMED, Divergence, Squared
-from dnmf.losses.row_by_row import STRIDE, row_by_row
 from dnmf.rules import NO_PENALTY, Penalty
 
 PENALIZED = {"none": (NO_PENALTY, NO_PENALTY), "both": (Penalty(0.2, 0.02), Penalty(0.1, 0.3))}

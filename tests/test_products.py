@@ -5,15 +5,14 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
+from dnmf.arrays import pieces, products
+from dnmf.arrays import rows as arrays_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts as heights_of
 from strategies import matrices, problems
-
-from dnmf.arrays import pieces, products
-from dnmf.arrays import rows as arrays_rows
 
 BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 each_beta = pytest.mark.parametrize("beta", BETAS)

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import xarray
 import zarr
-from numpy.testing import assert_allclose, assert_array_equal
-from zarr.storage import MemoryStore
-
 from dnmf.run import factors, generations, opening
 from dnmf.run import record as run_record
 from dnmf.run.factors import Factor
 from dnmf.run.lease import Busy, Lease
+from numpy.testing import assert_allclose, assert_array_equal
+from zarr.storage import MemoryStore
 
 W = Factor("W", (10, 3), (4, 3), np.dtype("f4"))
 V = Factor("V", (3, 5), (3, 5), np.dtype("f4"))

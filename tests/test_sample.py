@@ -5,15 +5,15 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
+from dnmf.arrays.sample import draw, is_whole, merge, weighted
+from dnmf.arrays.sample import drawn as counted_rows
+from dnmf.losses.divergence import sums as divergence_sums
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts, matrices, seeds
 
-from dnmf.arrays.sample import draw, is_whole, merge, weighted
-from dnmf.arrays.sample import drawn as counted_rows
-from dnmf.losses.divergence import sums as divergence_sums
 from dnmf.rules import Penalty
 
 ARRAYS = ("rows", "index", "keys", "sizes")

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from dnmf.arrays.sketch import as_it_is, sketch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import matrices, seeds
 from threadpoolctl import threadpool_limits
-
-from dnmf.arrays.sketch import as_it_is, sketch
 
 
 @pytest.fixture(autouse=True, scope="module")

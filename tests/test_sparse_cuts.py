@@ -8,16 +8,15 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
-from strategies import seeds, workers
-
 from dnmf.plan.choose import plan
 from dnmf.plan.grid import SparseGrid
 from dnmf.plan.memory import MIB, Workers, partial_sums_bytes, sample_rows, sparse_peak_bytes
 from dnmf.plan.pieces import PIECE_NON_ZEROS
 from dnmf.plan.sparse import LEAST_STRIP, UNITS, cuts, weight
 from dnmf.plan.strips import Cut, Plan
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from strategies import seeds, workers
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))

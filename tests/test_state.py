@@ -5,16 +5,16 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
-from strategies import cuts, matrices, problems
-
 from dnmf.arrays import pieces
 from dnmf.losses import accuracy
 from dnmf.losses.accuracy import is_noisy
 from dnmf.losses.least_squares import sums as least_squares_sums
 from dnmf.losses.least_squares.sums import Sums, add, check_range, strip_sums
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from strategies import cuts, matrices, problems
+
 from dnmf.rules import NO_PENALTY, RULES, Penalty
 
 layouts = st.sampled_from(["C", "F"])

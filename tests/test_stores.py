@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import zarr
 from anndata.experimental import read_lazy
-from numpy.testing import assert_array_equal
-from scipy import sparse
-
 from dnmf.formats.convert import convert
 from dnmf.matrix.matrix import open_matrix
 from dnmf.matrix.strips import Strips, prepare
+from numpy.testing import assert_array_equal
+from scipy import sparse
 
 SHAPE = (60, 25)
 

@@ -5,16 +5,15 @@ from dataclasses import replace
 from math import ceil
 
 import pytest
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
-from strategies import grids, workers
-
 from dnmf.plan.choose import plan
 from dnmf.plan.chunks import well_chunked
 from dnmf.plan.grid import Grid
 from dnmf.plan.memory import IDLE_WORKER, MIB, Workers, peak_bytes
 from dnmf.plan.pieces import piece_rows
 from dnmf.plan.strips import Plan
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from strategies import grids, workers
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))

@@ -1,0 +1,153 @@
+"""The lease of a run: one process at a time, on one machine and on several."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import zarr
+from dnmf.events import Cancelled, PassDone, Planned, StripDone
+from dnmf.run import lease
+from dnmf.run.lease import Busy, Holder, Lease
+
+HOLD = """
+import sys, time, zarr
+from dnmf.lease import Lease
+with Lease(zarr.open_group(sys.argv[1], mode="r+")):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> zarr.Group:
+    return zarr.create_group(str(tmp_path / "run.zarr"))
+
+
+def another(host: str | None = None, **changes: Any) -> Holder:
+    """What another living process on this machine, or one elsewhere, would have written."""
+    process = psutil.Process(os.getppid())
+    mine = Holder("another", lease.host(), process.pid, process.create_time(), time.time(), {})
+    return replace(mine, host=host or mine.host, **changes)
+
+
+def write(group: zarr.Group, holder: Holder) -> None:
+    zarr.open_group(group.store, path="lease", mode="a").update_attributes(asdict(holder))
+
+
+def test_it_is_held_while_its_block_runs(group: zarr.Group) -> None:
+    with Lease(group) as held:
+        found = lease.holder(group)
+        assert found is not None
+        assert (found.pid, found.host, found.here) == (os.getpid(), lease.host(), True)
+        held.check()
+    assert lease.holder(group) is None
+    with Lease(group):
+        pass
+
+
+def test_a_second_one_is_refused_here(group: zarr.Group, tmp_path: Path) -> None:
+    with (
+        Lease(group),
+        pytest.raises(Busy, match=rf"^process {os.getpid()} on .* is at work on the run {tmp_path}/run.zarr: wait for"),
+        Lease(group),
+    ):
+        pass
+
+
+def test_it_is_free_at_once_when_its_process_is_killed(group: zarr.Group, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", HOLD, str(tmp_path / "run.zarr")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(Busy, match=f"process {process.pid} on"), Lease(group):
+            pass
+        # Stopped is not ended.
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(Busy), Lease(group):
+            pass
+        process.kill()
+        process.wait()
+    with Lease(group):
+        pass
+
+
+def test_a_process_with_the_number_of_a_dead_one_does_not_hold_it(group: zarr.Group) -> None:
+    write(group, another())
+    with pytest.raises(Busy):
+        lease.check_free(group)
+    write(group, another(started=another().started - 100))
+    lease.check_free(group)
+
+
+def test_elsewhere_it_is_free_a_minute_after_the_last_beat(group: zarr.Group) -> None:
+    write(group, another("elsewhere", beat=time.time() - lease.EXPIRES + 20))
+    with pytest.raises(Busy, match=r"process \d+ on elsewhere is at work on .*, or was 4\d s ago: the run is free in"):
+        lease.check_free(group)
+    write(group, another("elsewhere", beat=time.time() - lease.EXPIRES - 1))
+    lease.check_free(group)
+
+
+def test_who_lost_it_writes_nothing_more(group: zarr.Group) -> None:
+    with Lease(group) as held:
+        held.check()
+        write(group, another("elsewhere"))
+        with pytest.raises(RuntimeError, match="another process has taken over the run"):
+            held.check()
+    found = lease.holder(group)
+    assert found is not None
+    assert found.token == "another", "it is not given back by one that does not hold it"
+
+
+def test_its_beats_tell_where_the_run_stands(group: zarr.Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    with Lease(group, {"leg": 3}) as held:
+        held(Planned((4, 2), 32, 7, 32, 0, 2, 1, 160, 512, 10))
+        held(PassDone(4, 1.5, 1.5, 0.25, 0.1, 0.1, 1, 2.0, 32, None))
+        held(StripDone(5, 2, 7))
+        time.sleep(0.5)
+        found = lease.holder(group)
+    assert found is not None
+    assert found.silence < 0.4
+    told = dict(found.progress)
+    assert told.pop("since") <= time.time()
+    assert told == {
+        "leg": 3, "strips": 7, "nbytes": 32, "max_iter": 10, "passes": 4, "loss": 1.5, "relative_error": 0.25,
+        "seconds": 2.0, "iteration": 5, "done": 2,
+    }  # fmt: skip
+
+
+def test_a_cancellation_is_raised_at_the_next_event(group: zarr.Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    with Lease(group) as held:
+        held(StripDone(1, 1, 7))
+        lease.cancel(group)
+        time.sleep(0.5)
+        with pytest.raises(Cancelled):
+            held(StripDone(1, 2, 7))
+    assert lease.is_cancelled(group)
+    lease.let_go_on(group)
+    assert not lease.is_cancelled(group)
+
+
+def test_a_beat_that_cannot_be_written_does_no_harm(
+    group: zarr.Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    with Lease(group) as held:
+        (tmp_path / "run.zarr" / "lease").rename(tmp_path / "away")
+        (tmp_path / "run.zarr" / "lease").write_text("in the way")
+        time.sleep(0.3)
+        (tmp_path / "run.zarr" / "lease").unlink()
+        (tmp_path / "away").rename(tmp_path / "run.zarr" / "lease")
+        time.sleep(0.3)
+        held.check()
+        found = lease.holder(group)
+        assert found is not None
+        assert found.silence < 0.25
