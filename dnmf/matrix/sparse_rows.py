@@ -14,7 +14,7 @@ import zarr
 from scipy import sparse
 
 from dnmf.arrays.rows import Rows
-from dnmf.matrix.matrix import Dtype, Numbers, Strips, Vector, bad_entry, part, unreadable
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, part, unreadable
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import lacks_chunks
 
