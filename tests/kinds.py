@@ -1,9 +1,12 @@
 """A matrix in every kind that X may be, for tests that hold one answer for all."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anndata
 import dask.array as da
 import zarr
 from scipy import sparse
@@ -49,3 +52,14 @@ def kind_of(matrix: Matrix) -> tuple[str, str]:
     assert matrix.repeats == (where != "lazy")
     assert bool(matrix.nodes) == bool(matrix.arrays) == (where == "stored")
     return where, "sparse" if matrix.sparse else "dense"
+
+
+@contextmanager
+def written_by_anndata(zarr_format: int = 3) -> Iterator[None]:
+    """AnnData and Zarr warn of what they will write some day."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = anndata.settings.zarr_write_format
+        anndata.settings.zarr_write_format = zarr_format
+        yield
+        anndata.settings.zarr_write_format = before

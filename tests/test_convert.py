@@ -625,7 +625,7 @@ def test_the_codec_is_the_one_that_reads_fast(tmp_path: Path, dtype: str) -> Non
 PEAK = """
     import sys
     from pathlib import Path
-    from dnmf.convert import convert, described
+    from dnmf.formats.convert import convert, described
 
     def peak():
         return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024

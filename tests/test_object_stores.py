@@ -21,10 +21,10 @@ import pytest
 import s3fs
 import zarr
 from distributed import Client
+from kinds import written_by_anndata
 from obstore.store import LocalStore as ObstoreFolder
 from obstore.store import S3Store
 from scipy import sparse
-from test_stores import written_by_anndata
 from zarr.storage import FsspecStore, ObjectStore
 
 from dnmf import factorize, open_run, transform
