@@ -116,35 +116,29 @@ def _reader(source: Path, dataset: str | None) -> Reader:
 
 def _check_target(target: str, overwrite: bool) -> Path | None:
     """Refuse what cannot be written or must not be replaced; the folder to prepare it in, None for temporary files'."""
-    if is_url(target):
-        _check_url(target, overwrite)
-        return None
-    _check_path(Path(target), overwrite)
-    return Path(target).parent
+    path = None if is_url(target) else Path(target)
+    if path is None:
+        refuse_bucket(target, "X.zarr")
+    elif not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} is not a folder: {path.name} is written into one; create it first")
+    exists = path.exists() if path else occupied(target)
+    if exists and not overwrite:
+        raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
+    if path:
+        check_replaceable(path)
+    elif exists:
+        _check_zarr(target)
+    return path and path.parent
 
 
-def _check_url(url: str, overwrite: bool) -> None:
-    """Refuse a URL that must not be replaced."""
-    refuse_bucket(url, "X.zarr")
-    if not occupied(url):
-        return
-    if not overwrite:
-        raise FileExistsError(f"{url} exists: a new path is required; choose another or pass overwrite=True")
+def _check_zarr(url: str) -> None:
+    """Refuse to replace what is no Zarr array or group at a URL."""
     try:
         zarr.open(place(url), mode="r")
     except (FileNotFoundError, ValueError):
         raise FileExistsError(
             f"{url} is not a Zarr array or group: only these are overwritten; choose another path"
         ) from None
-
-
-def _check_path(target: Path, overwrite: bool) -> None:
-    """Refuse a target that cannot be written or must not be replaced."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is not a folder: {target.name} is written into one; create it first")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
-    check_replaceable(target)
 
 
 def _check_matrix(source: Path, contents: Contents | SparseContents) -> None:

@@ -21,7 +21,6 @@ class DenseStrips(Strips):
     step: int
 
     def rows(self, start: int, stop: int) -> Array:
-        """Rows start to stop − 1."""
         if self.array.dtype == self.dtype:
             return self._prepared(start, stop)
         # A cast needs both copies: some rows at a time keep the second one small.
@@ -55,12 +54,10 @@ class StoredDense(Matrix):
         return cls(array, dtype, DenseGrid(shape, chunk, stored, dtype.itemsize, shard, in_flight=in_flight), location)
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
-        """X along either axis."""
         return DenseStrips(self._along(axis), self.dtype, axis, check, self.array, self.grid.chunk[axis])
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:
-        """The one."""
         return (self.array,)
 
     @property
@@ -82,7 +79,6 @@ class DenseInMemory(Matrix):
         return cls(array, dtype, grid, location)
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
-        """X along either axis."""
         shape = self._along(axis)
         return DenseStrips(shape, self.dtype, axis, check, self.array, shape[0])
 

@@ -25,7 +25,6 @@ class LazyStrips(Strips):
     array: da.Array
 
     def rows(self, start: int, stop: int) -> Rows:
-        """Rows start to stop − 1, computed."""
         where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
         return prepare(self.array[where].compute(), self.dtype, axis=self.axis, first=start, check=self.check)
 

@@ -51,13 +51,7 @@ class Matrix(ABC):
 
     @abstractmethod
     def strips(self, axis: int, *, check: bool) -> Strips:
-        """X as it is read along an axis.
-
-        Raises
-        ------
-        ValueError
-            If X is sparse and stored along the other one.
-        """
+        """X as it is read along an axis; ValueError if it is sparse and stored along the other one."""
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:

@@ -26,19 +26,12 @@ FORMATS = ("CSR", "CSC")
 
 @dataclass(frozen=True, slots=True)
 class Sparse(Matrix):
-    """What a sparse matrix in a store and one in memory share.
-
-    Attributes
-    ----------
-    members : data, indices and indptr, as they were when X was opened.
-    """
+    """What a sparse matrix in a store and one in memory share. `members`: data, indices and indptr, as when opened."""
 
     members: tuple[Vector, Vector, Vector]
-
     sparse: ClassVar[bool] = True
 
     def strips(self, axis: int, *, check: bool) -> SparseStrips:
-        """X along the axis in which it is stored."""
         if axis not in self.grid.axes:
             line, other = (rows_or_columns(each)[:-1] for each in (1 - axis, axis))
             raise ValueError(
@@ -49,7 +42,6 @@ class Sparse(Matrix):
 
     @property
     def stored_dtype(self) -> Dtype:
-        """Of entries as they are stored."""
         return np.dtype(self.members[0].dtype)
 
 
@@ -61,22 +53,13 @@ class StoredSparse(Sparse):
 
     @classmethod
     def of(cls, group: zarr.Group, location: str) -> Self:
-        """X as it is stored.
-
-        Raises
-        ------
-        ValueError, OSError
-            If the arrays do not fit together, or cannot be read.
-        """
+        """X as it is stored, unless its arrays do not fit together (ValueError) or cannot be read (OSError)."""
         if missing := [name for name in ARRAYS if name not in group] + ["shape"][: "shape" not in group.attrs]:
             raise ValueError(f"{location} has no {missing[0]}, which every sparse matrix has: write it again")
         attributes: Any = group.attrs
         members: Any = tuple(group[name] for name in ARRAYS)
-        shape, axis, (data, indices, indptr) = (
-            matrix_shape(attributes["shape"]),
-            SPARSE[attributes["encoding-type"]],
-            members,
-        )
+        shape, axis = matrix_shape(attributes["shape"]), SPARSE[attributes["encoding-type"]]
+        data, indices, indptr = members
         if (data.shape, (shape[axis] + 1,)) != (indices.shape, indptr.shape):
             raise ValueError(
                 f"{location} is damaged: data has {data.size} numbers, indices {indices.size} and indptr "
@@ -85,27 +68,20 @@ class StoredSparse(Sparse):
         dtype = working_dtype(data.dtype)
         ends: Any = part(indptr, slice(None), "indptr").astype("i8")
         check_pointers(ends, data.size, location, whole=True)
+        chunk = min(max(data.chunks[0], indices.chunks[0]), max(1, data.size))
+        stored, fullest = data.dtype.itemsize + indices.dtype.itemsize, int(np.diff(ends).max())
+        pointers, in_flight = min(indptr.chunks[0], indptr.size) * indptr.dtype.itemsize, chunks_in_flight(group)
         grid = SparseGrid(
-            shape,
-            (min(max(data.chunks[0], indices.chunks[0]), max(1, data.size)),),
-            data.dtype.itemsize + indices.dtype.itemsize,
-            dtype.itemsize,
-            axis,
-            ends,
-            fullest=int(np.diff(ends).max()),
-            pointers=min(indptr.chunks[0], indptr.size) * indptr.dtype.itemsize,
-            in_flight=chunks_in_flight(group),
+            shape, (chunk,), stored, dtype.itemsize, axis, ends, fullest, pointers=pointers, in_flight=in_flight
         )
         return cls(group, dtype, grid, location, members)
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:
-        """Those of the group."""
         return tuple(member for member in self.members if isinstance(member, zarr.Array))
 
     @property
     def nodes(self) -> tuple[ZarrArray | zarr.Group, ...]:
-        """The group, and its arrays."""
         return self.array, *self.arrays
 
     @property

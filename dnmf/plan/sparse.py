@@ -45,7 +45,6 @@ class SparseGrid(Grid):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The one in which X is stored."""
         return (self.axis,)
 
     @property
@@ -65,12 +64,10 @@ class SparseGrid(Grid):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of X as it is computed with."""
         return self.strip_bytes(0, self.length)
 
     @property
     def stored_nbytes(self) -> int:
-        """Bytes that are decoded where all of X is read once."""
         return int(self.ends[-1]) * self.stored + 8 * len(self.ends)
 
     def strip_bytes(self, start: int, stop: int) -> int:
@@ -179,7 +176,6 @@ class SparseGrid(Grid):
 
     @property
     def remedy(self) -> str:
-        """How to get X into this grid, in words."""
         if self.unit:
             return f"rechunk X to blocks of {self.unit} {rows_or_columns(self.axis)}"
         return f"write X again in chunks of {self.chunk[0]} non-zeros, as `dnmf convert` does"
