@@ -18,7 +18,7 @@ def plot(run: str, out: Path, x: str | None) -> None:
     from dnmf.run.result import open_run
 
     result = open_run(run)
-    path = x or result.record["x"]["path"]
+    path = x or result.about.x.path
     X = None
     try:
         matrix = open_matrix(path)

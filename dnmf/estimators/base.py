@@ -10,9 +10,10 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
-from dnmf.arrays.rows import Array, is_sparse
+from dnmf.arrays.rows import Array, Rows, is_sparse
 from dnmf.estimators.parameters import check_parameters
 from dnmf.estimators.scikit_learn import (
+    ArrayLike,
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ConvergenceWarning,
@@ -21,8 +22,8 @@ from dnmf.estimators.scikit_learn import (
     validate_data,
 )
 from dnmf.factorization.transform import transform
-from dnmf.losses import NAMED
-from dnmf.losses.divergence.sums import sums
+from dnmf.losses import beta_of
+from dnmf.losses.divergence.sums import strip_sums
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import is_anndata, open_matrix
 
@@ -34,14 +35,14 @@ IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float
 TRANSFORM_ITER = 200
 
 
-def is_stored(X: Any) -> bool:
+def is_stored(X: ArrayLike) -> bool:
     """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData, or opened X."""
     if isinstance(X, str | PathLike | zarr.Array | zarr.Group | Matrix):
         return True
     return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
 
 
-def unwrapped(X: Any) -> Any:
+def unwrapped(X: ArrayLike) -> ArrayLike:
     """X in memory itself, that of AnnData too; other X opened, once for all that is done with it."""
     if not is_stored(X):
         return X
@@ -49,22 +50,22 @@ def unwrapped(X: Any) -> Any:
     return matrix.array if matrix.in_memory else matrix
 
 
-def rows_of(X: Any) -> Any:
+def rows_of(X: Rows) -> Rows:
     """X in memory as its rows are worked on: sparse X as CSR."""
     return X.tocsr() if is_sparse(X) else X
 
 
-def reconstruction_error(X: Any, W: Array, H: Array, beta: float) -> float:
+def reconstruction_error(X: ArrayLike, W: Array, H: Array, beta: float) -> float:
     """√(2 D(X | W H)), in float64; for β = 2 that is ‖X − W H‖.
 
     >>> reconstruction_error(np.array([[3.0, 0.0], [0.0, 4.0]]), np.zeros((2, 1)), np.ones((1, 2)), 2)
     5.0
     """
-    loss = sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
+    loss = strip_sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
     return math.sqrt(max(loss, 0.0))
 
 
-def refuse_zeros(X: Any, beta: float) -> None:
+def refuse_zeros(X: ArrayLike, beta: float) -> None:
     """A divergence of β ≤ 0 is infinite where X is 0."""
     if beta <= 0 and X.min() == 0:
         raise ValueError(
@@ -77,15 +78,15 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The methods of a transformer around `_fit`; not to be used by itself."""
 
     @abstractmethod
-    def _fit(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         """Set the fitted attributes and give W back."""
 
-    def fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> Self:
         """Factorize X; see `fit_transform`."""
         self._fit(X, W, H)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> Any:
+    def fit_transform(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> ArrayLike:
         """Factorize X and give W back.
 
         Parameters
@@ -101,7 +102,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         return self._fit(X, W, H)
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: ArrayLike) -> ArrayLike:
         """W for the rows of X, each solved by itself against `components_`.
 
         Parameters
@@ -121,7 +122,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             refuse_zeros(X, self._beta)
         return self._solved(X)
 
-    def inverse_transform(self, X: Any) -> Any:
+    def inverse_transform(self, X: ArrayLike) -> ArrayLike:
         """W H for a given W (m, k): a NumPy array, a sparse matrix or a Dask array."""
         check_is_fitted(self)
         return X @ self.components_
@@ -139,7 +140,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _beta(self) -> float:
-        return NAMED[self.beta_loss] if isinstance(self.beta_loss, str) else float(self.beta_loss)
+        return beta_of(self.beta_loss)
 
     @property
     def _tol(self) -> float:
@@ -153,7 +154,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         check_parameters(type(self).__name__, self.get_params(deep=False))
 
-    def _validated(self, X: Any, *, reset: bool, **checks: Any) -> Any:
+    def _validated(self, X: ArrayLike, *, reset: bool, **checks: Any) -> ArrayLike:
         """X in memory as scikit-learn checks it, float32 or float64; sparse entries are in order and each once."""
         X = validate_data(self, X, reset=reset, **IN_MEMORY, **checks)
         if is_sparse(X) and not X.has_canonical_format:
@@ -180,7 +181,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return int(self.n_components)
 
-    def _solved(self, X: Any) -> Any:
+    def _solved(self, X: ArrayLike) -> ArrayLike:
         """W for validated or stored X."""
         H = self.components_
         return transform(

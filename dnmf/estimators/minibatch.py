@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -17,11 +17,10 @@ from dnmf.estimators.base import (
     warn_of_max_iter,
 )
 from dnmf.estimators.first_factors import custom_factors, first_factors, given_factor, warn_if_ignored
-from dnmf.estimators.scikit_learn import check_non_negative, gen_batches
-from dnmf.losses import loss_by_number
+from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_non_negative, gen_batches
 from dnmf.matrix.opening import open_matrix
 from dnmf.streaming.batches import Read, batches_of
-from dnmf.streaming.steps import Components, Problem, Watch, begun, moved, solve, step, watched
+from dnmf.streaming.steps import Components, Problem, Watch, begin, move, solve, step
 
 
 class MiniBatchNMF(BaseNMF):
@@ -71,7 +70,7 @@ class MiniBatchNMF(BaseNMF):
 
     def __init__(
         self,
-        n_components: Any = "auto",
+        n_components: int | str | None = "auto",
         *,
         init: str | None = None,
         batch_size: int = 1024,
@@ -86,7 +85,7 @@ class MiniBatchNMF(BaseNMF):
         fresh_restarts: bool = False,
         fresh_restarts_max_iter: int = 30,
         transform_max_iter: int | None = None,
-        random_state: Any = None,
+        random_state: Seed = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
@@ -106,7 +105,7 @@ class MiniBatchNMF(BaseNMF):
         self.random_state = random_state
         self.verbose = verbose
 
-    def partial_fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> Self:
         """Update the components by one batch, in memory.
 
         Parameters
@@ -131,7 +130,7 @@ class MiniBatchNMF(BaseNMF):
         self.n_steps_ += 1
         return self
 
-    def _fit(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         self._check_parameters()
         X = unwrapped(X)
         if is_stored(X):
@@ -152,7 +151,7 @@ class MiniBatchNMF(BaseNMF):
         self.reconstruction_err_ = reconstruction_error(X, W, self.components_, self._beta)
         return W
 
-    def _fit_stored(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         matrix = open_matrix(X)
         (m, n), batches = matrix.grid.shape, batches_of(matrix)
 
@@ -174,7 +173,7 @@ class MiniBatchNMF(BaseNMF):
         self.reconstruction_err_ = self._error_of_stored(read, m)
         return self._solved(X)
 
-    def _first(self, X: Any, W: Any, H: Any) -> tuple[Array, Array]:
+    def _first(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> tuple[Array, Array]:
         """First factors for X in memory."""
         k = self._rank(X.shape[1])
         if self.init == "custom":
@@ -184,7 +183,7 @@ class MiniBatchNMF(BaseNMF):
 
     def _begin(self, H: Array, m: int) -> None:
         """First components, and what a batch leaves of the memory of earlier ones where X has m rows."""
-        self._keep(begun(H))
+        self._keep(begin(H))
         self._kept = self.forget_factor ** (min(self.batch_size, m) / m)
 
     def _keep(self, components: Components) -> None:
@@ -196,7 +195,7 @@ class MiniBatchNMF(BaseNMF):
 
         With fresh restarts W stays as it is.
         """
-        problem, components = self._problem, begun(self.components_)
+        problem, components = self._problem, begin(self.components_)
         batches = list(gen_batches(m, min(self.batch_size, m)))
         n_steps, unknown, watch = self.max_iter * len(batches), W is None, Watch()
         if unknown and not self.fresh_restarts:
@@ -207,12 +206,12 @@ class MiniBatchNMF(BaseNMF):
             if W is None or self.fresh_restarts or (unknown and i < len(batches)):
                 L = solve(y, before.H, problem, self.fresh_restarts_max_iter)
             else:
-                L = moved(y, W[:, rows], before.H, problem)
+                L = move(y, W[:, rows], before.H, problem)
             L, components, cost = step(y, L, before, problem, self._kept)
             if W is not None and not self.fresh_restarts:
                 W[:, rows] = L
             if i > 0:
-                watch = watched(watch, cost, min(y.shape[0] / (m + 1), 1))
+                watch = watch.after(cost, min(y.shape[0] / (m + 1), 1))
             self._say(f"Minibatch step {i + 1}/{n_steps}: mean batch cost: {cost}" + _average(watch))
             if reason := self._reason(watch, before.H, components.H):
                 self._say(f"Converged ({reason}) at step {i + 1}/{n_steps}")
@@ -249,9 +248,7 @@ class MiniBatchNMF(BaseNMF):
     @property
     def _problem(self) -> Problem:
         alpha_H = self.alpha_W if isinstance(self.alpha_H, str) else self.alpha_H
-        return Problem(
-            loss_by_number(self._beta), (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol)
-        )
+        return Problem(self._beta, (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol))
 
     @property
     def _transform_iter(self) -> int:

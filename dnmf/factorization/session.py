@@ -1,13 +1,13 @@
 """X, the cluster and its workers: opened and asked once for a command. A job made of them is driven to its end."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+import zarr
 from distributed import Client
 
 from dnmf.clusters.workers import available, check_workers, current_client, set_up
@@ -16,16 +16,18 @@ from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job, Saves
+from dnmf.factorization.job import Job, minimized
 from dnmf.factorization.loop import First, run
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
-from dnmf.run.kept_sample import Kept
+from dnmf.run.factors import long_factor, short_factor
+from dnmf.run.keeper import Keeper, SavePolicy
+from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
+from dnmf.run.record import new_record
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import absolute
 
@@ -84,38 +86,29 @@ def job_for(
     session: Session,
     parameters: Parameters,
     cut: Plan,
-    group: Any,
+    group: zarr.Group,
     listeners: Sequence[Listener],
     *,
     on_disk: bool,
     given: Factors | None = None,
-    kept: Kept | None = None,
+    kept: StoredSample | None = None,
 ) -> Job:
     """All that stays the same while X is factorized; `on_disk` says whether the run outlives this process."""
     matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
-    (m, n), k = matrix.grid.shape, parameters.rank
-    if cut.axis == 0:
-        long = Factor("W", (m, k), (cut.height, k), matrix.dtype)
-        short = Factor("V", (k, n), (k, n), matrix.dtype)
-    else:
-        long = Factor("V", (k, n), (k, cut.height), matrix.dtype)
-        short = Factor("W", (m, k), (m, k), matrix.dtype)
-    every = parameters.checkpoint_every or affordable(matrix, cut, k)
+    every = parameters.checkpoint_every or affordable(matrix, cut, parameters.rank)
+    by_blocks = session.client is None or on_disk
+    policy = SavePolicy(every if on_disk else None, by_blocks=by_blocks, keep_W=parameters.keep_W)
+    record = new_record(matrix, parameters, cut, every=policy.every)
     return Job(
         matrix=matrix,
         parameters=parameters,
         plan=cut,
         workers=workers,
-        objective=parameters.objective((m, n), cut.axis, sparse=matrix.sparse),
+        loss=minimized(parameters, matrix, cut.axis),
         engine=engine,
-        group=group,
-        long=long,
-        short=short,
-        token=uuid4().hex[:12],
+        keeper=Keeper(group, long_factor(record), short_factor(record), record, policy),
         given=given,
         kept=kept,
-        saves=Saves(every=every if on_disk else None, chunks=session.client is None or on_disk, W=parameters.keep_W),
-        check=_nobody_else,
         listeners=tuple(listeners),
     )
 
@@ -130,17 +123,14 @@ def affordable(matrix: Matrix, cut: Plan, rank: int) -> int:
     return max(1, min(MOST, ceil(written / (SHARE * read))))
 
 
-def drive(job: Job, first: First, *, about: Mapping[str, Any] | None = None) -> None:
+def drive(job: Job, first: First, *, leg: int = 0) -> None:
     """Factorize, from where `first` says that the run stands. Only one process at a time may do so on a stored run.
 
-    `about` is told with every sign of life.
+    `leg` is the number of this process in a relay of them.
     """
-    if job.saves.every is None:
+    if job.keeper.policy.every is None:
         run(job, first)
         return
-    with Lease(job.group, about) as lease:
-        run(replace(job, check=lease.check, listeners=(lease, *job.listeners)), first)
-
-
-def _nobody_else() -> None:
-    """No other process can drive a run that is in this one's memory."""
+    with Lease(job.group, leg=leg) as lease:
+        keeper = replace(job.keeper, check=lease.check)
+        run(replace(job, keeper=keeper, listeners=(lease, *job.listeners)), first)

@@ -1,6 +1,7 @@
 """What there is to tell of a run, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -9,41 +10,44 @@ import zarr
 from dnmf.matrix.opening import open_matrix
 from dnmf.matrix.sparse import SPARSE
 from dnmf.plan.strips import rows_or_columns
+from dnmf.run.record import Start
+from dnmf.run.result import Factorization
 from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
 
-def facts(record: Mapping[str, Any], history: Mapping[str, Any], reads: float) -> dict[str, str]:
+def facts(run: Factorization) -> dict[str, str]:
     """What there is to tell of a run, by name, in the order in which it is shown."""
-    x, asked, seconds = record["x"], record["parameters"], [float(s) for s in history["seconds"]]
-    shape, chunks = (" × ".join(map(str, x[name])) for name in ("shape", "chunks"))
-    lines = rows_or_columns(record["state"]["axis"])
+    about, x, start = run.about, run.about.x, run.about.start
+    assert start is not None
+    seconds, gradient = run.history["seconds"].tolist(), float(run.history["gradient"][-1])
+    lines, asked = rows_or_columns(about.state.axis), asdict(about.parameters)
     return {
-        "status": record["status"],
-        "X": f"{x['path']}, {shape} {x['dtype']}, chunks of {chunks}",
-        "strips": f"{record['state']['height']} {lines} each",
+        "status": about.status,
+        "X": f"{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
+        "strips": f"{about.state.height} {lines} each",
         "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
-        "passes": str(record["iteration"]),
-        "loss": f"{float(history['loss'][-1]):.6e}",
-        "relative error": f"{record['relative_error']:.6f}",
-        "gradient": f"{float(history['gradient'][-1]):.3e}, projected, of the short factor",
-        "start": _begun(record["start"], lines),
-        "seconds": f"{record['start']['seconds'] + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
-        "reads": f"{reads:g} of X",
-        "stopped": record["stopped"] or "no: it is going on, or was killed",
-        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+        "passes": str(about.iteration),
+        "loss": f"{run.loss:.6e}",
+        "relative error": f"{run.relative_error:.6f}",
+        "gradient": f"{gradient:.3e}, projected, of the short factor",
+        "start": _begun(start, lines),
+        "seconds": f"{start.seconds + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
+        "reads": f"{run.reads:g} of X",
+        "stopped": run.stopped or "no: it is going on, or was killed",
+        "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
     }
 
 
-def _begun(start: Mapping[str, Any], lines: str) -> str:
+def _begun(start: Start, lines: str) -> str:
     """How the first factors came about."""
-    if not start["rows"]:
+    if not start.rows:
         return "no sample"
-    error = "" if start["relative_error"] is None else f", relative error {start['relative_error']:.6f} there"
-    return f"{start['seconds']:.2f} s for a sample of {start['rows']} {lines}{error}"
+    error = "" if start.relative_error is None else f", relative error {start.relative_error:.6f} there"
+    return f"{start.seconds:.2f} s for a sample of {start.rows} {lines}{error}"
 
 
-def _tells(name: str, value: Any) -> bool:
+def _tells(name: str, value: object) -> bool:
     """Whether a parameter is worth a word: not where nothing is penalized or shuffled, and W is kept."""
     if name == "keep_W":
         return not value

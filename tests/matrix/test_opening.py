@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import zarr
 from anndata.experimental import read_lazy
-from kinds import kind_of, written_by_anndata
+from anndata_stores import written_by_anndata
+from kinds import kind_of
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
