@@ -24,6 +24,7 @@ from dnmf.estimators.scikit_learn import (
 from dnmf.factorization.transform import transform
 from dnmf.losses import beta_of
 from dnmf.losses.divergence.sums import strip_sums
+from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import is_anndata, open_matrix
 
 # What X in memory may be, for scikit-learn's checks.
@@ -35,18 +36,18 @@ TRANSFORM_ITER = 200
 
 
 def is_stored(X: ArrayLike) -> bool:
-    """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData of one of these."""
-    if isinstance(X, str | PathLike | zarr.Array | zarr.Group):
+    """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData, or opened X."""
+    if isinstance(X, str | PathLike | zarr.Array | zarr.Group | Matrix):
         return True
     return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
 
 
 def unwrapped(X: ArrayLike) -> ArrayLike:
-    """The matrix of AnnData that is in memory, a `Path` for any path that is not a string, else X itself."""
-    if is_anndata(X):
-        matrix = open_matrix(X)
-        return matrix.array if matrix.in_memory else X
-    return Path(X) if isinstance(X, PathLike) else X
+    """X in memory itself, that of AnnData too; other X opened, once for all that is done with it."""
+    if not is_stored(X):
+        return X
+    matrix = open_matrix(Path(X) if isinstance(X, PathLike) else X)
+    return matrix.array if matrix.in_memory else matrix
 
 
 def rows_of(X: Rows) -> Rows:

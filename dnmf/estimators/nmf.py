@@ -147,7 +147,7 @@ class NMF(BaseNMF):
         # Without a run the engine may keep W nevertheless, but not for every X.
         if self.out is None:
             return self._solved(X)
-        return result.W.rechunk({0: X.chunks[0]}) if hasattr(X, "__dask_graph__") else result.W
+        return result.W.rechunk({0: X.array.chunks[0]}) if X.lazy else result.W
 
     def _first(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> tuple[int, str | Factors]:
         """The number of components, and first factors for X in memory."""

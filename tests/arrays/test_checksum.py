@@ -9,6 +9,7 @@ import pytest
 import zarr
 from dnmf.engine.outcome import NONE, Seen, check_same, joined
 from kinds import sparse_stored
+from resize import Resize
 from scipy import sparse
 from xxhash import xxh3_64_intdigest
 
@@ -110,11 +111,9 @@ def test_what_changed_is_named(now: list[int], axis: int, which: str) -> None:
 
 
 @pytest.fixture
-def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_strips(sizes: Resize) -> None:
     """Strips of some 64 KiB, so that small matrices have many."""
-    monkeypatch.setattr(strips, "SMALL_STRIP", 2**12)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**12)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**16)
+    sizes(small_strip=2**12, worthwhile_strip=2**12, large_strip=2**16)
 
 
 def changed_after(kind: type, change: Any) -> Any:

@@ -10,10 +10,10 @@ import pytest
 import zarr
 from numpy.testing import assert_array_equal
 from pairwise import in_turn
+from resize import Resize
 
 import dnmf
 from dnmf.events import PassDone, Planned, Sampled, StripDone
-from dnmf.plan import choose, strips
 from dnmf.run import factors, opening
 from dnmf.run import record as run_record
 
@@ -60,10 +60,9 @@ def x(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def cut(sizes: Resize) -> None:
     """Small strips: several of them."""
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**14)
+    sizes(strip=2**14)
 
 
 ASKED = [
@@ -171,14 +170,12 @@ def test_on_a_cluster_too(client: Any, x: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("cut")
 def test_workers_with_too_little_memory_for_the_strips_get_others(
-    x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Resize
 ) -> None:
     begin(x, tmp_path / "run.zarr", after(5))
     before = opening.open_group(tmp_path / "run.zarr")[1]["state"]["height"]
     monkeypatch.setattr("dnmf.factorization.resume.fitting", lambda *_, **__: None)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**13)
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**13)
+    sizes(strip=2**13)
     result = dnmf.resume(tmp_path / "run.zarr")
     assert result.record["state"]["height"] != before or result.record["iteration"] == 9
     whole = dnmf.factorize(x, 4, **FACTS)

@@ -10,13 +10,13 @@ import zarr
 from counters import CountingStore
 from kinds import KINDS, lazy, stored
 from pairwise import in_turn
+from resize import Resize
 from scipy import sparse
 from zarr.storage import LocalStore
 
 import dnmf
 from dnmf import transform
 from dnmf.factorization.transform import How
-from dnmf.plan import strips
 
 RANK, SHAPE = 3, (90, 24)
 LOSSES = [2.0, 1.0, 0.5, 1.5, 3.0]
@@ -27,11 +27,9 @@ each_penalty = pytest.mark.parametrize("name", PENALTIES)
 
 
 @pytest.fixture
-def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_strips(sizes: Resize) -> None:
     """Strips of a few rows, so that small matrices have many."""
-    monkeypatch.setattr(strips, "SMALL_STRIP", 2**9)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**9)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**11)
+    sizes(small_strip=2**9, worthwhile_strip=2**9, large_strip=2**11)
 
 
 def problem(shape: tuple[int, int] = SHAPE, *, zeros: float = 0.5, dtype: str = "f8") -> tuple[Any, Any]:

@@ -18,13 +18,13 @@ from commands import command as run
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kinds import sparse_stored
+from resize import Resize
 from scipy import sparse
 
 import dnmf
 from dnmf.cli.errors import EXPECTED
 from dnmf.events import PassDone
 from dnmf.factorization.resume import resume
-from dnmf.plan import strips
 from dnmf.run import lease
 from dnmf.run.record import MAY_BE_ABSENT, RULES
 from dnmf.stores.local_disk import writing
@@ -62,11 +62,9 @@ def flip(file: Path, at: int = 1001) -> None:
 
 
 @pytest.fixture
-def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_strips(sizes: Resize) -> None:
     """Strips of some 64 KiB, so that small matrices have many."""
-    monkeypatch.setattr(strips, "SMALL_STRIP", 2**12)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**12)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**16)
+    sizes(small_strip=2**12, worthwhile_strip=2**12, large_strip=2**16)
 
 
 @pytest.fixture(scope="module")
