@@ -159,8 +159,8 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")}
 
 
-def as_json(record: Begun) -> dict[str, object]:
-    """A record as plain data, as JSON has them."""
+def as_json(record: msgspec.Struct) -> dict[str, object]:
+    """A record, or a part of one, as plain data, as JSON has them."""
     plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(record))
     return plain
 
