@@ -1,11 +1,11 @@
-"""What a factorization is asked for, and the objective that follows from it."""
+"""What a factorization is asked for: names and numbers, checked."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dnmf.losses import Divergence, Objective, Squared, _is_number
+from dnmf.losses import SWEEPS, is_number, solvers_of
 from dnmf.rules import RULES, Penalty
 
 Factors = tuple[Any, Any]
@@ -46,24 +46,25 @@ class Parameters:
             _check_count(name, getattr(self, name), optional=name not in ("rank", "max_iter"))
         if not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed is {self.seed!r}: an integer of at least 0 is required")
-        if not _is_number(self.tol) or not 0 <= self.tol < 1:
+        if not is_number(self.tol) or not 0 <= self.tol < 1:
             raise ValueError(f"tol is {self.tol!r}: a number from 0 (never stop early) to below 1 is required")
         if self.init not in (*INITS, "given"):
             raise ValueError(f"init is {self.init!r}: one of {', '.join(INITS)}, or first factors (W, V), is required")
-        self._check_objective()
+        self._check_loss()
 
-    def _check_objective(self) -> None:
+    def _check_loss(self) -> None:
         if self.solver not in RULES:
             raise ValueError(f"solver is {self.solver!r}: one of {', '.join(RULES)} is required")
-        if self.solver == "cd" and self.beta_loss != 2:
+        if self.solver not in solvers_of(self.beta_loss):
             raise ValueError(
-                f"solver is 'cd' and beta_loss is {self.beta_loss:g}: solver 'mu' is required for any other loss than "
+                f"solver is {self.solver!r} and beta_loss is {self.beta_loss:g}: solver "
+                f"{' or '.join(map(repr, solvers_of(self.beta_loss)))} is required for any other loss than "
                 f"'frobenius'"
             )
         for name, value in (("alpha_W", self.alpha_W), ("alpha_H", self.alpha_H)):
-            if not _is_number(value) or value < 0:
+            if not is_number(value) or value < 0:
                 raise ValueError(f"{name} is {value!r}: a finite number of at least 0 is required")
-        if not _is_number(self.l1_ratio) or not 0 <= self.l1_ratio <= 1:
+        if not is_number(self.l1_ratio) or not 0 <= self.l1_ratio <= 1:
             raise ValueError(f"l1_ratio is {self.l1_ratio!r}: a number from 0 to 1 is required")
 
     @property
@@ -76,17 +77,16 @@ class Parameters:
         """Passes at most. One more than iterations where those are the published ones, see `dnmf.loop`."""
         return self.max_iter + 1 if self.published else self.max_iter
 
-    def objective(self, shape: tuple[int, int], axis: int, *, sparse: bool) -> Objective:
-        """What is minimized for X of a shape (m, n), cut along an axis; penalties are scaled as scikit-learn does."""
+    @property
+    def sweeps(self) -> int:
+        """Of a factor in a pass, where no sample tells how many pay."""
+        return self.inner_iter or SWEEPS
+
+    def penalties(self, shape: tuple[int, int], axis: int) -> tuple[Penalty, Penalty]:
+        """On the long and on the short factor of X (m, n), cut along an axis; scaled as scikit-learn does."""
         m, n = shape
-        of_W, of_V = (
-            Penalty(size * alpha * self.l1_ratio, size * alpha * (1 - self.l1_ratio))
-            for size, alpha in ((n, self.alpha_W), (m, self.alpha_H))
-        )
-        long, short = (of_W, of_V) if axis == 0 else (of_V, of_W)
-        if self.beta_loss == 2:
-            return Squared(self.solver, long, short, sparse)
-        return Divergence(self.beta_loss, long, short)
+        of_W, of_V = Penalty.scaled(n, self.alpha_W, self.l1_ratio), Penalty.scaled(m, self.alpha_H, self.l1_ratio)
+        return (of_W, of_V) if axis == 0 else (of_V, of_W)
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,8 @@ import dask.array as da
 import zarr
 from scipy import sparse
 
+from dnmf.matrix.matrix import Matrix
+
 
 def stored(path: Path, X: Any, chunks: tuple[int, int] = (16, 11)) -> str:
     zarr.create_array(str(path), shape=X.shape, chunks=chunks, dtype=X.dtype)[...] = X
@@ -37,3 +39,13 @@ KINDS: dict[str, Callable[[Any, Path], Any]] = {
     "dask of csr": lambda X, path: lazy(X).map_blocks(sparse.csr_matrix),
     "dask of csc": lambda X, path: lazy(X, (45, 5)).map_blocks(sparse.csc_matrix),
 }
+
+
+def kind_of(matrix: Matrix) -> tuple[str, str]:
+    """Where an opened X is, and what its strips are."""
+    (where,) = (
+        n for n, is_so in (("stored", matrix.stored), ("memory", matrix.in_memory), ("lazy", matrix.lazy)) if is_so
+    )
+    assert matrix.repeats == (where != "lazy")
+    assert bool(matrix.nodes) == bool(matrix.arrays) == (where == "stored")
+    return where, "sparse" if matrix.sparse else "dense"

@@ -21,7 +21,7 @@ import dnmf
 from dnmf.clusters import workers
 from dnmf.clusters.local import local_cluster
 from dnmf.clusters.workers import check_workers, set_up, survey
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.plan.memory import MIB, Workers
 
 

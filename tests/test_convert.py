@@ -27,7 +27,7 @@ from zarr.codecs import BloscCodec
 import dnmf.formats
 import dnmf.formats.convert
 from dnmf.formats.convert import convert, described
-from dnmf.plan.chunks import well_chunked
+from dnmf.plan.pieces import well_chunked
 
 Array = NDArray[Any]
 Sparse = scipy.sparse.csr_array | scipy.sparse.csc_array
@@ -176,7 +176,7 @@ def test_a_matrix_of_zeros_alone(kind: Any) -> None:
 def test_no_piece_has_many_rows_or_entries(tmp_path: Path, kind: Any, density: float) -> None:
     sparse = scipy.sparse.random_array((10, 10), density=density, rng=0).asformat(kind)
     scipy.sparse.save_npz(tmp_path / "x.npz", sparse)
-    pieces = list(dnmf.formats.READERS[".npz"](tmp_path / "x.npz", None, tmp_path).pieces)
+    pieces = list(dnmf.formats.READERS[".npz"](dnmf.formats.Source(tmp_path / "x.npz", None, tmp_path)).pieces)
     together = 2 if kind == "coo" else 1  # five counters count ten rows
     assert sum(len(lengths) for lengths, _, _ in pieces) == 10
     for lengths, _, values in pieces:

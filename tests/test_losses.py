@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.decomposition import non_negative_factorization
 
 import dnmf
-from dnmf.losses.divergence import sums as divergence_sums
+from dnmf.losses.divergence.sums import strip_sums
 
 RANK, SHAPE = 4, (70, 30)
 # Solver and β; penalties alpha_W, alpha_H, l1_ratio.
@@ -53,7 +53,7 @@ def test_iterates_are_scikit_learns(shape: tuple[int, int], solver: str, beta: f
     assert result.record["state"]["axis"] == (0 if shape == SHAPE else 1)
     np.testing.assert_allclose(np.asarray(result.W), W, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(result.V, V, rtol=1e-9, atol=1e-12)
-    sums = divergence_sums.sums(X, W.T, V, beta=beta)
+    sums = strip_sums(X, W.T, V, beta=beta)
     np.testing.assert_allclose(result.loss, sums.loss, rtol=1e-9)
     assert_objective(result, W, V, penalty)
 
@@ -107,7 +107,7 @@ def test_the_sample_start_ends_no_worse_than_scikit_learn(
     result = dnmf.factorize(sparse.csr_matrix(X) if zeros else X, RANK, **asked)
     W, V = scikit_learns(X, *factors(X.shape), max_iter=200, **asked)
     (m, n), (alpha_W, alpha_H, ratio) = X.shape, penalty
-    objective = divergence_sums.sums(X, W.T, V, beta=beta).loss
+    objective = strip_sums(X, W.T, V, beta=beta).loss
     objective += 2 * n * alpha_W * (ratio * W.sum() + (1 - ratio) / 2 * (W**2).sum())
     objective += 2 * m * alpha_H * (ratio * V.sum() + (1 - ratio) / 2 * (V**2).sum())
     assert result.history["objective"][-1] < 1.02 * objective

@@ -31,8 +31,7 @@ from dnmf import factorize, open_run, transform
 from dnmf.clusters.local import local_cluster
 from dnmf.events import PassDone
 from dnmf.formats.convert import convert
-from dnmf.matrix.matrix import open_matrix
-from dnmf.matrix.strips import Strips
+from dnmf.matrix.opening import open_matrix
 from dnmf.run.factors import Factor
 from dnmf.run.generations import drop_generations, new_generation
 from dnmf.run.opening import check_out, create_run
@@ -394,12 +393,12 @@ def test_what_travels_carries_the_url_and_no_credentials(url, X, counts):
     group = create_run(f"{url}/run.zarr", overwrite=False)
     dense, thin = open_matrix(f"{url}/X.zarr"), open_matrix(f"{url}/S.zarr")
     factor = Factor("W", (96, 2), (16, 2), np.dtype("f4")).array(group, "generations/a")
-    for thing in (dense, thin, Strips(dense, 0, check=True), Strips(thin, 0, check=True), factor, group):
+    for thing in (dense, thin, dense.strips(0, check=True), thin.strips(0, check=True), factor, group):
         for dumps in (pickle.dumps, cloudpickle.dumps):
             sent = dumps(thing)
             assert url.encode() in sent
             check_no_secrets(sent, repr(thing))
-    again = pickle.loads(pickle.dumps(Strips(dense, 0, check=True)))
+    again = pickle.loads(pickle.dumps(dense.strips(0, check=True)))
     np.testing.assert_array_equal(again[16:48, 0:40], X[16:48])
     assert pickle.loads(pickle.dumps(group)).attrs.asdict() == group.attrs.asdict()
 

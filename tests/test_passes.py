@@ -16,7 +16,7 @@ import dnmf
 from dnmf.engine import passes, schedulers, source
 from dnmf.events import PassDone, Planned, Sampled, StripDone
 from dnmf.losses import Squared
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.plan import strips
 from dnmf.rules import NO_PENALTY
 

@@ -95,7 +95,7 @@ def resume(again: Any, /, run: str, x: str | None, where: Any, detach: bool, qui
 
 def _check(x: str, out: str, asked: dict[str, Any]) -> None:
     """Tell of a wrong path before a cluster is started."""
-    from dnmf.matrix.matrix import open_matrix
+    from dnmf.matrix.opening import open_matrix
     from dnmf.run.opening import check_out
 
     asked["alpha_H"] = "same" if asked["alpha_H"] is None else asked["alpha_H"]

@@ -13,7 +13,7 @@ from dnmf.cli.errors import console
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: Path, x: str | None) -> None:
     """Draw loss, components and reconstructions."""
-    from dnmf.matrix.matrix import open_matrix
+    from dnmf.matrix.opening import open_matrix
     from dnmf.report.figures import run_figures, save
     from dnmf.run.result import open_run
 

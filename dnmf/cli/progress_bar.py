@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from dnmf.events import Event, Listener, PassDone, Planned, Sampled, Started, Stopped, StripDone
+from dnmf.plan.strips import rows_or_columns
 
 MIB = 2**20
 
@@ -18,7 +19,7 @@ def describe(plan: Planned) -> str:
     >>> describe(Planned((4, 2), 32, 1, 32, 0, 2, 1, 160 * MIB, 512 * MIB, 10))
     'X 4 × 2, 0.0 MB in 1 strip of rows, 0.0 MiB; 2 workers of 1 thread: 160 of 512 MiB each'
     """
-    strips = f"{plan.strips} {'strip' if plan.strips == 1 else 'strips'} of {('rows', 'columns')[plan.axis]}"
+    strips = f"{plan.strips} {'strip' if plan.strips == 1 else 'strips'} of {rows_or_columns(plan.axis)}"
     workers = f"{plan.workers} {'worker' if plan.workers == 1 else 'workers'}"
     threads = f"{plan.threads} {'thread' if plan.threads == 1 else 'threads'}"
     return (

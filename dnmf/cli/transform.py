@@ -21,7 +21,7 @@ def transform(x: str, model: str, where: Any, **parameters: Any) -> None:
     """Find the W of new rows X for the V of a run. X is read once."""
     from dnmf.clusters.connect import connect
     from dnmf.factorization.transform import transform as run_transform
-    from dnmf.matrix.matrix import open_matrix
+    from dnmf.matrix.opening import open_matrix
     from dnmf.run.result import open_run
 
     result = open_run(model)

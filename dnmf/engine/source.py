@@ -10,8 +10,8 @@ from dask.core import flatten, get_dependencies
 
 from dnmf.engine.blocks import Place
 from dnmf.engine.passes import empty, named, places
+from dnmf.matrix.lazy import prepare
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.strips import Strips, prepare
 from dnmf.plan.strips import Plan
 
 
@@ -24,11 +24,11 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
         If X is a Dask array of which every strip depends on all of X.
     """
     chunks = (plan.heights, (plan.width,))
-    if matrix.kind == "dask":
+    if matrix.lazy:
         X = lazy_strips(matrix, plan.heights, plan.axis, check=check)
         _refuse_global(X)
         return X
-    source, how = Strips(matrix, plan.axis, check), {"asarray": False, "inline_array": True}
+    source, how = matrix.strips(plan.axis, check=check), {"asarray": False, "inline_array": True}
     return da.from_array(source, chunks=chunks, name=named("X"), meta=empty(matrix.dtype), **how)
 
 

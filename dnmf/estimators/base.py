@@ -21,9 +21,9 @@ from dnmf.estimators.scikit_learn import (
     validate_data,
 )
 from dnmf.factorization.transform import transform
-from dnmf.losses import NAMED
-from dnmf.losses.divergence.sums import sums
-from dnmf.matrix.matrix import open_matrix
+from dnmf.losses import beta_of
+from dnmf.losses.divergence.sums import strip_sums
+from dnmf.matrix.opening import is_anndata, open_matrix
 
 # What X in memory may be, for scikit-learn's checks.
 IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
@@ -37,19 +37,15 @@ def is_stored(X: Any) -> bool:
     """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData of one of these."""
     if isinstance(X, str | PathLike | zarr.Array | zarr.Group):
         return True
-    return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or _is_anndata(X)
+    return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
 
 
 def unwrapped(X: Any) -> Any:
     """The matrix of AnnData that is in memory, a `Path` for any path that is not a string, else X itself."""
-    if _is_anndata(X):
+    if is_anndata(X):
         matrix = open_matrix(X)
         return matrix.array if matrix.in_memory else X
     return Path(X) if isinstance(X, PathLike) else X
-
-
-def _is_anndata(X: Any) -> bool:
-    return all(hasattr(X, name) for name in ("X", "layers", "obs_names"))
 
 
 def rows_of(X: Any) -> Any:
@@ -63,7 +59,7 @@ def reconstruction_error(X: Any, W: Array, H: Array, beta: float) -> float:
     >>> reconstruction_error(np.array([[3.0, 0.0], [0.0, 4.0]]), np.zeros((2, 1)), np.ones((1, 2)), 2)
     5.0
     """
-    loss = sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
+    loss = strip_sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
     return math.sqrt(max(loss, 0.0))
 
 
@@ -142,7 +138,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _beta(self) -> float:
-        return NAMED[self.beta_loss] if isinstance(self.beta_loss, str) else float(self.beta_loss)
+        return beta_of(self.beta_loss)
 
     @property
     def _tol(self) -> float:

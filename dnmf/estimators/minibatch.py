@@ -18,10 +18,10 @@ from dnmf.estimators.base import (
 )
 from dnmf.estimators.first_factors import custom_factors, first_factors, given_factor, warn_if_ignored
 from dnmf.estimators.scikit_learn import check_non_negative, gen_batches
-from dnmf.losses import loss_by_number
-from dnmf.matrix.matrix import open_matrix
+from dnmf.losses import beta_of
+from dnmf.matrix.opening import open_matrix
 from dnmf.streaming.batches import Read, batches_of
-from dnmf.streaming.steps import Components, Problem, Watch, begun, moved, solve, step, watched
+from dnmf.streaming.steps import Components, Problem, Watch, begin, move, solve, step
 
 
 class MiniBatchNMF(BaseNMF):
@@ -184,7 +184,7 @@ class MiniBatchNMF(BaseNMF):
 
     def _begin(self, H: Array, m: int) -> None:
         """First components, and what a batch leaves of the memory of earlier ones where X has m rows."""
-        self._keep(begun(H))
+        self._keep(begin(H))
         self._kept = self.forget_factor ** (min(self.batch_size, m) / m)
 
     def _keep(self, components: Components) -> None:
@@ -196,7 +196,7 @@ class MiniBatchNMF(BaseNMF):
 
         With fresh restarts W stays as it is.
         """
-        problem, components = self._problem, begun(self.components_)
+        problem, components = self._problem, begin(self.components_)
         batches = list(gen_batches(m, min(self.batch_size, m)))
         n_steps, unknown, watch = self.max_iter * len(batches), W is None, Watch()
         if unknown and not self.fresh_restarts:
@@ -207,12 +207,12 @@ class MiniBatchNMF(BaseNMF):
             if W is None or self.fresh_restarts or (unknown and i < len(batches)):
                 L = solve(y, before.H, problem, self.fresh_restarts_max_iter)
             else:
-                L = moved(y, W[:, rows], before.H, problem)
+                L = move(y, W[:, rows], before.H, problem)
             L, components, cost = step(y, L, before, problem, self._kept)
             if W is not None and not self.fresh_restarts:
                 W[:, rows] = L
             if i > 0:
-                watch = watched(watch, cost, min(y.shape[0] / (m + 1), 1))
+                watch = watch.after(cost, min(y.shape[0] / (m + 1), 1))
             self._say(f"Minibatch step {i + 1}/{n_steps}: mean batch cost: {cost}" + _average(watch))
             if reason := self._reason(watch, before.H, components.H):
                 self._say(f"Converged ({reason}) at step {i + 1}/{n_steps}")
@@ -250,7 +250,7 @@ class MiniBatchNMF(BaseNMF):
     def _problem(self) -> Problem:
         alpha_H = self.alpha_W if isinstance(self.alpha_H, str) else self.alpha_H
         return Problem(
-            loss_by_number(self._beta), (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol)
+            beta_of(self._beta), (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol)
         )
 
     @property

@@ -21,7 +21,7 @@ from dnmf.estimators.first_factors import Factors, custom_factors, first_factors
 from dnmf.estimators.scikit_learn import check_array, check_non_negative
 from dnmf.events import Event, Listener, PassDone, Stopped
 from dnmf.factorization.factorize import factorize
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.run.result import Factorization
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dnmf.losses import NAMED
+from dnmf.rules import RULES
 
 INITS = ("random", "nndsvd", "nndsvda", "nndsvdar", "custom")
 
@@ -60,7 +61,7 @@ PATH = Kind("a path", lambda value: isinstance(value, str | PathLike))
 PARAMETERS: Mapping[str, tuple[Kind, ...]] = {
     "n_components": (COUNT, NONE, _among("auto")),
     "init": (_among(*INITS), NONE),
-    "solver": (_among("cd", "mu"),),
+    "solver": (_among(*RULES),),
     "beta_loss": (_among(*NAMED), Kind("an instance of 'float'", lambda value: isinstance(value, Real))),
     "tol": (AMOUNT,),
     "max_iter": (COUNT,),

@@ -11,12 +11,12 @@ from dnmf.events import Listener
 from dnmf.factorization.resume import asked
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
-from dnmf.losses import loss_by_number
-from dnmf.matrix.completeness import check_complete
+from dnmf.losses import beta_of
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import check_complete
 from dnmf.parameters import SAMPLED, Factors, Parameters, plain
 from dnmf.plan.choose import plan
-from dnmf.plan.strips import Plan
+from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import check_out, create_run, open_group
 from dnmf.run.result import Factorization, open_run
@@ -115,7 +115,7 @@ def factorize(
     (True, (60, 2), (2, 40))
     """
     rank, max_iter, seed, inner_iter = (plain(value) for value in (rank, max_iter, seed, inner_iter))
-    first, beta = init if isinstance(init, str) else "given", loss_by_number(plain(beta_loss))
+    first, beta = init if isinstance(init, str) else "given", beta_of(plain(beta_loss))
     of_V: Any = alpha_W if alpha_H == "same" else alpha_H
     parameters = Parameters(
         rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,
@@ -166,10 +166,9 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
         )
     kept = read_sample(group)
     if kept.axis != cut.axis:
-        names = ("rows", "columns")
         raise ValueError(
-            f"the sample in {path} is one of {names[kept.axis]}, and X is now cut along its {names[cut.axis]}: "
-            f"give no sample"
+            f"the sample in {path} is one of {rows_or_columns(kept.axis)}, and X is now cut along its "
+            f"{rows_or_columns(cut.axis)}: give no sample"
         )
     # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
     same = (record.state.height, record.state.counts) == (cut.height, cut.counts)
@@ -193,7 +192,7 @@ def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, neede
         return
     exists = check_out(out, overwrite=overwrite)
     check_apart(matrix, out)
-    if exists and matrix.kind == "dask":
+    if exists and matrix.lazy:
         raise FileExistsError(
             f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"
         )

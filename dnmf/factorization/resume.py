@@ -14,7 +14,7 @@ from dnmf.events import Listener
 from dnmf.factorization.job import Job
 from dnmf.factorization.restore import restored
 from dnmf.factorization.session import drive, job_for, open_session
-from dnmf.losses import loss_by_number
+from dnmf.losses import beta_of
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Parameters, plain
 from dnmf.plan.choose import fitting, plan
@@ -33,7 +33,7 @@ from dnmf.stores.paths import shown
 MAY_CHANGE = ("max_iter", "tol", "checkpoint_every", "memory_limit", "cache")
 
 
-# Where X was that no other process finds, see `dnmf.stores.find`.
+# Where X was that no other process finds, see `dnmf.matrix.opening.find`.
 NOT_STORED = ("a Dask array", "an array in memory")
 
 
@@ -125,7 +125,7 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
     before: dict[str, Any] = asdict(record.parameters)
     changes = {name: plain(value) for name, value in changes.items()}
     if isinstance(changes.get("beta_loss"), str):
-        changes["beta_loss"] = loss_by_number(changes["beta_loss"])
+        changes["beta_loss"] = beta_of(changes["beta_loss"])
     if changes.get("alpha_H") == "same":
         changes["alpha_H"] = changes.get("alpha_W", before["alpha_W"])
     for name, value in changes.items():

@@ -16,9 +16,10 @@ from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job
+from dnmf.factorization.job import Job, minimized
 from dnmf.factorization.loop import First, run
-from dnmf.matrix.matrix import Matrix, open_matrix
+from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
@@ -51,7 +52,7 @@ class Session:
 
     def engine(self, cut: Plan) -> tuple[Plan, Engine[Any]]:
         """What computes reads, and the plan as it then is: where one strip here is all of X, it stays in memory."""
-        if self.client is None and len(cut.heights) == 1 and self.matrix.kind != "dask":
+        if self.client is None and len(cut.heights) == 1 and not self.matrix.lazy:
             cut = replace(cut, cached=True)
             return cut, Direct(cut)
         return cut, DaskEngine(Cluster(self.client, cut.lines) if self.client else self.scheduler, cut)
@@ -103,7 +104,7 @@ def job_for(
         parameters=parameters,
         plan=cut,
         workers=workers,
-        objective=parameters.objective(matrix.grid.shape, cut.axis, sparse=matrix.sparse),
+        loss=minimized(parameters, matrix, cut.axis),
         engine=engine,
         keeper=Keeper(group, long_factor(record), short_factor(record), record, policy),
         given=given,

@@ -1,18 +1,18 @@
 """What there is to tell of a run, in words."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 import zarr
 
-from dnmf.matrix.completeness import arrays_of
-from dnmf.matrix.find import SPARSE
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import open_matrix
+from dnmf.matrix.sparse import SPARSE
+from dnmf.plan.strips import rows_or_columns
 from dnmf.run.record import Start
 from dnmf.run.result import Factorization
-from dnmf.stores.missing_chunks import Missing, missing
+from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
 
@@ -21,17 +21,17 @@ def facts(run: Factorization) -> dict[str, str]:
     about, x, start = run.about, run.about.x, run.about.start
     assert start is not None
     seconds, gradient = run.history["seconds"].tolist(), float(run.history["gradient"][-1])
-    rows_or_columns, asked = ("rows", "columns")[about.state.axis], asdict(about.parameters)
+    lines, asked = rows_or_columns(about.state.axis), asdict(about.parameters)
     return {
         "status": about.status,
         "X": f"{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
-        "strips": f"{about.state.height} {rows_or_columns} each",
+        "strips": f"{about.state.height} {lines} each",
         "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
         "passes": str(about.iteration),
         "loss": f"{run.loss:.6e}",
         "relative error": f"{run.relative_error:.6f}",
         "gradient": f"{gradient:.3e}, projected, of the short factor",
-        "start": _begun(start, rows_or_columns),
+        "start": _begun(start, lines),
         "seconds": f"{start.seconds + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
         "reads": f"{run.reads:g} of X",
         "stopped": run.stopped or "no: it is going on, or was killed",
@@ -39,12 +39,12 @@ def facts(run: Factorization) -> dict[str, str]:
     }
 
 
-def _begun(start: Start, rows_or_columns: str) -> str:
+def _begun(start: Start, lines: str) -> str:
     """How the first factors came about."""
     if not start.rows:
         return "no sample"
     error = "" if start.relative_error is None else f", relative error {start.relative_error:.6f} there"
-    return f"{start.seconds:.2f} s for a sample of {start.rows} {rows_or_columns}{error}"
+    return f"{start.seconds:.2f} s for a sample of {start.rows} {lines}{error}"
 
 
 def _tells(name: str, value: object) -> bool:
@@ -66,7 +66,7 @@ def is_matrix(path: str) -> bool:
 def matrix_facts(path: str) -> dict[str, str]:
     """What there is to tell of a stored X, by name, in the order in which it is shown."""
     matrix = open_matrix(path)
-    arrays, grid = arrays_of(matrix), matrix.grid
+    arrays, grid = matrix.arrays, matrix.grid
     found = [missing(array) for array in arrays]
     decoded, stored = sum(a.nbytes for a in arrays), sum(a.nbytes_stored() for a in arrays if a.store.supports_listing)
     said = {
@@ -75,12 +75,13 @@ def matrix_facts(path: str) -> dict[str, str]:
         "shards": ", ".join(dict.fromkeys(_by(array.shards) for array in arrays if array.shards)),
         "codecs": ", ".join(dict.fromkeys(_codecs(array) for array in arrays)),
         "bytes": f"{decoded} decoded, {stored} stored" if stored else f"{decoded} decoded",
-        "missing": _told(found, arrays),
+        "missing": _in_words(found, arrays),
     }
     return {name: text for name, text in said.items() if text}
 
 
-def _told(found: list[Missing | None], arrays: tuple[Any, ...]) -> str:
+def _in_words(found: list[Missing | None], arrays: tuple[ZarrArray, ...]) -> str:
+    """How many chunks are missing, in words."""
     known = [each for each in found if each is not None]
     if len(known) < len(found):
         return "not known, as its server lists nothing"
@@ -93,11 +94,11 @@ def _told(found: list[Missing | None], arrays: tuple[Any, ...]) -> str:
     return f"{count} of {total} {noun}, read as {fill}" + (f"; the first is {first.key}" if first.key else "")
 
 
-def _by(shape: Iterable[int]) -> str:
+def _by(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _codecs(array: Any) -> str:
+def _codecs(array: ZarrArray) -> str:
     """The names of filters and compressors, in the order in which they are applied."""
     stages = (*array.filters, *array.compressors)
     return " + ".join(map(_name, stages)) or "none"

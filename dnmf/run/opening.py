@@ -34,7 +34,7 @@ from zarr.storage import MemoryStore
 from dnmf.run.generations import GENERATIONS, MEMBERS
 from dnmf.run.lease import check_free
 from dnmf.run.record import FORMAT, Begun, Record, as_json, parse_record
-from dnmf.stores.paths import absolute, is_bucket
+from dnmf.stores.paths import absolute, refuse_bucket
 from dnmf.stores.places import answering, occupied, place
 
 # The attribute of a group with the W of new rows, as `dnmf` is that of a run; and the one of a run that never changes.
@@ -80,8 +80,7 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
         If another process is at work on the run that is there.
     """
     path = absolute(out)
-    if is_bucket(path):
-        raise ValueError(f"{out} is a whole bucket, which is not written to: name a place in it, as in {path}/run.zarr")
+    refuse_bucket(path, "run.zarr")
     if not occupied(path):
         return False
     group = _at(path)

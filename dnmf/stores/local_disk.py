@@ -1,4 +1,4 @@
-"""What to say where a disk takes no more. Standard library only."""
+"""Disks of this machine: what to say where one takes no more, and what killed processes left on one."""
 
 import errno
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 import zarr
 from zarr.storage import LocalStore
 
-# None of these comes from reading.
+# What an error of writing says that no error of reading does, and what to do.
 WHY = {
     errno.ENOSPC: "its disk is full; make room",
     errno.EDQUOT: "the quota there is used up; make room",

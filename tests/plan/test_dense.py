@@ -9,19 +9,25 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import grids, workers
 
-from dnmf.plan.choose import plan
-from dnmf.plan.chunks import well_chunked
-from dnmf.plan.grid import Grid
-from dnmf.plan.memory import IDLE_WORKER, MIB, Workers, peak_bytes
-from dnmf.plan.pieces import piece_rows
+from dnmf.plan.choose import fitting, plan
+from dnmf.plan.dense import DenseGrid
+from dnmf.plan.grid import Demand
+from dnmf.plan.memory import IDLE_WORKER, MIB, Workers
+from dnmf.plan.pieces import piece_rows, well_chunked
+from dnmf.plan.sizes import Sizes, current, using
 from dnmf.plan.strips import Plan
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))
 
 
-def grid(shape, chunk, shard=None, *, stored=4, itemsize=4) -> Grid:
-    return Grid(shape, chunk, shard or chunk, stored, itemsize)
+def grid(shape, chunk, shard=None, *, stored=4, itemsize=4) -> DenseGrid:
+    return DenseGrid(shape, chunk, stored, itemsize, shard or chunk)
+
+
+def peak_bytes(grid, axis, height, *, rank, workers, **options) -> int:
+    """Projected peak of strips of a height."""
+    return grid.peak(replace(grid.in_strips(axis, height), **options), Demand(rank, workers))
 
 
 def team(count, threads, mib, **more) -> Workers:
@@ -244,7 +250,7 @@ def test_the_refusal_says_when_no_chunks_would_help():
         plan(grid((200, 200_000), (200, 1000)), rank=50, workers=team(1, 1, 128))
     assert str(refused.value) == (
         "X does not fit: with chunks of 200 × 1000 the smallest strip needs 161 MiB in a worker that may use 90 MiB "
-        "(0.7 of its limit of 128 MiB); no chunk shape would help at rank 50: give workers 231 MiB"
+        "(0.7 of its limit of 128 MiB); no chunks would help at rank 50: give workers 231 MiB"
     )
 
 
@@ -283,3 +289,38 @@ def test_a_worker_is_used_up_to_where_dask_spills():
 def test_bytes_of_x_are_those_it_is_computed_with():
     assert grid((10, 3), (1, 1), stored=1, itemsize=8).nbytes == 240
     assert ceil(grid((1, 1), (1, 1)).nbytes) == 4
+
+
+def test_a_plan_stays_where_workers_change_and_it_still_fits():
+    x, roomy, small = grid(TALL, (512, 4096)), team(2, 1, 2048), team(2, 1, 500)
+    cut = plan(x, rank=20, workers=roomy)
+    assert fitting(cut, x, rank=20, workers=roomy) == cut
+    other = fitting(cut, x, rank=20, workers=team(2, 1, 1600))
+    assert other
+    assert (other.heights, other.cached) == (cut.heights, False)
+    assert other.peak == peak_bytes(x, cut.axis, cut.height, rank=20, workers=roomy)
+    assert fitting(cut, x, rank=20, workers=small) is None
+
+
+def test_a_sample_is_bounded_by_rows_bytes_and_workers():
+    x = grid(TALL, (1024, 4096))
+    rows = [x.sample_rows(0, Demand(20, team(2, 1, mib))) for mib in (4096, 512)]
+    assert rows == [2048, 512], "32 MiB, and halved until merging it takes half of what a worker may use"
+    narrow = grid((131_072, 16), (1024, 16))
+    assert narrow.sample_rows(0, Demand(20, team(2, 1, 4096))) == 8000
+
+
+# Sizes
+
+
+def test_sizes_are_others_in_a_block_and_what_they_were_after_it():
+    x, workers = grid(TALL, (512, 4096)), team(2, 1, 8192)
+    before = plan(x, rank=4, workers=workers, sampled=True)
+    with using(Sizes.of_strips(16 * MIB, sample_rows=7)):
+        cut = plan(x, rank=4, workers=workers, sampled=True)
+        assert (cut.height, cut.sample) == (1024, 7)
+        with using(Sizes()):
+            assert plan(x, rank=4, workers=workers, sampled=True) == before
+        assert plan(x, rank=4, workers=workers, sampled=True) == cut
+    assert current() == Sizes()
+    assert plan(x, rank=4, workers=workers, sampled=True) == before

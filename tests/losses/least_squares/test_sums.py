@@ -11,11 +11,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from strategies import cuts, matrices, problems
 
 from dnmf.arrays import pieces
-from dnmf.losses import accuracy
-from dnmf.losses.accuracy import is_noisy
+from dnmf.arrays.products import gram
 from dnmf.losses.least_squares import sums as least_squares_sums
-from dnmf.losses.least_squares.sums import Sums, add, check_range, strip_sums
+from dnmf.losses.least_squares.loss import LeastSquares
+from dnmf.losses.least_squares.sums import Evaluation, Shared, Sums, strip_sums
+from dnmf.losses.protocol import Known, Size, add, is_noisy, relative_error
 from dnmf.rules import NO_PENALTY, RULES, Penalty
+from dnmf.rules.solver import Solver
 
 layouts = st.sampled_from(["C", "F"])
 
@@ -26,6 +28,22 @@ def strips(Y, L, heights, base=None, layout="C"):
     return [
         strip_sums(np.asarray(Y[a:b], order=layout), np.ascontiguousarray(L[:, a:b]), base) for a, b in pairwise(edges)
     ]
+
+
+LOSS = LeastSquares(Solver("cd"), NO_PENALTY, NO_PENALTY, sparse=False, short_sweeps=3)
+
+
+def evaluated(sums, base, S, norm=np.nan, *, name="cd", penalty=NO_PENALTY, sweeps=3):
+    """What sums about a base say about a short factor."""
+    return Evaluation(sums, Shared(S, gram(S), base, norm, Solver(name)), NO_PENALTY, penalty, sweeps, sparse=False)
+
+
+def loss_of(sums, base, S, norm):
+    return evaluated(sums, base, S, norm).loss
+
+
+def base_of(S, known, norm, *, exact):
+    return LOSS.prepare(S, Known(known, norm, exact)).base
 
 
 def square(a):
@@ -66,9 +84,9 @@ def test_adding_changes_none_of_the_parts(data, problem):
     before = [(p.cross.copy(), p.gram.copy(), p.square, p.norm) for p in parts]
     total = add(parts)
     again = add(parts)
-    for part, (cross, gram, square_, norm) in zip(parts, before, strict=True):
+    for part, (cross, gram_, square_, norm) in zip(parts, before, strict=True):
         assert_array_equal(part.cross, cross)
-        assert_array_equal(part.gram, gram)
+        assert_array_equal(part.gram, gram_)
         assert (part.square, part.norm) == (square_, norm)
         assert not np.shares_memory(total.cross, part.cross)
     assert_array_equal(total.cross, again.cross)
@@ -83,8 +101,8 @@ def test_the_loss_of_any_short_factor_about_any_base_is_that_of_the_textbook(dat
     expected, norm = naive.loss(Y, W, S), square(Y)
     rounding = 1e-12 * (norm + naive.loss(0 * Y, W, S) + naive.loss(0 * Y, W, B))
     for base in (None, B, S):
-        assert abs(least_squares_sums.loss(add(strips(Y, W.T, heights, base)), base, S, norm) - expected) <= rounding
-    assert_allclose(least_squares_sums.loss(add(strips(Y, W.T, heights, S)), S, S, norm), expected, rtol=1e-12)
+        assert abs(loss_of(add(strips(Y, W.T, heights, base)), base, S, norm) - expected) <= rounding
+    assert_allclose(loss_of(add(strips(Y, W.T, heights, S)), S, S, norm), expected, rtol=1e-12)
 
 
 def fitted(error, shape=(3000, 80), rank=5, *, turned=False):
@@ -103,13 +121,13 @@ def fitted(error, shape=(3000, 80), rank=5, *, turned=False):
 def test_about_a_base_float32_gives_six_digits_of_the_loss_however_small(error, turned):
     Y, L, S, step = fitted(error, turned=turned)
     norm = square(Y)
-    about = least_squares_sums.base(S, (error * 1.01) ** 2 * norm, norm, exact=True)
+    about = base_of(S, (error * 1.01) ** 2 * norm, norm, exact=True)
     assert about.dtype == ("f8" if error < 1e-2 / 1.01 else "f4")
     sums = add(strips(Y, L, (1000, 1000, 1000), about, "F" if turned else "C"))
-    assert_allclose(np.sqrt(least_squares_sums.loss(sums, about, S, norm) / norm), error, rtol=0.05)
+    assert_allclose(np.sqrt(loss_of(sums, about, S, norm) / norm), error, rtol=0.05)
     for factor in (S, step):
         exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
-        assert_allclose(least_squares_sums.loss(sums, about, factor, norm), exact, rtol=1e-6)
+        assert_allclose(loss_of(sums, about, factor, norm), exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -120,12 +138,12 @@ def test_about_zero_float32_is_off_by_no_more_than_a_millionth_of_the_norm(error
     sums = add(strips(Y, L, (1000, 1000, 1000), None, "F" if turned else "C"))
     for factor in (S, step):
         exact = square(Y.astype("f8") - L.T.astype("f8") @ factor.astype("f8"))
-        assert_allclose(least_squares_sums.loss(sums, None, factor, norm), exact, atol=1e-6 * norm, rtol=0)
+        assert_allclose(loss_of(sums, None, factor, norm), exact, atol=1e-6 * norm, rtol=0)
 
 
 def test_the_loss_is_not_below_zero():
     sums = Sums(np.array([[2.0 + 1e-15]]), np.array([[1.0]]), 0.0, 0.0, 1.0)
-    assert least_squares_sums.loss(sums, None, np.array([[2.0]]), 4.0 - 1e-14) == 0
+    assert loss_of(sums, None, np.array([[2.0]]), 4.0 - 1e-14) == 0
 
 
 @pytest.mark.parametrize("name", list(RULES))
@@ -136,7 +154,7 @@ def test_a_short_factor_moves_the_same_whatever_the_base(name, dtype):
     base = rng.random((3, 12)).astype(dtype)
     expected = naive.RULES[name](Y.T, S.T, W.T, 3).T
     for about in (None, base, S):
-        ours = least_squares_sums.moved(RULES[name], 3, add(strips(Y, W.T, (15, 25), about)), about, S)
+        ours = evaluated(add(strips(Y, W.T, (15, 25), about)), about, S, name=name).step()
         assert ours.dtype == dtype
         assert_allclose(ours, expected, rtol=1e-5 if dtype == "f4" else 1e-11, atol=1e-6 if dtype == "f4" else 1e-12)
 
@@ -144,7 +162,7 @@ def test_a_short_factor_moves_the_same_whatever_the_base(name, dtype):
 @pytest.mark.parametrize(("dtype", "half_digit"), [("f4", 6.1e-8), ("f8", 1e-12)])
 def test_the_gram_matrix_is_multiplied_in_float64(dtype, half_digit):
     S = np.random.default_rng(0).random((4, 20_000)).astype(dtype)
-    ours = least_squares_sums.gram(S)
+    ours = gram(S)
     assert ours.dtype == dtype
     assert_allclose(ours.astype("f8"), S.astype("f8") @ S.astype("f8").T, rtol=half_digit)
 
@@ -155,13 +173,13 @@ def test_the_gram_matrix_is_multiplied_in_float64(dtype, half_digit):
 )
 def test_the_base_is_the_short_factor_in_the_dtype_of_the_residual(known, exact, dtype):
     S = np.random.default_rng(0).random((3, 5)).astype("f4")
-    about = least_squares_sums.base(S, known, 1.0, exact=exact)
+    about = base_of(S, known, 1.0, exact=exact)
     assert about.dtype == dtype
     assert_array_equal(about, S)
 
 
 def test_without_need_the_base_is_zero():
-    assert least_squares_sums.base(np.ones((3, 5), "f4"), 0.5, 1.0, exact=False) is None
+    assert base_of(np.ones((3, 5), "f4"), 0.5, 1.0, exact=False) is None
 
 
 @pytest.mark.parametrize(("dtype", "noisy"), [("f4", True), ("f8", False)])
@@ -171,8 +189,8 @@ def test_a_free_loss_of_float32_cannot_tell_a_small_decrease(dtype, noisy):
 
 
 def test_the_relative_error_is_of_norms_not_of_squares():
-    assert accuracy.relative_error(0.25, 1.0) == 0.5
-    assert accuracy.relative_error(0.0, 0.0) == 0.0
+    assert relative_error(0.25, 1.0) == 0.5
+    assert relative_error(0.0, 0.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -186,7 +204,7 @@ def test_the_relative_error_is_of_norms_not_of_squares():
 )
 def test_entries_out_of_range_are_refused(size, dtype, limits):
     with pytest.raises(ValueError, match="root mean square") as refused:
-        check_range(size**2 * 50, 50, np.dtype(dtype))
+        LOSS.check_range(Size(50, size**2 * 50), np.dtype(dtype))
     name = np.dtype(dtype).name
     assert str(refused.value) == (
         f"the root mean square of X is {size:.1e}, and products of {name} entries of that size leave its range: "
@@ -196,7 +214,7 @@ def test_entries_out_of_range_are_refused(size, dtype, limits):
 
 @pytest.mark.parametrize(("size", "dtype"), [(1e14, "f4"), (1e-14, "f4"), (1e16, "f8"), (1e-119, "f8"), (0, "f4")])
 def test_entries_in_range_and_zeros_are_not(size, dtype):
-    check_range(float(size) ** 2 * 50, 50, np.dtype(dtype))
+    LOSS.check_range(Size(50, float(size) ** 2 * 50), np.dtype(dtype))
 
 
 @given(st.data(), problems(), st.booleans())
@@ -251,5 +269,5 @@ def test_the_projected_gradient_is_that_of_the_objective(penalty, about):
             ends.append(naive.loss(Y, L.T, T) + naive.penalty(T, penalty.l1, penalty.l2))
         slopes[at] = (ends[0] - ends[1]) / (2 * step)
     slopes[0, 2] = min(slopes[0, 2], 0)
-    ours = least_squares_sums.projected_gradient(add(strips(Y, L, (4, 5), base)), base, S, penalty)
+    ours = evaluated(add(strips(Y, L, (4, 5), base)), base, S, penalty=penalty).gradient_norm()
     assert_allclose(ours, np.linalg.norm(slopes), rtol=1e-6)

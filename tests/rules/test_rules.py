@@ -15,7 +15,7 @@ from strategies import matrices, problems
 from dnmf.rules import NO_PENALTY, RULES, Penalty, coordinate_descent, multiplicative
 
 each_rule = pytest.mark.parametrize("name", list(RULES))
-inners = st.integers(1, 3)
+sweeps_ = st.integers(1, 3)
 
 
 def fixed(*arrays):
@@ -26,14 +26,14 @@ def fixed(*arrays):
     return arrays
 
 
-def moved(name, X, W, V, inner=1):
+def moved(name, X, W, V, sweeps=1):
     """W (m, k) moved by a rule, given V."""
     F, N, G = fixed(W.T, V @ X.T, V @ V.T)
-    return RULES[name](F, N, G, inner).T
+    return RULES[name](F, N, G, sweeps).T
 
 
 def iterated(name, X, W, V, iterations):
-    """W and V after iterations of W, then V, one inner iteration each."""
+    """W and V after iterations of W, then V, one sweeps iteration each."""
     for _ in range(iterations):
         W = moved(name, X, W, V)
         V = moved(name, X.T, V.T, W.T).T
@@ -46,19 +46,19 @@ def random_problem(m, n, k, seed=0):
 
 
 @each_rule
-@pytest.mark.parametrize("inner", [1, 4])
+@pytest.mark.parametrize("sweeps", [1, 4])
 @pytest.mark.parametrize("shape", [(30, 7, 3), (7, 30, 5), (5, 5, 1)])
-def test_one_factor_is_that_of_the_textbook(name, shape, inner):
+def test_one_factor_is_that_of_the_textbook(name, shape, sweeps):
     X, W, V = random_problem(*shape)
-    assert_allclose(moved(name, X, W, V, inner), naive.RULES[name](X, W, V, inner), rtol=1e-12, atol=1e-14)
+    assert_allclose(moved(name, X, W, V, sweeps), naive.RULES[name](X, W, V, sweeps), rtol=1e-12, atol=1e-14)
 
 
 @each_rule
-@given(problem=problems("f8"), inner=inners)
-def test_hard_cases_are_those_of_the_textbook(name, problem, inner):
+@given(problem=problems("f8"), sweeps=sweeps_)
+def test_hard_cases_are_those_of_the_textbook(name, problem, sweeps):
     X, W, V = problem
-    expected = naive.RULES[name](X, W, V, inner)
-    assert_allclose(moved(name, X, W, V, inner), expected, rtol=1e-9, atol=1e-11 * expected.max())
+    expected = naive.RULES[name](X, W, V, sweeps)
+    assert_allclose(moved(name, X, W, V, sweeps), expected, rtol=1e-9, atol=1e-11 * expected.max())
 
 
 @each_rule
@@ -103,22 +103,22 @@ def test_real_x_with_zero_columns_gives_the_iterates_of_scikit_learn(name):
 
 
 @each_rule
-@given(problem=problems(), inner=inners)
-def test_the_loss_never_rises(name, problem, inner):
+@given(problem=problems(), sweeps=sweeps_)
+def test_the_loss_never_rises(name, problem, sweeps):
     X, W, V = problem
     digits = 1e-12 if X.dtype == "f8" else 1e-5
     size = naive.loss(X, W, V) + naive.loss(X, 0 * W, V)
-    assert naive.loss(X, moved(name, X, W, V, inner), V) <= naive.loss(X, W, V) + digits * size
+    assert naive.loss(X, moved(name, X, W, V, sweeps), V) <= naive.loss(X, W, V) + digits * size
 
 
 @each_rule
-@given(problem=problems(), inner=inners)
-@example(problem=(np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((1, 2))), inner=2)
-@example(problem=(np.ones((3, 2)), np.ones((3, 2)), np.zeros((2, 2))), inner=1)
-@example(problem=(np.ones((3, 2), "f4"), np.zeros((3, 2), "f4"), np.ones((2, 2), "f4")), inner=1)
-def test_a_factor_stays_finite_and_non_negative_and_keeps_its_dtype(name, problem, inner):
+@given(problem=problems(), sweeps=sweeps_)
+@example(problem=(np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((1, 2))), sweeps=2)
+@example(problem=(np.ones((3, 2)), np.ones((3, 2)), np.zeros((2, 2))), sweeps=1)
+@example(problem=(np.ones((3, 2), "f4"), np.zeros((3, 2), "f4"), np.ones((2, 2), "f4")), sweeps=1)
+def test_a_factor_stays_finite_and_non_negative_and_keeps_its_dtype(name, problem, sweeps):
     X, W, V = problem
-    result = moved(name, X, W, V, inner)
+    result = moved(name, X, W, V, sweeps)
     assert result.dtype == W.dtype
     assert result.shape == W.shape
     assert result.T.flags.c_contiguous, "component-major"
@@ -140,11 +140,11 @@ def test_huge_and_tiny_entries_stay_finite(name, dtype, x, v, data):
 
 
 @each_rule
-@given(problem=problems("f8"), inner=inners, cut=st.integers(0, 12))
-def test_rows_are_independent_of_each_other(name, problem, inner, cut):
+@given(problem=problems("f8"), sweeps=sweeps_, cut=st.integers(0, 12))
+def test_rows_are_independent_of_each_other(name, problem, sweeps, cut):
     X, W, V = problem
-    whole = moved(name, X, W, V, inner)
-    pieces = [moved(name, X[part], W[part], V, inner) for part in (slice(cut), slice(cut, None))]
+    whole = moved(name, X, W, V, sweeps)
+    pieces = [moved(name, X[part], W[part], V, sweeps) for part in (slice(cut), slice(cut, None))]
     assert_allclose(np.vstack(pieces), whole, rtol=1e-9, atol=1e-11 * whole.max())
 
 
@@ -164,7 +164,7 @@ def test_a_transposed_factor_gives_the_same(name):
 
 
 @each_rule
-def test_more_inner_iterations_are_that_many_updates(name):
+def test_more_sweeps_are_that_many_updates(name):
     X, W, V = random_problem(9, 8, 3)
     N, G = V @ X.T, V @ V.T
     once = RULES[name](W.T, N, G)
@@ -179,10 +179,10 @@ def test_float32_is_float64_to_six_digits(name):
     assert_allclose(single, moved(name, X, W, V), rtol=2e-5, atol=1e-6)
 
 
-@given(problems("f8"), inners)
-def test_a_multiplicative_update_keeps_zeros(problem, inner):
+@given(problems("f8"), sweeps_)
+def test_a_multiplicative_update_keeps_zeros(problem, sweeps):
     X, W, V = problem
-    assert (moved("mu", X, W, V, inner)[W == 0] == 0).all()
+    assert (moved("mu", X, W, V, sweeps)[W == 0] == 0).all()
 
 
 def test_a_multiplicative_update_of_nothing_by_nothing_is_zero():
@@ -223,10 +223,10 @@ PENALTIES = [Penalty(0.7), Penalty(0.0, 0.4), Penalty(0.3, 0.2)]
 each_penalty = pytest.mark.parametrize("penalty", PENALTIES, ids=str)
 
 
-def penalized(name, X, W, V, penalty, inner=1, **more):
+def penalized(name, X, W, V, penalty, sweeps=1, **more):
     """W (m, k) moved by a rule, given V, under a penalty."""
     F, N, G = fixed(W.T, V @ X.T, V @ V.T)
-    return RULES[name](F, N, G, inner, penalty=penalty, **more).T
+    return RULES[name](F, N, G, sweeps, penalty=penalty, **more).T
 
 
 def objective(X, W, V, penalty):
@@ -235,30 +235,30 @@ def objective(X, W, V, penalty):
 
 @each_rule
 @each_penalty
-@given(problem=problems("f8"), inner=inners)
-def test_penalized_factors_are_those_of_the_textbook(name, penalty, problem, inner):
+@given(problem=problems("f8"), sweeps=sweeps_)
+def test_penalized_factors_are_those_of_the_textbook(name, penalty, problem, sweeps):
     X, W, V = problem
-    expected = naive.RULES[name](X, W, V, inner, l1=penalty.l1, l2=penalty.l2)
-    ours = penalized(name, X, W, V, penalty, inner)
+    expected = naive.RULES[name](X, W, V, sweeps, l1=penalty.l1, l2=penalty.l2)
+    ours = penalized(name, X, W, V, penalty, sweeps)
     assert_allclose(ours, expected, rtol=1e-9, atol=1e-11 * (1 + expected.max()))
 
 
 @each_rule
-@given(problem=problems(), inner=inners, l1=st.floats(0, 100), l2=st.floats(0, 100))
-def test_the_objective_never_rises(name, problem, inner, l1, l2):
+@given(problem=problems(), sweeps=sweeps_, l1=st.floats(0, 100), l2=st.floats(0, 100))
+def test_the_objective_never_rises(name, problem, sweeps, l1, l2):
     X, W, V = problem
     penalty = Penalty(l1, l2)
-    before, after = (objective(X, F, V, penalty) for F in (W, penalized(name, X, W, V, penalty, inner)))
+    before, after = (objective(X, F, V, penalty) for F in (W, penalized(name, X, W, V, penalty, sweeps)))
     digits = 1e-12 if X.dtype == "f8" else 1e-5
     assert after <= before + digits * (before + naive.loss(X, 0 * W, V))
 
 
 @each_rule
 @each_penalty
-@given(problem=problems(), inner=inners)
-def test_a_penalized_factor_stays_finite_non_negative_and_in_its_dtype(name, penalty, problem, inner):
+@given(problem=problems(), sweeps=sweeps_)
+def test_a_penalized_factor_stays_finite_non_negative_and_in_its_dtype(name, penalty, problem, sweeps):
     X, W, V = problem
-    ours = penalized(name, X, W, V, penalty, inner)
+    ours = penalized(name, X, W, V, penalty, sweeps)
     assert ours.dtype == W.dtype
     assert np.isfinite(ours).all()
     assert (ours >= 0).all()

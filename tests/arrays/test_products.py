@@ -136,11 +136,11 @@ def test_an_array_across_its_alignment_is_laid_out_anew():
     across = bytes_[1:].view("f8").reshape(4, 3)
     across[...] = values
     assert not across.flags.aligned
-    assert arrays_rows.settled(across).flags.aligned
-    assert_array_equal(arrays_rows.settled(across), values)
-    assert arrays_rows.settled(values) is values
+    assert arrays_rows.aligned(across).flags.aligned
+    assert_array_equal(arrays_rows.aligned(across), values)
+    assert arrays_rows.aligned(values) is values
     rows = sparse.csr_matrix(values)
-    assert arrays_rows.settled(rows) is rows
+    assert arrays_rows.aligned(rows) is rows
 
 
 def test_a_sparse_matrix_counts_by_what_it_holds():

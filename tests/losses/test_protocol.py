@@ -1,4 +1,4 @@
-"""Objectives: what they promise the loop, whatever the loss; rows that settle by themselves."""
+"""What losses promise the loop, whichever it is; their names; rows that settle by themselves."""
 
 import pickle
 import re
@@ -10,8 +10,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
 import dnmf
+from dnmf.arrays.sample import StandIn
 from dnmf.arrays.sketch import as_it_is
-from dnmf.losses import NAMED, Divergence, Squared
+from dnmf.losses import NAMED, beta_of, solvers_of
+from dnmf.losses.choose import loss_of
+from dnmf.losses.extrapolation import Fit
+from dnmf.losses.protocol import Known, Size, add, align
 from dnmf.losses.row_by_row import STRIDE, row_by_row
 from dnmf.rules import NO_PENALTY, Penalty
 
@@ -29,10 +33,18 @@ def _one_blas_thread():
         yield
 
 
-def objective_of(kind, name="none", **more):
-    if isinstance(kind, str):
-        return Squared(kind, *PENALIZED[name], **more)
-    return Divergence(kind, *PENALIZED[name])
+def objective_of(kind, name="none", order=None):
+    solver = kind if isinstance(kind, str) else "mu"
+    return loss_of(solver, number_of(kind), *PENALIZED[name], sparse=False, short_sweeps=2, order=order)
+
+
+def shared_of(objective, S, known=None, norm=np.nan):
+    return objective.prepare(S, Known(known, norm, exact=True))
+
+
+def sample_of(A, counts=None):
+    """All of a matrix as a sample that stands for it."""
+    return StandIn(A, np.ones(len(A)) if counts is None else counts, as_it_is(A), whole=True)
 
 
 def problem(m=14, n=8, k=3, *, dtype="f8", seed=0):
@@ -44,12 +56,12 @@ def problem(m=14, n=8, k=3, *, dtype="f8", seed=0):
     return found
 
 
-def beta_of(kind):
+def number_of(kind):
     return 2.0 if isinstance(kind, str) else kind
 
 
 def true_loss(kind, Y, L, S):
-    return naive.beta_loss(Y, L.T, S, beta_of(kind))
+    return naive.beta_loss(Y, L.T, S, number_of(kind))
 
 
 def true_objective(kind, name, Y, L, S):
@@ -58,11 +70,19 @@ def true_objective(kind, name, Y, L, S):
 
 
 def norm_of(kind, Y):
-    return float((Y.astype("f8") ** beta_of(kind)).sum())
+    return float((Y.astype("f8") ** number_of(kind)).sum())
 
 
 def test_losses_with_a_name_have_those_of_scikit_learn():
     assert NAMED == {"frobenius": 2.0, "kullback-leibler": 1.0, "itakura-saito": 0.0}
+    assert [beta_of(loss) for loss in (*NAMED, 1, -0.5)] == [2, 1, 0, 1, -0.5]
+    assert (solvers_of(2.0), solvers_of(1.0)) == (("cd", "mu"), ("mu",))
+
+
+@pytest.mark.parametrize("wrong", ["squared", True, np.nan, None])
+def test_another_loss_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"beta_loss is {wrong!r}: one of 'frobenius', "):
+        beta_of(wrong)
 
 
 @each_penalty
@@ -80,24 +100,23 @@ def test_it_travels_with_every_task(kind, name):
 def test_loss_and_penalties_after_a_pass_are_those_of_the_textbook(known, kind, name):
     objective, (Y, L, S) = objective_of(kind, name), problem()
     norm = norm_of(kind, Y)
-    base = objective.base(S, known, norm, exact=True)
-    sums = objective.add([objective.sums(Y[a:b], L[:, a:b], base) for a, b in ((0, 5), (5, 14))])
-    loss = objective.loss(sums, base, S, norm)
-    assert objective.is_exact(base, loss, norm)
-    assert_allclose(loss, true_loss(kind, Y, L, S), rtol=1e-10)
-    assert_allclose(loss + objective.penalties(sums, S), true_objective(kind, name, Y, L, S), rtol=1e-10)
-    assert_allclose(sums.norm if known is None or kind not in ("cd", "mu") else norm, norm, rtol=1e-12)
+    shared = shared_of(objective, S, known, np.nan if known is None else norm)
+    sums = add([objective.sums(Y[a:b], shared, L[:, a:b]) for a, b in ((0, 5), (5, 14))])
+    found = objective.evaluate(sums, shared)
+    assert found.exact
+    assert_allclose(found.loss, true_loss(kind, Y, L, S), rtol=1e-10)
+    assert_allclose(found.loss + found.penalties, true_objective(kind, name, Y, L, S), rtol=1e-10)
+    assert_allclose(found.norm, norm, rtol=1e-12)
 
 
 @each_penalty
 @each_kind
 def test_what_a_move_is_foretold_to_bring_is_what_it_brings_at_most(kind, name):
     objective, (Y, L, S) = objective_of(kind, name), problem()
-    norm = norm_of(kind, Y)
-    base = objective.base(S, None, norm, exact=True)
-    sums = objective.sums(Y, L, base)
-    after = objective.moved(sums, base, S, 2)
-    foretold = objective.decrease(sums, base, S, after, norm)
+    shared = shared_of(objective, S)
+    found = objective.evaluate(objective.sums(Y, shared, L), shared)
+    after = found.step()
+    foretold = found.gain(after)
     came = true_objective(kind, name, Y, L, S) - true_objective(kind, name, Y, L, after)
     assert came > 0
     if isinstance(kind, str):
@@ -112,7 +131,7 @@ def test_what_a_move_is_foretold_to_bring_is_what_it_brings_at_most(kind, name):
 def test_rows_move_as_in_the_textbook(kind, name):
     objective, (Y, L, S) = objective_of(kind, name), problem()
     l1, l2 = PENALIZED[name][0].l1, PENALIZED[name][0].l2
-    ours = objective.update(Y, L, S, objective.shared(S), 2)
+    ours = objective.update(Y, shared_of(objective, S), L, 2)
     if isinstance(kind, str):
         expected = naive.RULES[kind](Y, L.T, S, 2, l1=l1, l2=l2)
     else:
@@ -124,12 +143,12 @@ def test_rows_move_as_in_the_textbook(kind, name):
 @each_kind
 def test_from_scratch_rows_are_near_their_best_and_zero_where_y_is(kind, name):
     objective, (Y, _, S) = objective_of(kind, name), problem()
-    zeros = beta_of(kind) >= 1  # below, the loss of a model of 0 is not finite
+    zeros = number_of(kind) >= 1  # below, the loss of a model of 0 is not finite
     if zeros:
         Y = Y.copy()
         Y[3] = 0
-    ours = objective.solve(Y, None, S, objective.shared(S), 10)
-    best = objective.settled(Y, S, tol=1e-6, iterations=500)
+    ours = objective.solve(Y, shared_of(objective, S), 10)
+    best = objective.settle(Y, S, tol=1e-6, iterations=500)
     assert (ours >= 0).all()
     assert_allclose(true_objective(kind, name, Y, ours, S), true_objective(kind, name, Y, best, S), rtol=0.05)
     if zeros:
@@ -140,26 +159,26 @@ def test_from_scratch_rows_are_near_their_best_and_zero_where_y_is(kind, name):
 @pytest.mark.parametrize("unit", [1e-3, 1e3])
 def test_random_rows_get_the_scale_of_y_first(kind, unit):
     objective, (Y, L, S) = objective_of(kind), problem()
-    plain, other = (objective.scale_and_update(y, L, S, objective.shared(S), 3) for y in (Y, Y * unit))
-    digits = 1e-3 if 0 < beta_of(kind) < 1 else 1e-9
+    plain, other = (objective.scale_and_update(y, shared_of(objective, S), L, 3) for y in (Y, Y * unit))
+    digits = 1e-3 if 0 < number_of(kind) < 1 else 1e-9
     assert_allclose(other / unit, plain, rtol=digits, atol=digits * plain.max())
 
 
 def test_random_rows_of_counts_get_the_sums_of_their_rows():
     """Not moved after that, their model has the sum of each row, as every update by the rule keeps it."""
     objective, (Y, L, S) = objective_of(1.0), problem()
-    scaled = objective.scale_and_update(Y, L, S, None, 0)
+    scaled = objective.scale_and_update(Y, shared_of(objective, S), L, 0)
     assert_allclose((scaled.T @ S).sum(axis=1), Y.sum(axis=1), rtol=1e-12)
-    assert not objective.scale_and_update(Y * 0, L, S, None, 1).any()
+    assert not objective.scale_and_update(Y * 0, shared_of(objective, S), L, 1).any()
 
 
 @each_penalty
 @each_kind
 def test_settled_rows_are_stationary(kind, name):
     objective, (Y, _, S) = objective_of(kind, name), problem()
-    W = objective.settled(Y, S, tol=1e-8, iterations=4000)
+    W = objective.settle(Y, S, tol=1e-8, iterations=4000)
     on_L = PENALIZED[name][0]
-    numerator, denominator = naive.beta_terms(Y, W.T, S, beta_of(kind))
+    numerator, denominator = naive.beta_terms(Y, W.T, S, number_of(kind))
     gradient = (denominator - numerator).T + on_L.gradient(W)
     size = numerator.max()
     assert (gradient > -1e-3 * size).all()
@@ -172,21 +191,35 @@ def test_settled_rows_are_stationary(kind, name):
 def test_settled_rows_do_not_depend_on_their_neighbours(dtype, kind, name):
     objective, (Y, _, S) = objective_of(kind, name), problem(40, dtype=dtype)
     digits = {"rtol": 0, "atol": 1e-3 if dtype == "f4" else 1e-11}
-    together = objective.settled(Y, S, tol=1e-4, iterations=100)
+    together = objective.settle(Y, S, tol=1e-4, iterations=100)
     assert together.dtype == dtype
     for rows in ([0], [39, 3, 17], range(20)):
-        assert_allclose(
-            objective.settled(Y[list(rows)], S, tol=1e-4, iterations=100), together[:, list(rows)], **digits
-        )
+        assert_allclose(objective.settle(Y[list(rows)], S, tol=1e-4, iterations=100), together[:, list(rows)], **digits)
 
 
 @each_kind
-def test_products_alone_settle_rows_of_least_squares(kind):
-    if not isinstance(kind, str):
-        return
+def test_sums_over_columns_settle_rows_of_least_squares_and_no_other_losses(kind):
     objective, (Y, _, S) = objective_of(kind, "both"), problem()
-    from_rows = objective.settled(Y, S, tol=1e-6, iterations=500)
-    assert_array_equal(objective.settled_products(S @ Y.T, S, tol=1e-6, iterations=500), from_rows)
+    columns = objective.from_columns
+    assert (columns is not None) is isinstance(kind, str)
+    if columns:
+        from_rows = objective.settle(Y, S, tol=1e-6, iterations=500)
+        sums = add([columns.sums(Y[:, part].T, S[:, part]) for part in (slice(3), slice(3, None))])
+        assert_allclose(columns.settle(sums, S, tol=1e-6, iterations=500), from_rows, rtol=1e-9)
+
+
+@each_kind
+def test_what_strips_share_is_the_same_wherever_it_lies_in_memory(kind):
+    """One that came from another process may lie across its alignment."""
+    Y, L, S = problem(dtype="f4")
+    objective = objective_of(kind)
+    shared = shared_of(objective, S)
+    across = np.ndarray(S.shape, S.dtype, buffer=np.empty(S.nbytes + 1, "u1")[1:])
+    across[...] = S
+    moved = align(pickle.loads(pickle.dumps(shared_of(objective, across))))
+    assert moved.S.flags.aligned
+    assert type(moved) is type(shared)
+    assert_array_equal(objective.update(Y, moved, L, 2), objective.update(Y, shared, L, 2))
 
 
 def test_a_row_stops_by_itself_and_is_never_touched_again():
@@ -216,21 +249,19 @@ def test_a_row_of_zeros_has_settled():
 
 def test_what_has_settled_is_within_the_tolerance_of_its_end():
     objective, (Y, _, S) = objective_of("cd"), problem()
-    end = objective.settled(Y, S, tol=0.0, iterations=5000)
-    soon = objective.settled(Y, S, tol=1e-4, iterations=5000)
+    end = objective.settle(Y, S, tol=0.0, iterations=5000)
+    soon = objective.settle(Y, S, tol=1e-4, iterations=5000)
     assert_allclose(soon, end, atol=1e-2 * end.max())
     assert STRIDE == 10
 
 
 def test_components_are_set_in_the_order_that_is_asked_for():
-    Y, L, S = problem()
-    plain = objective_of("cd")
-    order = (2, 0, 1)
-    ours = plain.shuffled(order).update(Y, L, S, plain.shared(S), 1)
-    assert_allclose(ours, naive.hals(Y, L.T, S, order=order).T, rtol=1e-11)
-    assert np.abs(ours - plain.update(Y, L, S, plain.shared(S), 1)).max() > 1e-3
-    mu = objective_of("mu")
-    assert_array_equal(mu.shuffled(order).update(Y, L, S, mu.shared(S), 1), mu.update(Y, L, S, mu.shared(S), 1))
+    (Y, L, S), order = problem(), (2, 0, 1)
+    plain, ours, mu, other = (objective_of(kind, order=o) for kind in ("cd", "mu") for o in (None, order))
+    moved = ours.update(Y, shared_of(ours, S), L, 1)
+    assert_allclose(moved, naive.hals(Y, L.T, S, order=order).T, rtol=1e-11)
+    assert np.abs(moved - plain.update(Y, shared_of(plain, S), L, 1)).max() > 1e-3
+    assert mu == other
 
 
 def test_zeros_stay_where_a_rule_cannot_leave_them():
@@ -241,19 +272,17 @@ def test_zeros_stay_where_a_rule_cannot_leave_them():
 @each_kind
 def test_a_sample_is_begun_with_and_is_at_least_as_good_as_its_start(kind, name):
     objective, (Y, _, S) = objective_of(kind, name), problem(60, 20, 3)
-    counts = np.ones(len(Y))
-    small = as_it_is(Y)
-    model = objective.model(small, Y, counts, whole=True)
-    assert objective.is_whole(model)
+    model = objective.surrogate(sample_of(Y))
+    assert model.whole
     assert model.rows is None
-    start = objective_of("cd").solve(Y, None, S, S @ S.T, 3)
-    fit = type("Fit", (), {"W": start, "H": S})()
-    H, share = objective.begun(fit, small, model, iterations=50, tol=1e-6)
+    cd = objective_of("cd")
+    start = cd.solve(Y, shared_of(cd, S), 3)
+    H, share = model.factorize(Fit(start, S, np.inf, np.inf), iterations=50, tol=1e-6)
     assert (H >= 0).all()
-    followed, sweeps = objective.follow(model, H, first=True, inner=None)
+    followed, sweeps = model.follow(shared_of(objective, H), None)
     assert sweeps >= 1
     ended = true_objective(kind, name, Y, followed.rows, H)
-    begun = true_objective(kind, name, Y, objective.settled(Y, S, tol=1e-6, iterations=200), S)
+    begun = true_objective(kind, name, Y, objective.settle(Y, S, tol=1e-6, iterations=200), S)
     assert ended < begun
     assert 0 < share < 1.5
     assert_allclose(share * norm_of(kind, Y), true_loss(kind, Y, followed.rows, H), rtol=0.2)
@@ -266,22 +295,21 @@ def test_the_penalty_on_a_weighted_sample_grows_as_its_rows_do(kind):
     counts = np.random.default_rng(1).uniform(1, 5, len(Y))
     roots = np.sqrt(counts)
     A = Y * roots[:, None]
-    model = objective.model(as_it_is(A), A, counts, whole=True)
-    followed, sweeps = objective.follow(model, S, first=True, inner=5)
+    shared = shared_of(objective, S)
+    followed, sweeps = objective.surrogate(sample_of(A, counts)).follow(shared, 5)
     assert sweeps == 5
-    first = objective.solve(Y, None, S, objective.shared(S), 5)
+    first = objective.solve(Y, shared, 5)
     assert_allclose(followed.rows, first * roots, rtol=1e-6, atol=1e-8)
-    again, _ = objective.follow(followed, S, first=False, inner=4)
-    expected = objective.update(Y, first, S, objective.shared(S), 4)
+    again, _ = followed.follow(shared, 4)
+    expected = objective.update(Y, shared, first, 4)
     assert_allclose(again.rows, expected * roots, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("kind", [0.0, 1.0])
 def test_a_whole_sample_may_end_it_at_once_and_a_part_may_not(kind):
     objective, (Y, _, _) = objective_of(kind), problem()
-    small = as_it_is(Y)
-    assert objective.is_whole(objective.model(small, Y, np.ones(len(Y)), whole=True))
-    assert not objective.is_whole(objective.model(small, Y, np.full(len(Y), 2.0), whole=False))
+    assert objective.surrogate(sample_of(Y)).whole
+    assert not objective.surrogate(sample_of(Y, np.full(len(Y), 2.0))).whole
 
 
 @pytest.mark.parametrize("size", [1e-16, 1e-12, 1e12])
@@ -317,17 +345,17 @@ def test_a_move_that_is_foretold_to_rise_ends_no_run():
 @pytest.mark.parametrize("kind", [-0.5, 0.5, 1.0, 1.5, 3.0])
 def test_sizes_are_means_of_powers_where_the_sum_is_not_known(kind):
     objective, f4 = objective_of(kind), np.dtype("f4")
-    objective.check_range(50.0, 50, f4)
-    for size in (1e-36, 1e20):
-        for known in ((size**kind * 50, 50, f4), (1.0, 50, f4, size * 50)):
+    objective.check_range(Size(50, 50.0), f4)
+    for mean in (1e-36, 1e20):
+        for size in (Size(50, mean**kind * 50), Size(50, 1.0, mean * 50)):
             with pytest.raises(
-                ValueError, match=rf"the mean of X is {re.escape(f'{size:.1e}')}, and powers of float32"
+                ValueError, match=rf"the mean of X is {re.escape(f'{mean:.1e}')}, and powers of float32"
             ):
-                objective.check_range(*known)
+                objective.check_range(size, f4)
 
 
 def test_of_itakura_saito_the_sum_alone_tells_the_size():
     objective, f4 = objective_of(0.0), np.dtype("f4")
-    objective.check_range(50.0, 50, f4)
+    objective.check_range(Size(50, 50.0), f4)
     with pytest.raises(ValueError, match="the mean of X is"):
-        objective.check_range(50.0, 50, f4, 1e-14 * 50)
+        objective.check_range(Size(50, 50.0, 1e-14 * 50), f4)

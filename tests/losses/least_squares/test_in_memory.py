@@ -163,8 +163,8 @@ def test_after_thirty_iterations_it_is_mostly_below_plain_alternation():
         W *= np.vdot(W.T @ H, A) / np.vdot(W.T @ H, W.T @ H)
         ours = alternate(as_it_is(A), W, H, iterations=30, tol=0)
         for _ in range(30):
-            W = coordinate_descent(W, H @ A.T, H @ H.T, in_memory.SWEEPS)
-            H = coordinate_descent(H, W @ A, W @ W.T, in_memory.SWEEPS)
+            W = coordinate_descent(W, H @ A.T, H @ H.T, in_memory.HALF_STEP_SWEEPS)
+            H = coordinate_descent(H, W @ A, W @ W.T, in_memory.HALF_STEP_SWEEPS)
         below += ours.loss < ((A - W.T @ H) ** 2).sum()
     assert below >= 8
 
@@ -239,7 +239,7 @@ def test_the_work_of_an_iteration_is_counted(directions):
     products = 2 * sum(2 * np.prod(step) for step in (
         [(rank, rows, columns)] if directions is None else [(rank, rows, directions), (rank, directions, columns)]
     ))  # fmt: skip
-    sweeps = in_memory.SWEEP_COST * in_memory.SWEEPS * 2 * rank**2 * (rows + columns)
+    sweeps = in_memory.SWEEP_COST * in_memory.HALF_STEP_SWEEPS * 2 * rank**2 * (rows + columns)
     count = affordable(A, rank, 10**9, shares=shares)
     assert count > 10
     assert count * (products + sweeps) <= in_memory.WORK / shares < (count + 1) * (products + sweeps)

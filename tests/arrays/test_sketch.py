@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from strategies import matrices, seeds
 from threadpoolctl import threadpool_limits
 
-from dnmf.arrays.sketch import as_it_is, sketch
+from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -141,3 +141,62 @@ def test_the_square_is_that_of_all_of_the_matrix():
     assert_allclose([found.square, as_it_is(A).square], (A**2).sum(), rtol=1e-12)
     many = np.full((100_000, 3), 0.1, "f4")
     assert_allclose(as_it_is(many).square, (many.astype("f8") ** 2).sum(), rtol=1e-6)
+
+
+def boutsidis_gallopoulos(X, rank):
+    """W (m, k) and V (k, n) of their algorithm, as published, one component after the other."""
+    U, sizes, Z = np.linalg.svd(np.asarray(X, "f8"), full_matrices=False)
+    W, V = np.zeros((X.shape[0], rank)), np.zeros((rank, X.shape[1]))
+    W[:, 0], V[0] = np.sqrt(sizes[0]) * np.abs(U[:, 0]), np.sqrt(sizes[0]) * np.abs(Z[0])
+    for j in range(1, min(rank, len(sizes))):
+        x, y = U[:, j], Z[j]
+        up, un, vp, vn = np.maximum(x, 0), np.maximum(-x, 0), np.maximum(y, 0), np.maximum(-y, 0)
+        plus, minus = np.linalg.norm(up) * np.linalg.norm(vp), np.linalg.norm(un) * np.linalg.norm(vn)
+        u, v, size = (up, vp, plus) if plus > minus else (un, vn, minus)
+        W[:, j] = np.sqrt(sizes[j] * size) * u / np.linalg.norm(u)
+        V[j] = np.sqrt(sizes[j] * size) * v / np.linalg.norm(v)
+    return W, V
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("f8", 1e-9), ("f4", 1e-3)])
+@pytest.mark.parametrize("shape", [(30, 12), (12, 30), (7, 7)])
+def test_nndsvd_is_the_published_one(dtype, digits, shape):
+    X = np.random.default_rng(0).random(shape).astype(dtype)
+    X.flags.writeable = False
+    W, H = nndsvd(as_it_is(X), 6)
+    expected = boutsidis_gallopoulos(X, 6)
+    assert_allclose(W.T, expected[0], rtol=0, atol=digits * expected[0].max())
+    assert_allclose(H, expected[1], rtol=0, atol=digits * expected[1].max())
+    assert (W.dtype, H.dtype) == (X.dtype, X.dtype)
+
+
+def test_nndsvd_of_a_sketch_is_that_of_the_matrix_that_it_keeps():
+    rng = np.random.default_rng(0)
+    X = rng.random((80, 6)) @ rng.random((6, 50))
+    small = sketch(X, 4, seed=0)
+    assert small.Q is not None
+    for ours, expected in zip(nndsvd(small, 4), nndsvd(as_it_is(X), 4), strict=True):
+        assert_allclose(ours, expected, rtol=0, atol=1e-9)
+
+
+@given(matrices(max_side=15), st.integers(1, 20))
+def test_nndsvd_is_not_negative_and_has_nothing_beyond_the_rank_of_the_shape(X, rank):
+    W, H = nndsvd(as_it_is(X), rank)
+    assert (W.shape, H.shape) == ((rank, X.shape[0]), (rank, X.shape[1]))
+    for F in (W, H):
+        assert np.isfinite(F).all()
+        assert (F >= 0).all()
+        assert not F[min(X.shape) :].any()
+    # Both factors of a component have one length, and together they are no larger than its singular value.
+    lengths = [np.linalg.norm(F.astype("f8"), axis=1) for F in (W, H)]
+    values = np.linalg.svd(X.astype("f8"), compute_uv=False)
+    digits = 1e-4 if X.dtype == "f4" else 1e-9
+    assert_allclose(lengths[0], lengths[1], rtol=10 * digits, atol=digits * np.sqrt(values[0]))
+    count = min(rank, len(values))
+    assert (lengths[0][:count] * lengths[1][:count] <= values[:count] + digits * values[0]).all()
+
+
+def test_nndsvd_of_a_matrix_of_one_component_is_that_component():
+    X = np.outer([1.0, 2, 0, 3], [2.0, 0, 1])
+    W, H = nndsvd(as_it_is(X), 1)
+    assert_allclose(W.T @ H, X, atol=1e-12)

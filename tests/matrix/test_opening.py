@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import zarr
 from anndata.experimental import read_lazy
+from kinds import kind_of
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from dnmf.formats.convert import convert
-from dnmf.matrix.matrix import open_matrix
-from dnmf.matrix.strips import Strips, prepare
+from dnmf.matrix.opening import open_matrix
 
 SHAPE = (60, 25)
 
@@ -51,7 +51,7 @@ def on_disk(request, tmp_path):
 
 def whole(opened):
     """All of X, from one strip."""
-    y = Strips(opened, axis := opened.grid.axis if opened.sparse else 0, check=True)[:, :]
+    y = opened.strips(axis := opened.grid.axes[0], check=True)[:, :]
     y = y.toarray() if opened.sparse else y
     return y if axis == 0 else y.T
 
@@ -69,7 +69,7 @@ def test_anndata_on_disk_opens_by_path_by_member_and_by_layer(on_disk):
         (zarr.open_group(path, mode="r")["layers/counts"], None, "layers/counts", 2),
     ):
         opened = open_matrix(X, layer=layer)
-        assert (opened.kind, opened.sparse) == (("zarr", False) if kind == "dense" else ("sparse", True))
+        assert kind_of(opened) == ("stored", "dense" if kind == "dense" else "sparse")
         assert opened.location == f"{path}/{member}"
         assert opened.array.read_only
         assert_array_equal(whole(opened), matrix("dense", factor))
@@ -85,7 +85,7 @@ def test_what_anndata_and_we_write_has_one_fingerprint_by_any_name(on_disk):
 @pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
 def test_anndata_in_memory_opens(kind):
     opened = open_matrix(table(kind))
-    assert opened.kind == ("numpy" if kind == "dense" else "scipy")
+    assert kind_of(opened) == ("memory", "dense" if kind == "dense" else "sparse")
     assert_array_equal(whole(opened), matrix("dense"))
     assert_array_equal(whole(open_matrix(table(kind), layer="counts")), matrix("dense", 2))
 
@@ -96,10 +96,9 @@ def test_lazy_anndata_opens_as_dask_arrays(on_disk):
         lazy = read_lazy(path)
     for layer, factor in ((None, 1), ("counts", 2)):
         opened = open_matrix(lazy, layer=layer)
-        assert (opened.kind, opened.sparse, opened.location) == ("dask", kind != "dense", "a Dask array")
+        assert (kind_of(opened)[0], opened.sparse, opened.location) == ("lazy", kind != "dense", "a Dask array")
         with written_by_anndata():
-            block = opened.array.compute()
-        y = prepare(block, opened.dtype, axis=0, first=0, check=True)
+            y = opened.strips(0, check=True)[:, :]
         assert_array_equal(y if kind == "dense" else y.toarray(), matrix("dense", factor))
 
 
@@ -111,7 +110,7 @@ def test_a_backed_matrix_of_anndata_opens_as_its_group(kind, tmp_path):
         holder = anndata.AnnData(X=backed)
     for X in (backed, holder):
         opened = open_matrix(X)
-        assert (opened.kind, opened.location) == ("sparse", f"{tmp_path}/a.zarr/X")
+        assert (kind_of(opened), opened.location) == (("stored", "sparse"), f"{tmp_path}/a.zarr/X")
         assert_array_equal(whole(opened), matrix("dense"))
 
 

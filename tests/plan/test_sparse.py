@@ -1,10 +1,10 @@
 """How sparse X is cut: strips that weigh the same, whole units of rows, within what a worker may hold."""
 
-import pickle
 import re
 from bisect import bisect_right
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from math import gcd
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from strategies import seeds, workers
 
 from dnmf.plan.choose import plan
-from dnmf.plan.grid import SparseGrid
-from dnmf.plan.memory import MIB, Workers, partial_sums_bytes, sample_rows, sparse_peak_bytes
+from dnmf.plan.grid import Demand
+from dnmf.plan.memory import MIB, Workers, partial_sums_bytes
 from dnmf.plan.pieces import PIECE_NON_ZEROS
-from dnmf.plan.sparse import LEAST_STRIP, UNITS, cuts, weight
-from dnmf.plan.strips import Cut, Plan
+from dnmf.plan.sparse import LEAST_STRIP, UNITS, SparseGrid
+from dnmf.plan.strips import Plan
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))
@@ -28,7 +28,16 @@ def grid(shape, lines, axis=0, *, chunk=2**18, **more) -> SparseGrid:
     lines = np.broadcast_to(lines, shape[axis]).astype("i8")
     ends = np.concatenate([[0], np.cumsum(lines)])
     facts = {"stored": 8, "itemsize": 4, "index_size": 4, "fullest": int(lines.max()), "in_flight": 1}
-    return SparseGrid(shape, axis, ends, (chunk,), **(facts | more))
+    return SparseGrid(shape=shape, axis=axis, ends=ends, chunk=(chunk,), **(facts | more))
+
+
+def peak_bytes(grid, cut, *, rank, workers, **options) -> int:
+    """Projected peak of strips of given heights, or as they are cut."""
+    if not isinstance(cut, Plan):
+        unit, length = gcd(*cut[:-1], cut[-1] if len(cut) == 1 else 0), grid.shape[grid.axis]
+        counts = tuple(-(-height // unit) for height in cut)
+        cut = Plan(grid.axis, unit, length, grid.shape[1 - grid.axis], counts=counts)
+    return grid.peak(replace(cut, **options), Demand(rank, workers))
 
 
 @st.composite
@@ -72,18 +81,18 @@ def edges_of(heights) -> list[int]:
 @given(sparse_grids(), ranks, st.integers(1, 200), st.integers(1, 16))
 def test_every_cut_covers_all_rows_once_in_whole_units_that_weigh_the_same(grid, rank, strips, threads):
     length = grid.shape[grid.axis]
-    total = weight(grid, rank, length)
-    for cut in cuts(grid, rank, strips=strips, threads=threads):
-        heights = cut.heights(length)
+    total = grid.weight(rank, length)
+    for cut in grid.more_and_more(rank, strips=strips, threads=threads):
+        heights = cut.heights
         edges = edges_of(heights)
         assert edges[-1] == length
         assert all(height > 0 for height in heights)
-        assert all(edge % cut.unit == 0 for edge in edges[:-1])
+        assert all(edge % cut.height == 0 for edge in edges[:-1])
         assert len(cut.counts) == len(heights)
-        units = [weight(grid, rank, b) - weight(grid, rank, a) for a, b in pairwise(edges_of_units(cut.unit, length))]
-        weights = [weight(grid, rank, b) - weight(grid, rank, a) for a, b in pairwise(edges)]
+        units = [grid.weight(rank, b) - grid.weight(rank, a) for a, b in pairwise(edges_of_units(cut.height, length))]
+        weights = [grid.weight(rank, b) - grid.weight(rank, a) for a, b in pairwise(edges)]
         assert max(weights) <= total / len(weights) + max(units) + 1
-        assert grid.unit in (0, cut.unit)
+        assert grid.unit in (0, cut.height)
 
 
 def edges_of_units(unit, length) -> list[int]:
@@ -92,51 +101,51 @@ def edges_of_units(unit, length) -> list[int]:
 
 @given(sparse_grids(), ranks, st.integers(1, 50), st.integers(1, 16))
 def test_cuts_go_from_what_is_wanted_to_the_least_strip_that_is_worth_it(grid, rank, strips, threads):
-    found = [len(cut.counts) for cut in cuts(grid, rank, strips=strips, threads=threads)]
+    found = [len(cut.counts) for cut in grid.more_and_more(rank, strips=strips, threads=threads)]
     assert found[0] <= threads * -(-strips // threads)
     assert found == sorted(found)
-    assert found[-1] <= max(threads, 2) * max(strips, weight(grid, rank, grid.shape[grid.axis]) / LEAST_STRIP + 1)
+    assert found[-1] <= max(threads, 2) * max(strips, grid.weight(rank, grid.shape[grid.axis]) / LEAST_STRIP + 1)
 
 
 def test_even_rows_make_even_strips_of_some_units_each():
     x = grid((100_000, 1000), 100)
-    (cut, *_) = cuts(x, 10, strips=3, threads=2)
-    assert cut == Cut(100_000 // (UNITS * 4), (8, 8, 8, 8))
-    assert cut.heights(100_000) == (25_000,) * 4
-    (cut, *_) = cuts(x, 10, strips=1, threads=2)
-    assert cut == Cut(100_000, (1,)), "one strip is one unit"
+    (cut, *_) = x.more_and_more(10, strips=3, threads=2)
+    assert (cut.height, cut.counts) == (100_000 // (UNITS * 4), (8, 8, 8, 8))
+    assert cut.heights == (25_000,) * 4
+    (cut, *_) = x.more_and_more(10, strips=1, threads=2)
+    assert (cut.height, cut.counts) == (100_000, (1,)), "one strip is one unit"
 
 
 def test_strips_are_cut_by_non_zeros_and_not_by_rows():
     x = grid((8000, 100_000), [10_000] * 1000 + [100] * 7000)
-    (cut, *_) = cuts(x, 1, strips=4, threads=1)
-    heights = cut.heights(8000)
+    (cut, *_) = x.more_and_more(1, strips=4, threads=1)
+    heights = cut.heights
     assert heights[0] < 300
     assert heights[-1] > 5000
 
 
 def test_empty_rows_weigh_what_a_rule_needs_for_them():
     x = grid((1000, 50), 0)
-    (cut, *_) = cuts(x, 5, strips=4, threads=4)
-    assert cut.heights(1000) == (248, 248, 248, 256)
+    (cut, *_) = x.more_and_more(5, strips=4, threads=4)
+    assert cut.heights == (248, 248, 248, 256)
 
 
 def test_a_row_that_outweighs_strips_takes_their_place():
     lines = np.zeros(1000)
     lines[500] = 10**6
-    (cut, *_) = cuts(grid((1000, 10**6), lines), 1, strips=8, threads=1)
-    heights = cut.heights(1000)
+    (cut, *_) = grid((1000, 10**6), lines).more_and_more(1, strips=8, threads=1)
+    heights = cut.heights
     edges = edges_of(heights)
     at = bisect_right(edges, 500) - 1
-    assert heights[at] <= 2 * cut.unit
+    assert heights[at] <= 2 * cut.height
     assert len(heights) < 8
 
 
 def test_rows_that_come_in_pieces_are_cut_between_them():
-    (cut, *_) = cuts(grid((1000, 50), 10, unit=300), 5, strips=4, threads=1)
-    assert cut == Cut(300, (1, 1, 1, 1))
-    (cut, *_) = cuts(grid((1000, 50), 10, unit=300), 5, strips=1, threads=1)
-    assert cut == Cut(300, (4,)), "the pieces stay, also in one strip"
+    (cut, *_) = grid((1000, 50), 10, unit=300).more_and_more(5, strips=4, threads=1)
+    assert (cut.height, cut.counts) == (300, (1, 1, 1, 1))
+    (cut, *_) = grid((1000, 50), 10, unit=300).more_and_more(5, strips=1, threads=1)
+    assert (cut.height, cut.counts) == (300, (4,)), "the pieces stay, also in one strip"
 
 
 # Plans
@@ -150,7 +159,7 @@ def test_a_plan_fits_and_is_what_was_projected(grid, workers, rank, cache, sampl
     assert (cut.axis, cut.length, cut.width) == (grid.axis, length, grid.shape[1 - grid.axis])
     assert cut.peak <= workers.usable
     options = {"rank": rank, "workers": workers, "in_run": cut.in_run, "cached": cut.cached, "sample": cut.sample}
-    assert cut.peak == sparse_peak_bytes(grid, cut.heights, **options)
+    assert cut.peak == peak_bytes(grid, cut, **options)
     assert sum(cut.heights) == length
     assert sum(cut.counts) == -(-length // cut.height)
     assert cut.largest == max(grid.strip_bytes(a, b) for a, b in pairwise(edges_of(cut.heights)))
@@ -294,16 +303,14 @@ BASE = {
 def test_the_peak_is_the_sum_of_its_terms(workers, options, facts, changed):
     options = {"rank": 5, "workers": replace(Workers(2, 1, 0), **workers), "in_run": False, "cached": False} | options
     x = replace(grid((1000, 3000), 100, chunk=10_000), **facts)
-    assert sparse_peak_bytes(x, (500, 500), **options) == sum((BASE | changed).values())
+    assert peak_bytes(x, (500, 500), **options) == sum((BASE | changed).values())
 
 
 def test_a_share_of_uneven_strips_is_counted_as_that_of_the_largest():
     x = grid((1000, 3000), [0] * 900 + [1000] * 100)
     options = {"rank": 5, "workers": Workers(2, 1, 0), "in_run": True}
     heights = (900, 50, 50)
-    kept = sparse_peak_bytes(x, heights, cached=True, **options) - sparse_peak_bytes(
-        x, heights, cached=False, **options
-    )
+    kept = peak_bytes(x, heights, cached=True, **options) - peak_bytes(x, heights, cached=False, **options)
     assert kept == x.strip_bytes(900, 1000) + 4, "two of three strips, those with non-zeros"
 
 
@@ -311,21 +318,21 @@ def test_few_non_zeros_make_small_pieces():
     x = grid((10, 3000), 1)
     options = {"rank": 5, "workers": Workers(1, 1, 0), "in_run": True, "cached": False}
     fuller = replace(x, ends=range(0, 10 * 10**4 + 1, 10**4), fullest=10**4)
-    assert sparse_peak_bytes(fuller, (10,), **options) > sparse_peak_bytes(x, (10,), **options) + 2 * 8 * 5 * 30_000
+    assert peak_bytes(fuller, (10,), **options) > peak_bytes(x, (10,), **options) + 2 * 8 * 5 * 30_000
 
 
 def test_a_sample_has_rows_of_average_bytes():
     workers = Workers(2, 1, 4096 * MIB)
     x = grid((100_000, 10**6), 1000)  # 8 kB each
-    assert sample_rows(x, 0, rank=10, workers=workers) == 32 * MIB // 8005
-    assert sample_rows(grid((100_000, 10**6), 10), 0, rank=10, workers=workers) == 8000
-    assert sample_rows(grid((100, 10**6), 10), 0, rank=10, workers=workers) == 100
+    assert x.sample_rows(0, Demand(10, workers)) == 32 * MIB // 8005
+    assert grid((100_000, 10**6), 10).sample_rows(0, Demand(10, workers)) == 8000
+    assert grid((100, 10**6), 10).sample_rows(0, Demand(10, workers)) == 100
 
 
 def test_a_smaller_sample_is_drawn_where_nothing_fits_beside_the_whole_one():
     x = grid((100_000, 30_000), 3000, unit=500, chunk=500 * 3000)  # 24 kB each
     team = Workers(1, 1, 400 * MIB)
-    full = sample_rows(x, 0, rank=10, workers=team)
+    full = x.sample_rows(0, Demand(10, team))
     cut = plan(x, rank=10, workers=team, sampled=True)
     assert 1 <= cut.sample < full
 
@@ -340,11 +347,3 @@ def test_bytes_of_x_are_those_of_non_zeros_and_their_places():
     assert x.strips_bytes((2, 2)) == [8 + 3 * 4, 5 * 8 + 3 * 4]
     assert x.stored_nbytes == 6 * 8 + 5 * 8
     assert partial_sums_bytes(3, 10) == 10 * 8 * 3 * 13
-
-
-def test_a_grid_that_is_sent_leaves_its_ends_behind():
-    x = grid((10**5, 10), 1)
-    sent = pickle.dumps(x)
-    assert len(sent) < 1000
-    assert len(pickle.loads(sent).ends) == 0
-    assert pickle.loads(sent) == x, "they do not count"

@@ -11,9 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts, matrices, seeds
 
-from dnmf.arrays.sample import draw, is_whole, merge, weighted
-from dnmf.arrays.sample import drawn as counted_rows
-from dnmf.losses.divergence import sums as divergence_sums
+from dnmf.arrays.sample import count_rows, draw, is_whole, merge, stand_in, weigh
+from dnmf.losses.divergence.sums import strip_sums
 from dnmf.rules import Penalty
 
 ARRAYS = ("rows", "index", "keys", "sizes")
@@ -129,8 +128,8 @@ def test_a_matrix_of_zeros_has_an_empty_sample_that_keeps_its_width(dtype):
     Y = np.zeros((30, 4), dtype)
     sample = merge(drawn(Y, (10, 20), seed=0, size=5), size=5)
     assert sample.rows.shape == (0, 4)
-    assert weighted(*counted_rows(sample, 5)).shape == (0, 4)
-    assert weighted(*counted_rows(sample, 5)).dtype == dtype
+    assert weigh(*count_rows(sample, 5)).shape == (0, 4)
+    assert weigh(*count_rows(sample, 5)).dtype == dtype
     assert is_whole(sample, 5)
     assert (sample.norm, sample.total) == (0, 0)
 
@@ -143,7 +142,7 @@ def test_no_more_rows_than_the_size_are_all_of_y_and_weigh_one(dtype, rows, whol
     Y[live] = positive(rows, 3, dtype=dtype)
     sample = merge(drawn(Y, (30, 30, 20), seed=1, size=5), size=5)
     assert is_whole(sample, 5) is whole
-    A = weighted(*counted_rows(sample, 5))
+    A = weigh(*count_rows(sample, 5))
     assert A.shape == (min(rows, 5), 3)
     assert A.dtype == dtype
     if whole:
@@ -158,7 +157,7 @@ def test_the_weighted_rows_are_those_of_y_times_the_root_of_one_over_their_chanc
     order = np.argsort(sample.keys)
     last, drawn_rows = order[-1], np.sort(order[:-1])
     before = {name: getattr(sample, name).copy() for name in ARRAYS}
-    A = weighted(*counted_rows(sample, size))
+    A = weigh(*count_rows(sample, size))
     square = (Y[sample.index[drawn_rows]].astype("f8") ** 2).sum(axis=1)
     weight = 1 / np.sqrt(1 - np.exp(-sample.keys[last] * square))
     assert (weight > 1).all()
@@ -176,7 +175,7 @@ def test_the_gram_matrix_of_the_weighted_rows_is_unbiased(size):
     pairs = np.triu_indices(5)
     found = np.empty((count, len(pairs[0]) + 1))
     for seed in range(count):
-        A = weighted(*counted_rows(draw(Y, 0, seed=seed, size=size), size))
+        A = weigh(*count_rows(draw(Y, 0, seed=seed, size=size), size))
         found[seed] = [*(A.T @ A)[pairs], (A**2).sum()]
     expected = np.array([*(Y.T @ Y)[pairs], (Y**2).sum()])
     error = found.std(axis=0, ddof=1) / np.sqrt(count)
@@ -188,7 +187,7 @@ def test_the_gram_matrix_of_uneven_rows_is_unbiased_after_merging_too():
     Y, count = positive(40, 3, seed=1), 1500
     found = np.empty((count, 9))
     for seed in range(count):
-        A = weighted(*counted_rows(merge(drawn(Y, (7, 1, 20, 12), seed=seed, size=8), size=8), 8))
+        A = weigh(*count_rows(merge(drawn(Y, (7, 1, 20, 12), seed=seed, size=8), size=8), 8))
         found[seed] = (A.T @ A).ravel()
     error = found.std(axis=0, ddof=1) / np.sqrt(count)
     assert (np.abs(found.mean(axis=0) - (Y.T @ Y).ravel()) <= 5 * error).all()
@@ -201,7 +200,7 @@ def test_rows_that_hold_nearly_all_of_the_norm_are_always_in_and_weigh_one(size)
     Y[heavy] *= 1e5
     for seed in range(100):
         sample = draw(Y, 0, seed=seed, size=size)
-        A = weighted(*counted_rows(sample, size))
+        A = weigh(*count_rows(sample, size))
         for i in heavy:
             assert i in sample.index
             assert np.isclose(A, Y[i], rtol=1e-4).all(axis=1).any()
@@ -279,20 +278,20 @@ def test_rows_of_zeros_are_drawn_only_where_every_row_counts_the_same():
 
 def test_sparse_rows_weigh_as_dense_ones_do():
     Y = np.where(positive(30, 6) < 0.5, 0, positive(30, 6))
-    dense, thin = (counted_rows(draw(y, 0, seed=3, size=8), 8) for y in (Y, naive.csr(Y)))
+    dense, thin = (count_rows(draw(y, 0, seed=3, size=8), 8) for y in (Y, naive.csr(Y)))
     assert_array_equal(thin[1], dense[1])
     assert (dense[1] > 1).any()
     before = thin[0].copy()
-    assert_allclose(weighted(*thin).toarray(), weighted(*dense), rtol=1e-14)
+    assert_allclose(weigh(*thin).toarray(), weigh(*dense), rtol=1e-14)
     assert_array_equal(thin[0].toarray(), before.toarray())
 
 
 def test_a_sample_of_all_rows_counts_each_once_and_is_given_as_it_is():
     Y = positive(9, 4)
     for y in (Y, naive.csr(Y)):
-        rows, counts = counted_rows(draw(y, 0, seed=0, size=9, beta=1.0), 9)
+        rows, counts = count_rows(draw(y, 0, seed=0, size=9, beta=1.0), 9)
         assert_array_equal(counts, np.ones(9))
-        assert weighted(rows, counts) is rows
+        assert weigh(rows, counts) is rows
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 1.5])
@@ -305,14 +304,28 @@ def test_the_loss_of_counted_rows_and_their_penalty_are_unbiased(kind, beta):
     y, penalty, found = Y if kind == "dense" or beta <= 0 else naive.csr(Y), Penalty(0.3, 0.2), np.empty((count, 3))
     for seed in range(count):
         sample = draw(y, 0, seed=seed, size=8, beta=beta)
-        rows, counts = counted_rows(sample, 8)
+        rows, counts = count_rows(sample, 8)
         kept = np.delete(sample.index, np.argmax(sample.keys))
-        sums = divergence_sums.sums(rows, np.ascontiguousarray(L[:, kept]), S, beta=beta, weights=counts)
+        sums = strip_sums(rows, np.ascontiguousarray(L[:, kept]), S, beta=beta, weights=counts)
         roots = np.sqrt(counts)
         # Of rows that were multiplied by the roots of their counts, as least squares has them.
         found[seed] = sums.loss, sums.numerator.sum(), penalty.weighted(roots).of(L[:, kept] * roots)
-    whole = divergence_sums.sums(Y, L, S, beta=beta)
+    whole = strip_sums(Y, L, S, beta=beta)
     expected = np.array([whole.loss, whole.numerator.sum(), penalty.of(L)])
     error = found.std(axis=0, ddof=1) / np.sqrt(count)
     assert (error < 0.05 * expected).all()
     assert (np.abs(found.mean(axis=0) - expected) <= 5 * error).all()
+
+
+def test_what_stands_for_y_has_the_sketch_of_its_weighted_rows():
+    Y = positive(90, 40)
+    sample = draw(Y, 0, seed=3, size=30)
+    rows, counts = count_rows(sample, 30)
+    ours = stand_in(sample, 30, rank=2, seed=0)
+    assert_array_equal(ours.rows, rows)
+    assert_array_equal(ours.counts, counts)
+    assert ours.sketch.B.shape == (14, 40)
+    assert_allclose(ours.sketch.square, (weigh(rows, counts) ** 2).sum(), rtol=1e-12)
+    assert [stand_in(draw(Y, 0, seed=3, size=n), n, rank=2, seed=0).whole for n in (30, 90)] == [False, True]
+    nothing = stand_in(draw(0 * Y, 0, seed=3, size=30), 30, rank=2, seed=0)
+    assert (nothing.sketch.rows, nothing.whole) == (0, True)

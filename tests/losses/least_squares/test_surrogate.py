@@ -1,6 +1,6 @@
 """Between two passes: the sample may be poor, but where the loop comes to rest is where X is at rest."""
 
-from functools import cache, partial
+from functools import cache
 
 import naive
 import numpy as np
@@ -12,12 +12,14 @@ from sklearn.datasets import load_digits
 from strategies import problems
 from threadpoolctl import threadpool_limits
 
+from dnmf.arrays.products import gram, gram8
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 from dnmf.losses.least_squares.in_memory import alternate
-from dnmf.losses.least_squares.sums import gram, gram8
-from dnmf.losses.least_squares.surrogate import ENOUGH, MOST_SWEEPS, STEPS, SWEEP_PAYS, SWEEPS, Model, corrected, follow
-from dnmf.rules import KEEPS_ZEROS, RULES, Penalty, coordinate_descent
-from dnmf.rules.from_scratch import from_scratch
+from dnmf.losses.least_squares.sums import Evaluation, Shared, Sums
+from dnmf.losses.least_squares.surrogate import ENOUGH, MOST_SWEEPS, STEP_SWEEPS, SWEEP_PAYS, Surrogate
+from dnmf.losses.protocol import STEPS
+from dnmf.rules import NO_PENALTY, RULES, Penalty, coordinate_descent
+from dnmf.rules.solver import Solver
 
 KINDS = ["six rows", "uneven weights", "another matrix", "a coarse sketch"]
 each_rule = pytest.mark.parametrize("name", list(RULES))
@@ -36,9 +38,26 @@ def fixed(a):
     return a
 
 
+NONE = (NO_PENALTY, NO_PENALTY)
+
+
+def sample(A, rows=None, penalties=NONE):
+    return Surrogate(A, A, *penalties, rows)
+
+
+def shared(S, name="cd"):
+    return Shared(S, gram(S), None, np.nan, Solver(name))
+
+
 def sums(X, L):
     """L X and L Lᵀ of a pass over all of X, float64, with L (k, m)."""
     return L.astype("f8") @ X.astype("f8"), gram8(L)
+
+
+def corrected(model, S, cross, long, name="cd"):
+    """The short factor after steps on a sample, with L Y and L Lᵀ of a pass."""
+    found = Evaluation(Sums(cross, long, 0.0, 0.0, 0.0), shared(S, name), *NONE, sweeps=1, sparse=False)
+    return model.corrected(found)
 
 
 def solved(A, S, sweeps=3000):
@@ -89,7 +108,7 @@ def poor_models(X):
 def test_what_is_at_rest_on_x_stays_however_poor_the_sample(name, kind):
     X, L, S = at_rest()
     A = poor_models(X)[kind]
-    after = corrected(Model(A, fixed(solved(A, S))), S, *sums(X, L), RULES[name])
+    after = corrected(sample(A, fixed(solved(A, S))), S, *sums(X, L), name)
     # Both are at rest to 1e-9, and steps on a sample that does not agree with X make more of what is left.
     assert_allclose(after, S, rtol=0, atol=1e-7 * S.max())
 
@@ -100,7 +119,7 @@ def test_in_float32_it_stays_too_where_the_sample_is_one_of_x(name, kind):
     """To a hundredth: the rounding of L, S and the rows grows on a sample that does not agree with X."""
     X, L, S = at_rest("f4")
     A = poor_models(X)[kind]
-    after = corrected(Model(A, fixed(solved(A, S))), S, *sums(X, L), RULES[name])
+    after = corrected(sample(A, fixed(solved(A, S))), S, *sums(X, L), name)
     assert after.dtype == "f4"
     assert_allclose(after, S, rtol=0, atol=0.01 * S.max())
 
@@ -111,7 +130,7 @@ def test_without_what_x_says_the_sample_would_lead_elsewhere(kind):
     X, _, S = at_rest()
     A = poor_models(X)[kind]
     rows = solved(A, S)
-    alone = corrected(Model(A, rows), S, A.left(rows), gram8(rows), coordinate_descent)
+    alone = corrected(sample(A, rows), S, A.left(rows), gram8(rows))
     assert np.abs(alone - S).max() > 0.03 * S.max()
 
 
@@ -137,10 +156,10 @@ def test_a_sample_that_is_all_of_x_is_alternated_on_as_it_is(name, shape):
     m, n, k = shape
     rng = np.random.default_rng(0)
     X, S, L = rng.random((m, n)), fixed(rng.random((k, n))), fixed(rng.random((k, m)))
-    after = corrected(Model(as_it_is(X), L), S, *sums(X, L), RULES[name])
-    expected = textbook(name, X, S.copy(), L.copy(), STEPS, SWEEPS)
+    after = corrected(sample(as_it_is(X), L), S, *sums(X, L), name)
+    expected = textbook(name, X, S.copy(), L.copy(), STEPS, STEP_SWEEPS)
     assert_allclose(after, expected, rtol=1e-9, atol=1e-12)
-    assert not np.allclose(after, textbook(name, X, S.copy(), L.copy(), 1, SWEEPS), rtol=1e-3)
+    assert not np.allclose(after, textbook(name, X, S.copy(), L.copy(), 1, STEP_SWEEPS), rtol=1e-3)
 
 
 @each_rule
@@ -150,10 +169,10 @@ def test_it_is_not_negative_keeps_lengths_and_changes_nothing_that_it_is_given(n
     X, _, S = problem
     drawn = data.draw(st.lists(st.integers(0, len(X) - 1), min_size=1, unique=True))
     A = as_it_is(fixed((X[drawn] * weight).astype(X.dtype)))
-    scratch = from_scratch(RULES[name], keeps_zeros=name in KEEPS_ZEROS)
-    model, sweeps = follow(Model(A, None), S, scratch, RULES[name], None)
-    cross, long = (fixed(a) for a in sums(X, scratch(None, S @ X.T, gram(S), sweeps)))
-    after = corrected(Model(A, fixed(model.rows)), S, cross, long, RULES[name])
+    scratch = Solver(name).solve(NO_PENALTY)
+    model, sweeps = sample(A).follow(shared(S, name), None)
+    cross, long = (fixed(a) for a in sums(X, scratch(S @ X.T, gram(S), sweeps)))
+    after = corrected(sample(A, fixed(model.rows)), S, cross, long, name)
     if after is None:  # too poor a sample for a step: the loop takes a plain one
         assert len(drawn) <= 2 * len(S)
         return
@@ -174,9 +193,8 @@ def test_a_sample_of_fewer_rows_than_components_stays_finite(name, dtype):
          [0.924, 0.471]], dtype
     )  # fmt: skip
     X, S = np.pad(X, ((0, 0), (1, 0))), np.array([[0.637, 0.27, 0.041], [0.017, 0.813, 0.913]], dtype)
-    scratch = from_scratch(RULES[name], keeps_zeros=name in KEEPS_ZEROS)
-    model, sweeps = follow(Model(as_it_is(X[:1]), None), S, scratch, RULES[name], None)
-    after = corrected(model, S, *sums(X, scratch(None, S @ X.T, gram(S), sweeps)), RULES[name])
+    model, sweeps = sample(as_it_is(X[:1])).follow(shared(S, name), None)
+    after = corrected(model, S, *sums(X, Solver(name).solve(NO_PENALTY)(S @ X.T, gram(S), sweeps)), name)
     if name == "mu":
         assert after is None, "the sample is no model of X, and the caller must know"
     else:
@@ -193,7 +211,7 @@ def test_a_component_that_comes_back_does_not_outgrow_the_others():
         L, A = solved(as_it_is(X), S, 50), as_it_is(np.sqrt(10) * X[rng.choice(400, 40, replace=False)])
         rows = solved(A, S, 50)
         S[2] = 0
-        after = corrected(Model(A, rows), S, *sums(X, L), coordinate_descent)
+        after = corrected(sample(A, rows), S, *sums(X, L))
         assert after.max() < 10 * S.max()
         assert after[[0, 1, 3]].any(axis=1).all()
 
@@ -211,7 +229,7 @@ def test_with_a_fair_sample_three_passes_go_further_than_five_without(seed):
             L = solved(as_it_is(X), S, 100)
             cross, long = sums(X, L)
             if with_sample:
-                S = corrected(Model(A, solved(A, S, 100)), S, cross, long, coordinate_descent)
+                S = corrected(sample(A, solved(A, S, 100)), S, cross, long)
             else:
                 S = coordinate_descent(S, cross, long, 10)
         return ((X - solved(as_it_is(X), S, 100).T @ S) ** 2).sum()
@@ -219,14 +237,12 @@ def test_with_a_fair_sample_three_passes_go_further_than_five_without(seed):
     assert after(2, with_sample=True) < after(4, with_sample=False) < after(0, with_sample=False)
 
 
-def losses(A, S, first, rule, sweeps, rows=None):
+def losses(A, S, rule, sweeps, rows):
     """Losses, in plain loops, of the rows after 1, 2 … sweeps."""
-    N, G, X = A.right(S), gram(S), A.B if A.Q is None else A.Q.T @ A.B
-    rows = first(rows, N, G, 1)
-    found = [naive.loss(X, rows.T, S)]
-    for _ in range(1, sweeps):
+    N, G, found = A.right(S), gram(S), []
+    for _ in range(sweeps):
         rows = rule(rows, N, G, 1)
-        found.append(naive.loss(X, rows.T, S))
+        found.append(naive.loss(A.B, rows.T, S))
     return found
 
 
@@ -234,16 +250,15 @@ def losses(A, S, first, rule, sweeps, rows=None):
 @given(problem=problems(), inner=st.integers(1, 12))
 def test_rows_are_what_the_rule_makes_with_so_many_sweeps(name, problem, inner):
     X, _, S = problem
-    rule, scratch = RULES[name], from_scratch(RULES[name], keeps_zeros=name in KEEPS_ZEROS)
-    A = as_it_is(X)
-    model, sweeps = follow(Model(A, None), S, scratch, rule, inner)
+    A, solver = as_it_is(X), Solver(name)
+    model, sweeps = sample(A).follow(shared(S, name), inner)
     assert sweeps == inner
     assert model.A is A
-    assert_array_equal(model.rows, scratch(None, A.right(S), gram(S), inner))
+    assert_array_equal(model.rows, solver.solve(NO_PENALTY)(A.right(S), gram(S), inner))
     rows = fixed(model.rows)
-    later, sweeps = follow(Model(A, rows), S, rule, rule, None)
+    later, sweeps = sample(A, rows).follow(shared(S, name), None)
     assert 2 <= sweeps <= MOST_SWEEPS
-    assert_array_equal(later.rows, rule(rows, A.right(S), gram(S), sweeps))
+    assert_array_equal(later.rows, RULES[name](rows, A.right(S), gram(S), sweeps))
     assert later.rows.dtype == X.dtype
     assert np.isfinite(later.rows).all()
     assert (later.rows >= 0).all()
@@ -254,7 +269,7 @@ def test_as_many_sweeps_as_are_asked_for_are_made_even_where_they_are_many(name)
     rng = np.random.default_rng(0)
     A, S, rows = as_it_is(rng.random((9, 8))), rng.random((3, 8)), rng.random((3, 9))
     for inner in (1, 2, MOST_SWEEPS, MOST_SWEEPS + 15):
-        model, sweeps = follow(Model(A, rows), S, RULES[name], RULES[name], inner)
+        model, sweeps = sample(A, rows).follow(shared(S, name), inner)
         assert sweeps == inner
         assert_array_equal(model.rows, RULES[name](rows, A.right(S), gram(S), inner))
 
@@ -267,9 +282,9 @@ def test_it_sweeps_until_one_more_no_longer_pays_on_the_sample(name, noise, off,
     rng = np.random.default_rng(seed)
     true = rng.random((3, 12))
     A = as_it_is((rng.random((15, 3)) @ true) * rng.uniform(1 - noise, 1 + noise, (15, 12)))
-    S, rows, rule = true * rng.uniform(1 - off, 1 + off, true.shape), rng.random((3, 15)), RULES[name]
-    _, sweeps = follow(Model(A, rows), S, rule, rule, None)
-    found = np.array(losses(A, S, rule, rule, MOST_SWEEPS, rows))
+    S, rows = true * rng.uniform(1 - off, 1 + off, true.shape), rng.random((3, 15))
+    _, sweeps = sample(A, rows).follow(shared(S, name), None)
+    found = np.array(losses(A, S, RULES[name], MOST_SWEEPS, rows))
     least = SWEEP_PAYS * (found[1:] + ENOUGH * (A.B**2).sum())
     short = np.flatnonzero(found[:-1] - found[1:] < least)
     assert sweeps == (short[0] + 2 if len(short) else MOST_SWEEPS)
@@ -281,10 +296,10 @@ def test_it_never_sweeps_more_than_sixty_times_of_its_own(name):
     """Components that are nearly parallel: each of 200 sweeps would still pay."""
     rng = np.random.default_rng(0)
     base = rng.random(20)
-    S, rows, rule = base * rng.uniform(0.7, 1.3, (4, 20)), np.ones((4, 12)), RULES[name]
+    S, rows = base * rng.uniform(0.7, 1.3, (4, 20)), np.ones((4, 12))
     A = as_it_is(np.tile(S, (3, 1)))
-    assert follow(Model(A, rows), S, rule, rule, None)[1] == MOST_SWEEPS == 60
-    found = np.array(losses(A, S, rule, rule, 2 * MOST_SWEEPS, rows))
+    assert sample(A, rows).follow(shared(S, name), None)[1] == MOST_SWEEPS == 60
+    found = np.array(losses(A, S, RULES[name], 2 * MOST_SWEEPS, rows))
     assert (found[:-1] - found[1:] > SWEEP_PAYS * (found[1:] + ENOUGH * A.square)).all()
 
 
@@ -294,17 +309,14 @@ def test_float32_makes_as_many_sweeps_as_float64_where_the_fit_is_close():
     true = rng.random((4, 50))
     X = (rng.random((200, 4)) @ true) * rng.uniform(0.999, 1.001, (200, 50))
     S, rows = true * rng.uniform(0.99, 1.01, true.shape), rng.random((4, 200))
-    counts = [
-        follow(Model(as_it_is(X.astype(d)), rows.astype(d)), S.astype(d), *[coordinate_descent] * 2, None)[1]
-        for d in ("f4", "f8")
-    ]
+    counts = [sample(as_it_is(X.astype(d)), rows.astype(d)).follow(shared(S.astype(d)), None)[1] for d in ("f4", "f8")]
     assert 5 < counts[1] < MOST_SWEEPS
     assert abs(counts[0] - counts[1]) <= 1
 
 
 @each_rule
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_no_rule_sees_or_makes_a_negative_number_on_a_sketch(name, dtype):
+def test_no_rule_sees_or_makes_a_negative_number_on_a_sketch(monkeypatch, name, dtype):
     """The numerator of a sketch may be below zero where that of X is not, and mu would multiply by it."""
     rng = np.random.default_rng(0)
     X = rng.random((200, 150))
@@ -312,19 +324,22 @@ def test_no_rule_sees_or_makes_a_negative_number_on_a_sketch(name, dtype):
     A = sketch(X, 4, seed=0)
     S = np.where(rng.random((4, 150)) < 0.1, rng.random((4, 150)), 0).astype(dtype)
     assert (A.right(S) < 0).any()
+    rule = RULES[name]
 
-    def watched(F, N, G, inner):
+    def watched(F, N, G, sweeps, **bound):
         assert (F >= 0).all()
         if name == "mu":
             assert (N >= 0).all()
-        return RULES[name](F, N, G, inner)
+        return rule(F, N, G, sweeps, **bound)
 
-    model, scratch = Model(A, None), from_scratch(watched, keeps_zeros=name in KEEPS_ZEROS)
-    for first, inner in ((scratch, 1), (scratch, None), (watched, None), (watched, 3)):
-        model, _ = follow(model, S, first, watched, inner)
-        assert np.isfinite(model.rows).all()
-        assert (model.rows >= 0).all()
-    after = corrected(model, S, *sums(X, solved(as_it_is(X), S, 50)), watched)
+    monkeypatch.setitem(RULES, name, watched)
+    for sweeps in (1, None):
+        model, _ = sample(A).follow(shared(S, name), sweeps)
+        for more in (None, 3):
+            model, _ = model.follow(shared(S, name), more)
+            assert np.isfinite(model.rows).all()
+            assert (model.rows >= 0).all()
+    after = corrected(model, S, *sums(X, solved(as_it_is(X), S, 50)), name)
     assert (after >= 0).all()
 
 
@@ -333,29 +348,22 @@ def test_the_rows_of_a_weighted_sample_are_those_of_x_times_their_weights(name):
     """So the rows of the sample move as the same rows of X do in the pass."""
     rng = np.random.default_rng(0)
     X, S, weight = rng.random((30, 12)), rng.random((3, 12)), rng.uniform(1, 5, (30, 1))
-    rule, scratch = RULES[name], from_scratch(RULES[name], keeps_zeros=name in KEEPS_ZEROS)
-    model, sweeps = follow(Model(as_it_is(X * weight), None), S, scratch, rule, None)
-    L = scratch(None, S @ X.T, gram(S), sweeps)
+    model, sweeps = sample(as_it_is(X * weight)).follow(shared(S, name), None)
+    L = Solver(name).solve(NO_PENALTY)(S @ X.T, gram(S), sweeps)
     assert_allclose(model.rows, L * weight.T, rtol=1e-9, atol=1e-12)
 
 
 def test_a_model_of_zeros_stays_finite():
     S = np.random.default_rng(0).random((3, 6))
     for A in (as_it_is(np.zeros((4, 6))), as_it_is(np.zeros((0, 6)))):
-        model, sweeps = follow(Model(A, None), S, from_scratch(coordinate_descent, keeps_zeros=False),
-                               coordinate_descent, None)  # fmt: skip
+        model, sweeps = sample(A).follow(shared(S), None)
         assert sweeps <= MOST_SWEEPS
         assert not model.rows.any()
-        after = corrected(model, S, np.zeros((3, 6)), np.zeros((3, 3)), coordinate_descent)
+        after = corrected(model, S, np.zeros((3, 6)), np.zeros((3, 3)))
         assert_allclose(after, S, rtol=1e-12)
 
 
 PENALTIES = (Penalty(0.3, 0.2), Penalty(0.1, 0.4))
-
-
-def bound(name):
-    """The rules of rows and of the short factor, under penalties."""
-    return tuple(partial(RULES[name], penalty=penalty) for penalty in PENALTIES)
 
 
 def penalized_textbook(name, X, S, L):
@@ -363,8 +371,8 @@ def penalized_textbook(name, X, S, L):
     on_L, on_S = ({"l1": p.l1, "l2": p.l2} for p in PENALTIES)
     for step in range(STEPS):
         if step:
-            L = naive.RULES[name](X, L.T, S, SWEEPS, **on_L).T
-        S = naive.RULES[name](X.T, S.T, L, SWEEPS, **on_S).T
+            L = naive.RULES[name](X, L.T, S, STEP_SWEEPS, **on_L).T
+        S = naive.RULES[name](X.T, S.T, L, STEP_SWEEPS, **on_S).T
     return S
 
 
@@ -372,8 +380,7 @@ def penalized_textbook(name, X, S, L):
 def test_with_penalties_a_sample_that_is_all_of_x_is_alternated_on_as_it_is(name):
     rng = np.random.default_rng(0)
     X, S, L = rng.random((12, 9)), fixed(rng.random((3, 9))), fixed(rng.random((3, 12)))
-    rows_rule, rule = bound(name)
-    after = corrected(Model(as_it_is(X), L), S, *sums(X, L), rule, rows_rule)
+    after = corrected(sample(as_it_is(X), L, PENALTIES), S, *sums(X, L), name)
     expected = penalized_textbook(name, X, S.copy(), L.copy())
     assert_allclose(after, expected, rtol=1e-9, atol=1e-12)
     assert np.abs(np.linalg.norm(after, axis=1) - np.linalg.norm(S, axis=1)).max() > 1e-2
@@ -383,15 +390,14 @@ def test_with_penalties_a_sample_that_is_all_of_x_is_alternated_on_as_it_is(name
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_penalties_what_is_at_rest_on_x_stays_however_poor_the_sample(name, kind):
     X, L, S = at_rest()
-    rows_rule, rule = bound(name)
-    cd_rows, cd_short = bound("cd")
+    cd_rows, cd_short = (Solver("cd").rule(penalty) for penalty in PENALTIES)
     for _ in range(1500):
         L = cd_rows(L, S @ X.T, S @ S.T, 3)
         S = cd_short(S, L @ X, L @ L.T, 3)
     L = cd_rows(L, S @ X.T, S @ S.T, 100)
     A = poor_models(X)[kind]
     rows = cd_rows(np.zeros((len(S), A.rows)), A.right(S), gram(S), 3000)
-    after = corrected(Model(A, fixed(rows)), S, *sums(X, L), rule, rows_rule)
+    after = corrected(sample(A, fixed(rows), PENALTIES), S, *sums(X, L), name)
     assert_allclose(after, S, rtol=0, atol=1e-6 * S.max())
 
 
@@ -399,12 +405,10 @@ def test_with_penalties_what_is_at_rest_on_x_stays_however_poor_the_sample(name,
 def test_the_rows_of_a_penalized_weighted_sample_are_those_of_x_times_their_weights(name):
     rng = np.random.default_rng(0)
     X, S, weight = rng.random((30, 12)), rng.random((3, 12)), rng.uniform(1, 5, 30)
-    on_rows, on_sample = PENALTIES[0], PENALTIES[0].weighted(weight)
-    rule, heavy = (partial(RULES[name], penalty=penalty) for penalty in (on_rows, on_sample))
-    scratch = from_scratch(heavy, keeps_zeros=name in KEEPS_ZEROS, penalty=on_sample)
-    plain = from_scratch(rule, keeps_zeros=name in KEEPS_ZEROS, penalty=on_rows)
-    model, sweeps = follow(Model(as_it_is(X * weight[:, None]), None), S, scratch, heavy, None, on_sample)
-    assert_allclose(model.rows, plain(None, S @ X.T, gram(S), sweeps) * weight, rtol=1e-9, atol=1e-12)
+    on_sample = (PENALTIES[0].weighted(weight), PENALTIES[1])
+    model, sweeps = sample(as_it_is(X * weight[:, None]), None, on_sample).follow(shared(S, name), None)
+    plain = Solver(name).solve(PENALTIES[0])
+    assert_allclose(model.rows, plain(S @ X.T, gram(S), sweeps) * weight, rtol=1e-9, atol=1e-12)
 
 
 @each_rule
@@ -413,8 +417,8 @@ def test_it_sweeps_until_one_more_no_longer_pays_in_the_objective(name):
     true = rng.random((3, 12))
     A = as_it_is((rng.random((15, 3)) @ true) * rng.uniform(0.5, 1.5, (15, 12)))
     S, rows, penalty = true * rng.uniform(0.7, 1.3, true.shape), rng.random((3, 15)), Penalty(0.05, 0.02)
-    rule = partial(RULES[name], penalty=penalty)
-    _, sweeps = follow(Model(A, rows), S, rule, rule, None, penalty)
+    rule = Solver(name).rule(penalty)
+    _, sweeps = sample(A, rows, (penalty, NO_PENALTY)).follow(shared(S, name), None)
     found = []
     for _ in range(MOST_SWEEPS):
         rows = rule(rows, A.right(S), gram(S), 1)
