@@ -26,8 +26,8 @@ from dnmf.validation import Mismatch, validated
 
 # The format of runs that are written, and the name of their checksums of X's strips. Runs of all formats so far open
 # and go on. What going on with one of an older format costs:
-# - where checksums have another name than now, they are of another kind: X is then not compared with what it was.
-FORMAT, CHECKSUMS = 1, "checksums"
+# 1: its checksums have another name, as they are of another kind: X is not compared with what it was until it is read.
+FORMAT, CHECKSUMS = 2, "xxh3"
 
 
 # More than any matrix has rows or columns, and more passes than anybody makes.

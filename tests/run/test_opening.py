@@ -7,14 +7,14 @@ from zarr.storage import MemoryStore
 
 from dnmf.run import opening
 from dnmf.run.lease import Busy, Lease
-from dnmf.run.record import Begun, write_record
+from dnmf.run.record import FORMAT, Begun, write_record
 
 
 def test_a_new_run_holds_no_factors(out, group):
     assert sorted(zarr.open_group(str(out), mode="r").group_keys()) == ["generations"]
     assert list(group.array_keys()) == []
     assert group.metadata.zarr_format == 3
-    assert opening.open_group(out)[1] == Begun(format=1, status="running", stopped=None, at=None)
+    assert opening.open_group(out)[1] == Begun(format=FORMAT, status="running", stopped=None, at=None)
 
 
 def test_a_run_without_a_path_lives_in_memory():

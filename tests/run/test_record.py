@@ -8,7 +8,17 @@ import zarr
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from dnmf.run.record import Begun, Record, as_json, keep_record, parse_record, read_record, set_stopped, write_record
+from dnmf.run.record import (
+    FORMAT,
+    Begun,
+    Record,
+    as_json,
+    keep_record,
+    parse_record,
+    read_record,
+    set_stopped,
+    write_record,
+)
 
 # As dnmf wrote it before it could resume a run, and before W could be left out.
 OLDEST: dict[str, Any] = {
@@ -82,7 +92,7 @@ def test_a_record_replaces_the_one_before_and_leaves_other_attributes(group: zar
 
 def test_only_a_run_that_is_going_on_is_stopped(group: zarr.Group, record: Record) -> None:
     set_stopped(group, "was cancelled")
-    assert read_record(group) == Begun(format=1, status="stopped", stopped="was cancelled", at=None)
+    assert read_record(group) == Begun(format=FORMAT, status="stopped", stopped="was cancelled", at=None)
     write_record(group, replace(record, status="finished", stopped="reached tol"))
     set_stopped(group, "was cancelled")
     assert read_record(group).stopped == "reached tol"
@@ -133,6 +143,8 @@ def test_what_dnmf_did_not_write_is_refused_with_the_value_and_what_is_required(
 def test_a_newer_format_is_refused_whatever_else_it_says() -> None:
     with pytest.raises(ValueError, match="format") as refused:
         parse_record({"format": 99}, "run.zarr")
-    assert str(refused.value) == "run.zarr has format 99, this dnmf reads up to 1: install a newer dnmf to open it"
+    assert (
+        str(refused.value) == f"run.zarr has format 99, this dnmf reads up to {FORMAT}: install a newer dnmf to open it"
+    )
     with pytest.raises(ValueError, match="its record is None, and an object is required"):
         parse_record(None, "run.zarr")
