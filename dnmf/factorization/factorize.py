@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,10 +10,9 @@ from dnmf.events import Listener
 from dnmf.factorization.resume import asked
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
-from dnmf.losses import beta_of
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import check_complete
-from dnmf.parameters import SAMPLED, Factors, Parameters, plain
+from dnmf.parameters import SAMPLED, Factors, Parameters
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
@@ -114,15 +112,9 @@ def factorize(
     >>> bool(result.relative_error < 1e-3), result.W.shape, result.V.shape
     (True, (60, 2), (2, 40))
     """
-    rank, max_iter, seed, inner_iter = (plain(value) for value in (rank, max_iter, seed, inner_iter))
-    first, beta = init if isinstance(init, str) else "given", beta_of(plain(beta_loss))
-    of_V: Any = alpha_W if alpha_H == "same" else alpha_H
-    parameters = Parameters(
-        rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,
-        inner_iter=inner_iter, alpha_W=plain(alpha_W), alpha_H=plain(of_V), l1_ratio=plain(l1_ratio),
-        shuffle=shuffle, snapshot_every=snapshot_every, cache=cache, memory_limit=memory_limit, keep_W=keep_W,
-        checkpoint_every=plain(checkpoint_every),
-    )  # fmt: skip
+    # All that is asked for, by name: Parameters takes what it declares.
+    parameters = Parameters.of(locals())
+    rank, first = parameters.rank, parameters.init
     with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
         matrix, client = session.matrix, session.client
         if strict:

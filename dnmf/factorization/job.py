@@ -11,7 +11,7 @@ from dnmf.arrays.checksum import Checksums
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.read import check_same
-from dnmf.events import Event, Listener, Planned, StripDone
+from dnmf.events import Event, Listener, Planned, StripDone, log
 from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import AnyLoss, AnySurrogate, relative_error
 from dnmf.matrix.matrix import Matrix
@@ -78,7 +78,7 @@ class Job:
 
     def tell(self, event: Event) -> None:
         """Emit an event."""
-        for listener in self.listeners:
+        for listener in (log, *self.listeners):
             listener(event)
 
     def checked(self, before: Checksums | None, now: Checksums) -> Checksums | None:

@@ -14,9 +14,8 @@ from dnmf.events import Listener
 from dnmf.factorization.job import Job
 from dnmf.factorization.restore import restored
 from dnmf.factorization.session import drive, job_for, open_session
-from dnmf.losses import beta_of
 from dnmf.matrix.matrix import Matrix
-from dnmf.parameters import Parameters, plain
+from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, values_of
 from dnmf.plan.choose import fitting, plan
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
@@ -28,10 +27,6 @@ from dnmf.run.record import Begun, Record, as_json, read_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import shown
-
-# What may be another than the run was begun with: none of it has a part in a pass.
-MAY_CHANGE = ("max_iter", "tol", "checkpoint_every", "memory_limit", "cache")
-
 
 # Where X was that no other process finds, see `dnmf.matrix.opening.find`.
 NOT_STORED = ("a Dask array", "an array in memory")
@@ -122,21 +117,17 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
     TypeError, ValueError
         If there is no such parameter, or if one that may not change is another than before.
     """
-    before: dict[str, Any] = asdict(record.parameters)
-    changes = {name: plain(value) for name, value in changes.items()}
-    if isinstance(changes.get("beta_loss"), str):
-        changes["beta_loss"] = beta_of(changes["beta_loss"])
-    if changes.get("alpha_H") == "same":
-        changes["alpha_H"] = changes.get("alpha_W", before["alpha_W"])
-    for name, value in changes.items():
-        if name not in before:
-            raise TypeError(f"resume has no parameter {name!r}: it takes those of factorize")
-        if name not in MAY_CHANGE and value != before[name]:
+    before = asdict(record.parameters)
+    if unknown := [name for name in changes if name not in DECLARED]:
+        raise TypeError(f"resume has no parameter {unknown[0]!r}: it takes those of factorize")
+    was, now = values_of(before), values_of(before | changes)
+    for name in changes:
+        if name not in MAY_CHANGE and now[name] != was[name]:
             raise ValueError(
-                f"{name} was {before[name]!r} when the run began and is {value!r} now: a run goes on with what it "
+                f"{name} was {was[name]!r} when the run began and is {now[name]!r} now: a run goes on with what it "
                 f"began with, but for {', '.join(MAY_CHANGE)}; start a new one"
             )
-    return Parameters(**(before | changes))
+    return Parameters(**now)
 
 
 def _check_goes_on(record: Record, parameters: Parameters, where: object) -> None:

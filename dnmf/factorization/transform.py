@@ -23,7 +23,7 @@ from dnmf.losses import beta_of, solvers_of
 from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import AnyLoss
 from dnmf.matrix.matrix import Matrix
-from dnmf.parameters import plain
+from dnmf.parameters import check, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan
 from dnmf.rules import NO_PENALTY, Penalty
@@ -86,12 +86,13 @@ def transform(
         beta_loss, alpha_W, l1_ratio = asked.beta_loss, asked.alpha_W, asked.l1_ratio
         model = model.V
     # In memory any sparse X can be read by rows.
-    X = X.tocsr() if is_sparse(X) else X
+    X, how = X.tocsr() if is_sparse(X) else X, {"tol": plain(tol), "iterations": plain(max_iter)}
+    alpha_W, l1_ratio = plain(alpha_W), plain(l1_ratio)
+    check(alpha_W=alpha_W, l1_ratio=l1_ratio, tol=how["tol"], max_iter=how["iterations"])
     with open_session(X, out=out, layer=layer, memory_limit=memory_limit, here=out is None) as session:
         matrix = session.matrix
         V = _checked(model, matrix)
         loss = _loss(V, beta_of(plain(beta_loss)), alpha_W, l1_ratio, matrix)
-        how = {"tol": plain(tol), "iterations": plain(max_iter)}
         if matrix.lazy and out is None:
             strips = lazy_strips(matrix, matrix.array.chunks[0], 0, check=True)
             return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
@@ -118,7 +119,7 @@ def _checked(V: Any, matrix: Matrix) -> Array:
 
 def _loss(V: Array, beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
     """What is minimized over W, if X can be read as that needs."""
-    penalty = Penalty.scaled(matrix.grid.shape[1], plain(alpha), plain(l1_ratio))
+    penalty = Penalty.scaled(matrix.grid.shape[1], alpha, l1_ratio)
     loss = loss_of(solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1)
     if 0 not in matrix.grid.axes and loss.from_columns is None:
         raise ValueError(
