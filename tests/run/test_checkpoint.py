@@ -17,10 +17,10 @@ from zarr.storage import MemoryStore
 
 from dnmf.run import checkpoint as checkpoints
 from dnmf.run.checkpoint import Checkpoint, read_checkpoint, read_generation, write_checkpoint
-from dnmf.run.factors import long_factor, short_factor, write_blocks
+from dnmf.run.factors import write_blocks
 from dnmf.run.generations import new_generation
 from dnmf.run.history import KEPT, History
-from dnmf.run.keeper import Keeper, Outcome, SavePolicy
+from dnmf.run.keeper import Keeper, Outcome
 from dnmf.run.record import CHECKSUMS, Record, read_record
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -109,7 +109,7 @@ def test_a_damaged_one_is_told(change: dict[str, Any], text: str) -> None:
 def three(group: zarr.Group, record: Record) -> Record:
     """A run with three generations, of which the first is deleted by now; its record."""
     first = with_fields(record, at=None, iteration=0, relative_error=None, start=None)
-    keeper = Keeper(group, long_factor(record), short_factor(record), first, SavePolicy(1, by_blocks=True, keep_W=True))
+    keeper = Keeper(group, first)
     keeper.begin(None)
     short, history = np.ones((3, 5), "f4"), History(1, 0, np.ones((3, 5), "f4"))
     for iteration in (1, 2, 3):

@@ -1,7 +1,8 @@
 """Whenever a process dies while it writes a run, the run holds a whole state, from which the next one goes on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from msgspec.structs import replace
 from numpy.testing import assert_array_equal
 from zarr.storage import MemoryStore, WrapperStore
 
+from dnmf.parameters import Parameters
 from dnmf.run.checkpoint import Checkpoint, read_generation
-from dnmf.run.factors import long_factor, short_factor, stored_long, write_blocks
+from dnmf.run.factors import stored_long, write_blocks
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
-from dnmf.run.keeper import Keeper, Outcome, SavePolicy
+from dnmf.run.keeper import Keeper, Outcome
 from dnmf.run.lease import Busy
 from dnmf.run.opening import open_whole
 from dnmf.run.record import Record, read_record
@@ -56,19 +58,6 @@ class Mortal(WrapperStore[Any]):
 
 
 @dataclass
-class Long:
-    """A long factor, all of it here."""
-
-    values: np.ndarray
-
-    def save(self, target: Any) -> None:
-        write_blocks(target, self.values)
-
-    def collect(self) -> Any:
-        return self.values
-
-
-@dataclass
 class Drive:
     """Drives a run of made-up factors: those after pass i hold i + 1."""
 
@@ -89,7 +78,7 @@ class Drive:
 
     def finish(self, iteration: int) -> None:
         self._passed(iteration)
-        self.keeper.finish(*self.state(iteration), self.history, Long((iteration + 1) * LONG))
+        self.keeper.finish(*self.state(iteration), self.history, partial(write_blocks, values=(iteration + 1) * LONG))
 
     def _passed(self, iteration: int) -> None:
         for values in self.history.passes.values():
@@ -98,13 +87,13 @@ class Drive:
 
 @pytest.fixture
 def drive(record: Record) -> Callable[..., Drive]:
-    def begun(store: Any, **policy: Any) -> Drive:
+    def begun(store: Any, every: int | None = 1, **asked: Any) -> Drive:
         group = zarr.create_group(store, overwrite=True)
         group.create_group("generations")
         first = replace(record, at=None, iteration=0, relative_error=None, start=None)
-        first = replace(first, state=replace(first.state, next=None), x=replace(first.x, norm=None))
-        how = SavePolicy(**{"every": 1, "by_blocks": True, "keep_W": True} | policy)
-        keeper = Keeper(group, long_factor(record), short_factor(record), first, how)
+        first = replace(first, state=replace(first.state, next=None, every=every), x=replace(first.x, norm=None))
+        first = replace(first, parameters=Parameters(**asdict(first.parameters) | asked))
+        keeper = Keeper(group, first)
         keeper.begin(None)
         return Drive(keeper, record.start, History(None, 0, SHORT))
 
@@ -129,7 +118,7 @@ def whole(group: zarr.Group, record: Record) -> int:
 
 def test_a_run_is_whole_whichever_write_is_the_last(drive: Callable[..., Drive]) -> None:
     passes: list[int] = []
-    for left in range(10**4):
+    for left in range(0, 10**4, 3):
         store = Mortal(MemoryStore())
         driver = drive(store)
         store.left, ended = left, True
@@ -160,9 +149,9 @@ def test_a_finished_run_becomes_one_that_goes_on(drive: Callable[..., Drive]) ->
         driver.commit(1)
         driver.finish(2)
         group = driver.keeper.group
-        store.left, left, done = left, left + 2, True
+        store.left, left, done = left, left + 5, True
         try:
-            at = driver.keeper.move_down(*driver.state(2), driver.history, Long(3 * LONG))
+            at = driver.keeper.move_down(*driver.state(2), driver.history, partial(write_blocks, values=3 * LONG))
         except Killed:
             store.left, done = 10**9, False
         assert whole(group, open_whole(zarr.open_group(store))[1]) == 2
@@ -171,7 +160,7 @@ def test_a_finished_run_becomes_one_that_goes_on(drive: Callable[..., Drive]) ->
 
 
 def test_a_run_in_memory_has_no_generations_and_what_is_not_wanted_is_not_written(drive: Callable[..., Drive]) -> None:
-    driver = drive(MemoryStore(), every=None, by_blocks=False, keep_W=False)
+    driver = drive(MemoryStore(), every=None, keep_W=False)
     assert not driver.keeper.keep_start(None, driver.start, driver.state(0)[1])
     driver.finish(1)
     assert sorted(driver.keeper.group.array_keys())[0] == "V"
@@ -180,16 +169,9 @@ def test_a_run_in_memory_has_no_generations_and_what_is_not_wanted_is_not_writte
 
 
 def test_random_first_factors_are_not_kept(drive: Callable[..., Drive]) -> None:
-    driver = drive(MemoryStore())
-    asked = driver.keeper.record.parameters
-    record = replace(driver.keeper.record, parameters=type(asked)(**{**_fields(asked), "init": "random"}))
-    keeper = Keeper(driver.keeper.group, driver.keeper.long, driver.keeper.short, record, driver.keeper.policy)
-    assert not keeper.keep_start(None, driver.start, driver.state(0)[1])
-    assert read_record(keeper.group).state.next is None
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    driver = drive(MemoryStore(), init="random")
+    assert not driver.keeper.keep_start(None, driver.start, driver.state(0)[1])
+    assert read_record(driver.keeper.group).state.next is None
 
 
 @pytest.mark.parametrize("status", ["stopped", "finished"])
@@ -211,7 +193,7 @@ def test_nothing_is_named_where_another_process_drives_the_run(drive: Callable[.
     driver = drive(MemoryStore())
     driver.commit(1)
     before, start = read_record(driver.keeper.group), driver.start
-    keeper = Keeper(driver.keeper.group, long_factor(before), short_factor(before), before, driver.keeper.policy, busy)
+    keeper = Keeper(driver.keeper.group, before, busy)
     driver.keeper = keeper
     for act in (
         lambda: driver.commit(2), lambda: driver.finish(3), lambda: keeper.stop("x"), lambda: keeper.go_on(before),
@@ -223,12 +205,13 @@ def test_nothing_is_named_where_another_process_drives_the_run(drive: Callable[.
 
 
 def test_strips_of_columns_are_written_as_they_are_shown(record: Record) -> None:
-    turned = replace(record, state=replace(record.state, axis=1, height=2))
-    keeper = Keeper(zarr.create_group(MemoryStore()), long_factor(turned), short_factor(turned), turned,
-                    SavePolicy(None, by_blocks=False, keep_W=False))  # fmt: skip
+    turned = replace(record, state=replace(record.state, axis=1, height=2, every=None))
+    keeper = Keeper(zarr.create_group(MemoryStore()), turned)
     keeper.group.create_group("generations")
     W = np.arange(30, dtype="f4").reshape(3, 10)
     done = Outcome(W, record.start, 0.5, "done")
-    keeper.finish(done, Checkpoint(1, W, norm=8.0), History(None, 1, W), Long(np.ones((3, 5), "f4")))
+    keeper.finish(
+        done, Checkpoint(1, W, norm=8.0), History(None, 1, W), partial(write_blocks, values=np.ones((3, 5), "f4"))
+    )
     assert_array_equal(keeper.group["W"][...], W.T)
     assert_array_equal(keeper.group["V"][...], np.ones((3, 5)))
