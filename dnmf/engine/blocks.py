@@ -70,13 +70,8 @@ def sums(y: Rows, L: Array, shared: Shared, sums: Callable[[Rows, Any, Array], V
     return Seen(sums(aligned(y), align(shared), aligned(L).T), checksum(y) if reads else NONE)
 
 
-def sums_of_columns(y: Rows, L: Array, sums: Callable[[Rows, Array], Value]) -> Seen:
-    """What one strip of columns adds where rows are solved from sums."""
-    return Seen(sums(aligned(y), aligned(L).T), NONE)
-
-
 def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> Seen:
-    """The sample of one strip, see `dnmf.sample`, and its checksum."""
+    """The sample of one strip, see `dnmf.arrays.sample`, and its checksum."""
     return Seen(sample.draw(aligned(y), int(place[0, 0]), seed=seed, size=size, beta=beta), checksum(y))
 
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from dnmf.arrays.rows import Array
 from dnmf.arrays.sample import merge
 from dnmf.engine import blocks
-from dnmf.engine.blocks import Draw, Update, drawn_rows, read, sums, sums_of_columns, write
+from dnmf.engine.blocks import Draw, Update, drawn_rows, read, sums, write
 from dnmf.engine.outcome import Seen, joined
 from dnmf.engine.source import _meta, places
-from dnmf.losses.protocol import AnyLoss, FromColumns, add
+from dnmf.losses.protocol import AnyLoss, add
 from dnmf.plan.memory import SAMPLE_SPLIT, SPLIT_EVERY
 from dnmf.plan.strips import Plan
 
@@ -49,13 +49,8 @@ def totals(Y: da.Array, L: da.Array, shared: Delayed, loss: AnyLoss, *, name: st
     return _tree(parts, add, SPLIT_EVERY, name)
 
 
-def totals_of_columns(Y: da.Array, L: da.Array, rows: FromColumns, *, name: str) -> da.Array:
-    """The sums of all strips of columns, from which rows are solved: an array of one `Seen`."""
-    return _tree(_parts(partial(sums_of_columns, sums=rows.sums), Y, L, name=name), add, SPLIT_EVERY, name)
-
-
 def sampled(Y: da.Array, plan: Plan, *, seed: int, beta: float, name: str) -> tuple[da.Array, da.Array]:
-    """A True for each strip that was seen, and the sample of all (see `dnmf.sample`): an array of one `Seen`."""
+    """A True for each strip that was seen, and the sample of all (see `dnmf.arrays.sample`): an array of one `Seen`."""
     size = plan.sample
     parts = _parts(partial(drawn_rows, seed=seed, size=size, beta=beta), Y, places(plan.heights), name=name)
     seen = da.map_blocks(_seen, parts, name=f"{name}-seen", chunks=parts.chunks, meta=_meta(bool))

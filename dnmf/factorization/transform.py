@@ -1,6 +1,5 @@
 """`transform`: the W that belongs to a V for new rows of X, every row by itself, in one read."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +17,13 @@ from dnmf.clusters.workers import available, check_workers, current_client, set_
 from dnmf.engine import source
 from dnmf.engine.dask_engine import Expressions
 from dnmf.engine.outcome import Seen
-from dnmf.engine.passes import totals_of_columns
+from dnmf.engine.passes import totals
 from dnmf.engine.schedulers import Cluster, Threads
 from dnmf.engine.source import strips_of
 from dnmf.factorization.factorize import check_apart
 from dnmf.factorization.job import minimized
 from dnmf.losses import beta_of, solvers_of
-from dnmf.losses.protocol import AnyLoss
+from dnmf.losses.protocol import AnyLoss, Known
 from dnmf.matrix.matrix import Matrix, open_matrix
 from dnmf.matrix.strips import prepare
 from dnmf.parameters import Parameters, plain
@@ -133,8 +132,10 @@ class How:
         """The rows of W (h, k) for rows of X (h, n)."""
         return self._turned(self.objective.settle(aligned(y), aligned(V), tol=self.tol, iterations=self.max_iter))
 
-    def from_sums(self, seen: Seen, V: Array, settle: Callable[..., Array]) -> Array:
-        """All rows of W from the sums over strips of columns, by `FromColumns.settle`."""
+    def from_sums(self, seen: Seen, V: Array) -> Array:
+        """All rows of W from the sums over strips of columns."""
+        settle = self.objective.settle_sums
+        assert settle is not None  # else `_check_rows` has refused X
         return self._turned(settle(seen.value, V, tol=self.tol, iterations=self.max_iter))
 
     def _turned(self, block: Array) -> Array:
@@ -166,7 +167,7 @@ def _objective(
 def _check_rows(matrix: Matrix, objective: AnyLoss) -> None:
     """Refuse X that cannot be read by rows, where that is needed."""
     columns = isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1
-    if columns and objective.from_columns is None:
+    if columns and objective.settle_sums is None:
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
@@ -186,22 +187,22 @@ def _lazy_rows(x: Any, place: NDArray[np.int64], V: Array, dtype: np.dtype[Any],
 
 
 def _expression(matrix: Matrix, V: Array, cut: Plan, how: How) -> da.Array:
-    """W as a Dask expression: strip by strip, or from the products over all strips of columns."""
+    """W as a Dask expression: strip by strip, or from the sums over all strips of columns."""
     token, meta = uuid4().hex, np.empty((0, 0), matrix.dtype)
     Y = strips_of(matrix, cut, name=f"X-{token}", check=True)
     if cut.axis == 0:
         chunks = (Y.chunks[0], (len(V),))
         return da.map_blocks(how.rows, Y, _value(V), name=f"W-{token}", chunks=chunks, meta=meta)
     L = da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=f"V-{token}")
-    columns = how.objective.from_columns
-    assert columns is not None  # `_check_rows` has refused X
-    sums = totals_of_columns(Y, L, columns, name=f"sums-{token}")
-    rows, chunks = partial(how.from_sums, settle=columns.settle), ((matrix.grid.shape[0],), (len(V),))
-    return da.map_blocks(rows, sums, _value(V), new_axis=1, name=f"W-{token}", chunks=chunks, meta=meta)
+    # The short factor of these strips is what is looked for: their sums are about 0.
+    nothing = how.objective.prepare(np.zeros((len(V), matrix.grid.shape[0])), Known(np.inf, 0.0, exact=False))
+    sums = totals(Y, L, _value(nothing), how.objective, name=f"sums-{token}", reads=False)
+    chunks = ((matrix.grid.shape[0],), (len(V),))
+    return da.map_blocks(how.from_sums, sums, _value(V), new_axis=1, name=f"W-{token}", chunks=chunks, meta=meta)
 
 
-def _value(V: Array) -> Delayed:
-    return dask.delayed(V, name=f"V-{uuid4().hex}", traverse=False)
+def _value(value: object) -> Delayed:
+    return dask.delayed(value, name=f"V-{uuid4().hex}", traverse=False)
 
 
 def _written(W: da.Array, out: str | Path, engine: Expressions, matrix: Matrix, *, overwrite: bool) -> da.Array:

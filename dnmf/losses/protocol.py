@@ -143,20 +143,6 @@ class Surrogate(Protocol[S_in, E_in]):
 AnySurrogate = Surrogate[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class FromColumns:
-    """How rows of the long factor are solved from sums over strips of columns, where a loss allows that.
-
-    Attributes
-    ----------
-    sums : what a strip y (h, M) of columns adds with its block (k, h) of the short factor.
-    settle : from all sums and the short factor, as `Loss.settle`.
-    """
-
-    sums: Callable[[Rows, Array], Any]
-    settle: Callable[..., Array]
-
-
 class Loss(Protocol[S]):
     """What is minimized, with the penalties on both factors: a small frozen value."""
 
@@ -173,8 +159,8 @@ class Loss(Protocol[S]):
         """Whether there are penalties."""
 
     @property
-    def from_columns(self) -> FromColumns | None:
-        """How rows are solved where they are never in memory as a whole; None where the loss needs them so."""
+    def settle_sums(self) -> Callable[..., Array] | None:
+        """What settles all rows from their sums about 0, `(sums, S, *, tol, iterations)`; None where it needs rows."""
 
     def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
         """Raise ValueError where what is formed of entries of this size would leave the range of their dtype."""

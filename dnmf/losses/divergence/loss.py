@@ -34,7 +34,7 @@ class Divergence:
     short: Penalty
 
     keeps_zeros: ClassVar = True
-    from_columns: ClassVar = None
+    settle_sums: ClassVar = None
 
     @property
     def penalized(self) -> bool:

@@ -42,7 +42,7 @@ NONE = (NO_PENALTY, NO_PENALTY)
 
 
 def sample(A, rows=None, penalties=NONE):
-    return Surrogate(A, A, *penalties, rows)
+    return Surrogate(A, A, penalties, rows)
 
 
 def shared(S, name="cd"):
