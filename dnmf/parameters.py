@@ -74,7 +74,7 @@ class Parameters:
 
     @property
     def passes(self) -> int:
-        """Passes at most. One more than iterations where those are the published ones, see `dnmf.loop`."""
+        """Passes at most. One more than iterations where those are the published ones, see `dnmf.factorization.loop`."""
         return self.max_iter + 1 if self.published else self.max_iter
 
     @property
@@ -92,12 +92,12 @@ class Parameters:
         return (of_W, of_V) if axis == 0 else (of_V, of_W)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A number of Python's own: a run's record is JSON."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_count(name: str, value: Any, *, optional: bool) -> None:
+def _check_count(name: str, value: object, *, optional: bool) -> None:
     if value is None and optional:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

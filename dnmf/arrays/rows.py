@@ -29,7 +29,7 @@ def aligned(y: Rows) -> Rows:
     return y if is_sparse(y) else np.require(y, requirements="A")
 
 
-def stacked(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
+def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
     """Some rows of each part, one part below the other."""
     chosen = [part[rows] for part, rows in zip(parts, kept, strict=True)]
     return sparse.csr_matrix(sparse.vstack(chosen)) if is_sparse(parts[0]) else np.concatenate(chosen)

@@ -122,7 +122,7 @@ def test_some_rows_of_each_part_are_stacked(kind):
     rng = np.random.default_rng(0)
     parts = [rng.random((4, 3)), rng.random((2, 3)), rng.random((3, 3))]
     kept = [np.array([0, 3]), np.array([], "i8"), np.array([1])]
-    ours = arrays_rows.stacked([kind(part) for part in parts], kept)
+    ours = arrays_rows.stack([kind(part) for part in parts], kept)
     assert type(ours) is type(kind(parts[0]))
     expected = np.vstack([parts[0][[0, 3]], parts[2][[1]]])
     assert_array_equal(ours.toarray() if sparse.issparse(ours) else ours, expected)
