@@ -74,7 +74,7 @@ class Parameters:
 
     @property
     def passes(self) -> int:
-        """Passes at most. One more than iterations where those are the published ones, see `dnmf.factorization.loop`."""
+        """Passes at most: one more than iterations where those are the published ones, see `factorization.loop`."""
         return self.max_iter + 1 if self.published else self.max_iter
 
     @property
