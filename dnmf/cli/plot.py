@@ -13,12 +13,12 @@ from dnmf.cli.errors import console
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: Path, x: str | None) -> None:
     """Draw loss, components and reconstructions."""
-    from dnmf.matrix.matrix import open_matrix
+    from dnmf.matrix.opening import open_matrix
     from dnmf.report.figures import run_figures, save
     from dnmf.run.result import open_run
 
     result = open_run(run)
-    path = x or result.record["x"]["path"]
+    path = x or result.about.x.path
     X = None
     try:
         matrix = open_matrix(path)

@@ -9,38 +9,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from dnmf.events import Event, Listener, PassDone, Planned, Sampled, Started, Stopped, StripDone
 
-MIB = 2**20
-
-
-def describe(plan: Planned) -> str:
-    """The plan in one line.
-
-    >>> describe(Planned((4, 2), 32, 1, 32, 0, 2, 1, 160 * MIB, 512 * MIB, 10))
-    'X 4 × 2, 0.0 MB in 1 strip of rows, 0.0 MiB; 2 workers of 1 thread: 160 of 512 MiB each'
-    """
-    strips = f"{plan.strips} {'strip' if plan.strips == 1 else 'strips'} of {('rows', 'columns')[plan.axis]}"
-    workers = f"{plan.workers} {'worker' if plan.workers == 1 else 'workers'}"
-    threads = f"{plan.threads} {'thread' if plan.threads == 1 else 'threads'}"
-    return (
-        f"X {plan.shape[0]} × {plan.shape[1]}, {plan.nbytes / 1e6:.1f} MB in {strips}, "
-        f"{plan.strip_bytes / MIB:.1f} MiB; {workers} of {threads}: "
-        f"{plan.peak / MIB:.0f} of {plan.limit / MIB:.0f} MiB each"
-    )
-
-
-def tell_sample(event: Sampled | Started) -> str:
-    """A sample, or the factors that came from it, in one line.
-
-    >>> tell_sample(Sampled(8000, 2.5, 10**9))
-    'sample of 8000, 2.50 s  400 MB/s'
-    >>> tell_sample(Started(3.25, 0.25))
-    'first factors, relative error 0.250000 on the sample, 3.25 s since the start'
-    """
-    if isinstance(event, Sampled):
-        return f"sample of {event.rows}, {event.seconds:.2f} s  {event.bytes_read / event.seconds / 1e6:.0f} MB/s"
-    error = "" if event.relative_error is None else f" relative error {event.relative_error:.6f} on the sample,"
-    return f"first factors,{error} {event.seconds:.2f} s since the start"
-
 
 class PlainLines:
     """Writes the plan, a line per pass at growing distances, and the end to a text stream."""
@@ -53,17 +21,11 @@ class PlainLines:
         match event:
             case Planned():
                 self._nbytes = event.nbytes
-                self._line(describe(event))
-            case Sampled() | Started():
-                self._line(tell_sample(event))
+                self._line(str(event))
             case PassDone() if _worth_a_line(event.iteration):
-                rate = self._nbytes / event.seconds / 1e6
-                self._line(
-                    f"pass {event.iteration:4d}  loss {event.loss:.6e}  relative error {event.relative_error:.6f}  "
-                    f"{event.seconds:.2f} s  {rate:.0f} MB/s"
-                )
-            case Stopped():
-                self._line(event.reason)
+                self._line(f"{event}  {self._nbytes / event.seconds / 1e6:.0f} MB/s")
+            case Sampled() | Started() | Stopped():
+                self._line(str(event))
 
     def _line(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -86,7 +48,7 @@ class Bar:
         match event:
             case Planned():
                 self._strips, self._nbytes = event.strips, event.nbytes
-                self._progress.console.print(describe(event))
+                self._progress.console.print(str(event))
                 self._progress.update(self._task, total=event.strips * event.max_iter)
             case StripDone():
                 self._progress.update(
@@ -94,8 +56,8 @@ class Bar:
                     completed=max(0, event.iteration - 1) * self._strips + event.done,
                     description=f"pass {event.iteration}" if event.iteration else "sample",
                 )
-            case Sampled() | Started():
-                self._progress.console.print(tell_sample(event))
+            case Sampled() | Started() | Stopped():
+                self._progress.console.print(str(event))
             case PassDone():
                 rate = self._nbytes / event.seconds / 1e6
                 self._progress.update(
@@ -104,12 +66,10 @@ class Bar:
                     description=f"pass {event.iteration}",
                     facts=f"loss {event.loss:.4e}  relative error {event.relative_error:.5f}  {rate:.0f} MB/s",
                 )
-            case Stopped():
-                self._progress.console.print(event.reason)
 
 
 @contextmanager
-def shown(console: Console, *, quiet: bool) -> Iterator[tuple[Listener, ...]]:
+def show_progress(console: Console, *, quiet: bool) -> Iterator[tuple[Listener, ...]]:
     """Listeners for a console: none if quiet, a bar on a terminal, plain lines elsewhere."""
     if quiet:
         yield ()

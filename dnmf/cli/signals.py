@@ -18,7 +18,7 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 @contextmanager
-def caught() -> Iterator[Callable[[object], None]]:
+def signals_as_exceptions() -> Iterator[Callable[[object], None]]:
     """Raise KeyboardInterrupt at Ctrl-C and Terminated at SIGTERM. A listener that does so again, where one was lost.
 
     Python drops an exception that is raised in a finalizer, and Dask's futures have finalizers.

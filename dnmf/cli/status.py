@@ -9,8 +9,7 @@ def status(run: str) -> None:
     """Tell how a run stands, from the run alone: the pass, the loss, the time left, whether it is alive."""
     from dnmf.run.status import status as run_status
 
-    for name, text in run_status(run).items():
-        click.echo(f"{name:15s} {text}")
+    click.echo(run_status(run))
 
 
 @click.command()

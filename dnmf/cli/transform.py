@@ -1,11 +1,15 @@
 """`dnmf transform`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dnmf.cli.errors import console
-from dnmf.cli.options import COUNT, SHARE, somewhere
+from dnmf.cli.options import number, somewhere
+from dnmf.parameters import COUNT, TOLERANCE
+
+if TYPE_CHECKING:
+    from dnmf.clusters.kind import Profile
 
 
 @click.command()
@@ -13,19 +17,18 @@ from dnmf.cli.options import COUNT, SHARE, somewhere
 @click.option("--model", required=True, help="The run whose V, loss and penalties are taken.")
 @click.option("--out", required=True, help="The Zarr group to write W to.")
 @click.option("--layer", help="Of AnnData, the layer to transform instead of its X.")
-@click.option("--tol", type=SHARE, default=1e-4, help="A row is done when nothing of it moves by more than this share.")
-@click.option("--max-iter", type=COUNT, default=200, help="Updates of a row at most.")
+@number(TOLERANCE, "--tol", default=1e-4, help="A row is done when nothing of it moves by more than this share.")
+@number(COUNT, "--max-iter", default=200, help="Updates of a row at most.")
 @click.option("--overwrite", is_flag=True, help="Replace what transform wrote to --out before.")
 @somewhere
-def transform(x: str, model: str, where: Any, **parameters: Any) -> None:
+def transform(x: str, model: str, where: "Profile", **parameters: Any) -> None:
     """Find the W of new rows X for the V of a run. X is read once."""
-    from dnmf.clusters.connect import connect
     from dnmf.factorization.transform import transform as run_transform
-    from dnmf.matrix.matrix import open_matrix
+    from dnmf.matrix.opening import open_matrix
     from dnmf.run.result import open_run
 
     result = open_run(model)
     open_matrix(x, layer=parameters["layer"])
-    with connect(where):
+    with where.open():
         W = run_transform(x, result, **parameters)
     console.print(f"{parameters['out']}: W of {W.shape[0]} rows and {W.shape[1]} components")

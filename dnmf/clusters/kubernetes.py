@@ -1,26 +1,46 @@
-"""dnmf.clusters.kubernetes."""
+"""Workers in pods, which the operator of dask-kubernetes starts."""
 
 from importlib import import_module
-from typing import Any
 
-from dask.utils import parse_bytes
+from distributed.deploy import Cluster
 
-from dnmf.clusters.settings import SCHEDULING, _allocator, _limit, needed
-
-
-def _kubernetes(options: dict[str, Any]) -> tuple[Any, int]:
-    """Pods that the operator of dask-kubernetes starts, and the number of workers."""
-    import_module("kr8s").api()  # where there is no Kubernetes it says so, and leaves no cluster to be ended at exit
-    return needed("kubernetes").KubeCluster(**kubernetes_arguments(options), quiet=True), options["workers"]
+from dnmf.clusters.keys import Count, Size, Word
+from dnmf.clusters.kind import Needed, Started
+from dnmf.clusters.settings import SCHEDULING, allocator
 
 
-def kubernetes_arguments(options: dict[str, Any]) -> dict[str, Any]:
-    """What a profile says, as KubeCluster and its `make_cluster_spec` take it."""
-    size = {"cpu": str(options["cores"]), "memory": str(parse_bytes(options["memory"]))}
-    scheduling = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(v) for key, v in SCHEDULING.items()}
-    return {
-        **{key: options[key] for key in ("name", "namespace", "image") if key in options},
-        "n_workers": options["workers"],
-        "resources": {"requests": size, "limits": size},
-        "env": {**scheduling, **_allocator(_limit(options))},
-    }
+class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
+    """A name, an image that has dnmf, the number of workers, and what each of them has."""
+
+    needs = Needed("dask_kubernetes.operator", "dask-kubernetes", "kubernetes")
+    name: Word
+    image: Word
+    workers: Count
+    cores: Count
+    memory: Size
+    namespace: Word | None = None
+
+    @property
+    def limit(self) -> int:
+        """Memory of one worker, in bytes."""
+        return self.memory.bytes
+
+    def start(self) -> tuple[Cluster, int]:
+        """Pods, and their number."""
+        import_module(
+            "kr8s"
+        ).api()  # where there is no Kubernetes it says so, and leaves no cluster to be ended at exit
+        return self.needed().KubeCluster(**self.arguments(), quiet=True), self.workers
+
+    def arguments(self) -> dict[str, object]:
+        """The keys, as KubeCluster and its `make_cluster_spec` take them."""
+        size = {"cpu": str(self.cores), "memory": str(self.memory.bytes)}
+        settings = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(v) for key, v in SCHEDULING.items()}
+        return {
+            "name": self.name,
+            "image": self.image,
+            **({} if self.namespace is None else {"namespace": self.namespace}),
+            "n_workers": self.workers,
+            "resources": {"requests": size, "limits": size},
+            "env": {**settings, **allocator(self.limit)},
+        }

@@ -1,14 +1,13 @@
-"""dnmf.clusters.local."""
+"""Worker processes on this machine."""
 
 import logging
 import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from multiprocessing import resource_tracker
-from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
@@ -16,10 +15,56 @@ from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
-from dnmf.clusters.settings import SCHEDULING, _allocator
+from dnmf.clusters.keys import Count, Size
+from dnmf.clusters.kind import Profile
+from dnmf.clusters.settings import SCHEDULING, allocator
 
 # Workers here are watched by nobody's dashboard: samples of their stacks would grow with every second.
 UNWATCHED = {"distributed.worker.profile.enabled": False}
+
+
+class Local(Profile, frozen=True, kw_only=True, tag="local"):
+    """The number of workers, one per core if not given, the threads of each, and its memory."""
+
+    workers: Count | None = None
+    threads: Count = 1
+    memory: Size | None = None
+
+    def open(self) -> AbstractContextManager[Client]:
+        """A client of the workers."""
+        return local_cluster(self.workers, self.threads, self.memory)
+
+
+@contextmanager
+def local_cluster(workers: int | None = None, threads: int = 1, memory: str | int | None = None) -> Iterator[Client]:
+    """A client of worker processes on this machine: one of one thread per core, unless said otherwise.
+
+    Parameters
+    ----------
+    workers : number of processes.
+    threads : threads of each.
+    memory : limit of each, bytes or a text such as "2GiB"; an equal share of the machine's if None.
+
+    Yields
+    ------
+    distributed.Client
+        It is the current one in the block, and the cluster ends with the block.
+
+    Examples
+    --------
+    >>> import dnmf
+    >>> with dnmf.local_cluster(workers=4, memory="2GiB"):  # doctest: +SKIP
+    ...     dnmf.factorize("X.zarr", rank=20, out="run.zarr")
+    """
+    count = workers or max(1, CPU_COUNT // threads)
+    limit = parse_bytes(memory) if memory is not None else MEMORY_LIMIT // count
+    with (
+        dask.config.set({**SCHEDULING, **UNWATCHED}),
+        _environment(allocator(limit)),
+        _whole(count, threads, limit) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
 @contextmanager
@@ -40,35 +85,21 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def local_cluster(workers: int | None = None, threads: int = 1, memory: str | int | None = None) -> Iterator[Client]:
-    """A client of worker processes on this machine: one of one thread per core, unless said otherwise.
-
-    Parameters
-    ----------
-    workers : number of processes.
-    threads : threads of each.
-    memory : limit of each, bytes or a text such as "2GiB"; an equal share of the machine's if None.
-    """
-    count = workers or max(1, CPU_COUNT // threads)
-    limit = parse_bytes(memory) if memory is not None else MEMORY_LIMIT // count
-    with (
-        dask.config.set({**SCHEDULING, **UNWATCHED}),
-        _environment(_allocator(limit)),
-        _whole(n_workers=count, threads_per_worker=threads, memory_limit=limit) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
-def _whole(**how: Any) -> LocalCluster:
+def _whole(workers: int, threads: int, memory: int) -> LocalCluster:
     """A cluster that has started as a whole; where this process is told to end meanwhile, it is closed then.
 
     Dask cannot close what has half started. Ctrl-C in a terminal reaches workers too, from their first moment on: they
     inherit that it is blocked, and this process ends them in order.
     """
     # Errors of tasks come back to the caller: workers need not print them too.
-    start = partial(LocalCluster, silence_logs=logging.CRITICAL, dashboard_address=":0", **how)
+    start = partial(
+        LocalCluster,
+        n_workers=workers,
+        threads_per_worker=threads,
+        memory_limit=memory,
+        silence_logs=logging.CRITICAL,
+        dashboard_address=":0",
+    )
     block = partial(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT})
     # Python would start it with the first worker, and unblock Ctrl-C in that worker's thread.
     resource_tracker.ensure_running()

@@ -1,24 +1,48 @@
-"""dnmf.clusters.ssh."""
-
-from typing import Any
+"""Workers on hosts that SSH reaches."""
 
 from distributed import SSHCluster
+from distributed.deploy import Cluster
+
+from dnmf.clusters.keys import Count, File, Hosts, Size, Word
+from dnmf.clusters.kind import Needed, Started
 
 
-def _ssh(options: dict[str, Any]) -> tuple[Any, int]:
-    """Workers on hosts that are reached by SSH, and their number; the first host has the scheduler."""
-    hosts, each = options["hosts"], options.get("workers", 1)
-    both = {"interface": options.get("interface")}
-    workers = {
-        "n_workers": each, "nthreads": options["threads"], "memory_limit": options.get("memory", "auto"),
-        "local_directory": options.get("local_directory"), **both,
-    }  # fmt: skip
-    names = {"username": "username", "port": "port", "key": "client_keys", "known_hosts": "known_hosts"}
-    cluster = SSHCluster(
-        hosts,
-        connect_options={names[key]: value for key, value in options.items() if key in names},
-        worker_options=workers,
-        scheduler_options={"port": 0, "dashboard_address": ":0", **both},
-        remote_python=options.get("python"),
-    )
-    return cluster, (len(hosts) - 1) * each
+class SSH(Started, frozen=True, kw_only=True, tag="ssh"):
+    """Hosts, the first of which has the scheduler, and what their workers have. The rest is ssh's own, unless given."""
+
+    needs = Needed("asyncssh", "asyncssh", "ssh")
+    hosts: Hosts
+    threads: Count
+    workers: Count = 1
+    memory: Size | None = None
+    python: Word | None = None
+    username: Word | None = None
+    port: Count | None = None
+    key: File | None = None
+    known_hosts: File | None = None
+    interface: Word | None = None
+    local_directory: Word | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """Memory of one worker process, in bytes."""
+        return None if self.memory is None else self.memory.bytes
+
+    def start(self) -> tuple[Cluster, int]:
+        """Workers on all hosts but the first, and their number."""
+        both = {"interface": self.interface}
+        workers = {
+            "n_workers": self.workers, "nthreads": self.threads, "memory_limit": self.memory or "auto",
+            "local_directory": self.local_directory, **both,
+        }  # fmt: skip
+        options = {
+            "username": self.username, "port": self.port, "client_keys": self.key, "known_hosts": self.known_hosts,
+        }  # fmt: skip
+        cluster = SSHCluster(
+            self.hosts,
+            connect_options={name: value for name, value in options.items() if value is not None},
+            worker_options=workers,
+            scheduler_options={"port": 0, "dashboard_address": ":0", **both},
+            remote_python=self.python,
+        )
+        return cluster, (len(self.hosts) - 1) * self.workers

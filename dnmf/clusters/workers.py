@@ -22,7 +22,7 @@ from distributed.system import MEMORY_LIMIT
 from threadpoolctl import threadpool_limits
 
 from dnmf.clusters.watch import answered
-from dnmf.matrix.matrix import Matrix, same_matrix
+from dnmf.matrix.matrix import Matrix, finds
 from dnmf.plan.memory import ALLOCATOR_SLACK, MIB, Workers
 from dnmf.stores.paths import is_url
 from dnmf.stores.places import place, remove
@@ -116,7 +116,7 @@ def check_workers(client: Client, matrix: Matrix, out: str | None) -> None:
         Names the first worker that does not, and what to do.
     """
     if matrix.stored:
-        sees = answered(client, lambda: client.run(same_matrix, matrix))
+        sees = answered(client, lambda: client.run(finds, matrix.nodes))
         if blind := sorted(worker for worker, found in sees.items() if not found):
             raise RuntimeError(
                 f"worker {blind[0]} does not find X at {matrix.location} ({len(blind)} of {len(sees)} workers do not): "

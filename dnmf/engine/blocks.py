@@ -1,29 +1,34 @@
-"""What a pass does to one block: pure functions of NumPy arrays, and the reading and writing of stored factors.
+"""What a read does to one strip: pure functions of NumPy arrays, and the reading and writing of stored factors.
 
 Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays import sample
 from dnmf.arrays.checksum import checksum
-from dnmf.arrays.rows import Array, Rows, aligned
-from dnmf.engine.outcome import NONE, Seen
-from dnmf.losses.protocol import Shared, Value, align
+from dnmf.arrays.rows import Array, Rows, Value, align, aligned
+from dnmf.engine.read import NONE, Move, Outcome, Piece, Total
+from dnmf.run.arrays import StoredArray
 from dnmf.run.factors import whole
 
-Draw = Callable[[int, int], Array]
+Place = NDArray[np.int64]
 
 
-Update = Callable[[Rows, Any, Array, int], Array]
+class Draw(Protocol):
+    """Makes rows of a first long factor: `draw(first, rows)` gives (rank, rows) of a dtype."""
 
+    @property
+    def rank(self) -> int: ...
 
-Solve = Callable[[Rows, Any, int], Array]
+    @property
+    def dtype(self) -> np.dtype[np.floating]: ...
+
+    def __call__(self, first: int, rows: int) -> Array: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,57 +36,44 @@ class Places:
     """An array-like of the length of X's cut axis whose slices say where they are: [[first, last + 1]]."""
 
     length: int
+    ndim = 2
+    dtype = np.dtype("i8")
 
     @property
     def shape(self) -> tuple[int, int]:
         """One column."""
         return self.length, 1
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of row numbers."""
-        return np.dtype("i8")
-
-    @property
-    def ndim(self) -> int:
-        """Always 2."""
-        return 2
-
-    def __getitem__(self, where: tuple[slice, ...]) -> NDArray[np.int64]:
+    def __getitem__(self, where: tuple[slice, ...]) -> Place:
         return np.array([where[0].indices(self.length)[:2]])
 
 
-def _slice(place: NDArray[np.int64]) -> slice:
-    return slice(int(place[0, 0]), int(place[0, 1]))
+def move_rows(y: Rows, place: Place, shared: Value | None, L: Array | None, *, move: Move) -> Array:
+    """The strip's block of the long factor after a read, (h, k)."""
+    blocks = [move.rows(piece, *others) for piece, others in _pieces(y, place, shared, L)]
+    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)).T
 
 
-def update(y: Rows, L: Array, shared: Shared, update: Update, sweeps: int) -> Array:
-    """The block of the long factor after a pass."""
-    return update(aligned(y), align(shared), aligned(L).T, sweeps).T
+def add_up(y: Rows, place: Place, shared: Value | None, L: Array | None, *, total: Total, reads: bool) -> Outcome:
+    """What the strip adds, and its checksum if it was read for that."""
+    parts = [total.part(piece, *others) for piece, others in _pieces(y, place, shared, L)]
+    return Outcome(parts[0] if len(parts) == 1 else total.add(parts), checksum(y) if reads else NONE)
 
 
-def solve(y: Rows, shared: Shared, solve: Solve, sweeps: int) -> Array:
-    """The block of a long factor that the first pass makes."""
-    return solve(aligned(y), align(shared), sweeps).T
+def _pieces(y: Rows, place: Place, shared: Value | None, L: Array | None) -> Iterator[tuple[Piece, list[object]]]:
+    """The pieces of a strip, each with what goes with it. Today a strip is one piece."""
+    others = [] if shared is None else [align(shared)]
+    block = [] if L is None else [aligned(L).T]
+    yield Piece(aligned(y), int(place[0, 0])), [*others, *block]
 
 
-def sums(y: Rows, L: Array, shared: Shared, sums: Callable[[Rows, Any, Array], Value], reads: bool) -> Seen:
-    """The sums of one strip, and its checksum if it was read for them."""
-    return Seen(sums(aligned(y), align(shared), aligned(L).T), checksum(y) if reads else NONE)
-
-
-def drawn_rows(y: Rows, place: NDArray[np.int64], seed: int, size: int, beta: float) -> Seen:
-    """The sample of one strip, see `dnmf.arrays.sample`, and its checksum."""
-    return Seen(sample.draw(aligned(y), int(place[0, 0]), seed=seed, size=size, beta=beta), checksum(y))
-
-
-def drawn(place: NDArray[np.int64], draw: Draw) -> Array:
-    """A block of a first long factor, from `draw(first_row, rows)`."""
+def draw_rows(place: Place, draw: Draw) -> Array:
+    """A block of a first long factor."""
     first, last = place[0].tolist()
     return draw(first, last - first).T
 
 
-def write(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> Array:
+def write(L: Array, place: Place, target: StoredArray, axis: int) -> Array:
     """L unchanged, also written to its chunks of a stored factor."""
     if axis == 0:
         target[_slice(place), :] = np.ascontiguousarray(L)
@@ -90,8 +82,12 @@ def write(L: Array, place: NDArray[np.int64], target: Any, axis: int) -> Array:
     return L
 
 
-def read(place: NDArray[np.int64], source: Any, axis: int) -> Array:
+def read(place: Place, source: StoredArray, axis: int) -> Array:
     """A block of a stored factor."""
     rows = _slice(place)
     block = whole(source[rows, :] if axis == 0 else source[:, rows], source)
     return np.asfortranarray(block if axis == 0 else block.T)
+
+
+def _slice(place: Place) -> slice:
+    return slice(int(place[0, 0]), int(place[0, 1]))

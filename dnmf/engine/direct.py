@@ -1,75 +1,66 @@
-"""dnmf.engine.direct."""
+"""This thread alone, for X that is one strip and stays in memory: no scheduler, no graph."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from dnmf.arrays.rows import Array
+from dnmf.arrays.rows import Array, Rows
 from dnmf.engine import blocks
-from dnmf.engine.blocks import Draw, Places, drawn_rows, read, solve, sums, update, write
-from dnmf.engine.outcome import Seen
-from dnmf.engine.protocol import Begun, Pass
-from dnmf.engine.schedulers import Tick
+from dnmf.engine.blocks import Draw, Place, Places
+from dnmf.engine.protocol import Item, Pending, Result, Shared, Source, Tick
+from dnmf.engine.read import NONE, Outcome, Read
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.strips import Strips
 from dnmf.plan.strips import Plan
+from dnmf.run.arrays import StoredArray
 
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """This thread, for X that is one strip and stays in memory: no scheduler, no graph."""
+    """Reads of X in this thread; the plan has one strip."""
 
     plan: Plan
 
-    def strips(self, matrix: Matrix, *, name: str) -> Any:
-        """All of X, read and checked at once; and that no pass has seen it."""
-        return Strips(matrix, self.plan.axis, check=True)[:, :], True
-
     @property
-    def _place(self) -> Any:
+    def _place(self) -> Place:
         return Places(self.plan.length)[:, :]
 
-    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Seen, Any]:
-        """Of the one strip."""
-        drawn = drawn_rows(Y[0], self._place, seed, self.plan.sample, beta)
-        tick(1)
-        return drawn, (Y[0], False)
+    def open(self, matrix: Matrix) -> Source[Rows]:
+        """All of X, read and checked at once; the first read counts for it."""
+        return Source(matrix.strips(self.plan.axis, check=True)[:, :], None, stored=True)
 
-    def drawn(self, rank: int, draw: Draw, *, name: str, dtype: np.dtype[Any]) -> Any:
-        """The one block."""
-        return blocks.drawn(self._place, draw)
+    def read(self, source: Source[Rows], L: Array | None, what: Read, tick: Tick) -> Pending[Rows]:
+        """Compute the whole read at once."""
+        y, outcome = source.Y, Outcome(None, NONE)
+        if what.move is not None:
+            L = blocks.move_rows(y, self._place, what.shared, L, move=what.move)
+            if what.move.target is not None:
+                self.save(L, what.move.target)
+        if what.total is not None:
+            outcome = blocks.add_up(y, self._place, what.shared, L, total=what.total, reads=source.stored)
 
-    def stored(self, source: Any, *, name: str) -> Any:
-        """The one block, read."""
-        return read(self._place, source, self.plan.axis)
+        def wait() -> Outcome:
+            tick(1)
+            return outcome
 
-    def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
-        """All of the pass."""
-        y, reads = Y
-        if L is None:
-            L = solve(y, what.shared, what.loss.solve, what.sweeps)
-        else:
-            L = update(y, L, what.shared, what.update, what.sweeps)
-        if what.target is not None:
-            write(L, self._place, what.target, self.plan.axis)
-        return Begun((y, False), L, sums(y, L, what.shared, what.loss.sums, reads))
+        return Pending(Source(y, None, stored=False), L, wait)
 
-    def finish(self, begun: Begun, tick: Tick) -> Seen:
-        """The sums, which are there."""
-        tick(1)
-        seen: Seen = begun.awaited
-        return seen
+    def draw(self, draw: Draw) -> Array:
+        """A first long factor, drawn at once."""
+        return blocks.draw_rows(self._place, draw)
 
-    def save(self, L: Any, target: Any, *, name: str) -> None:
-        """The one block."""
-        write(L, self._place, target, self.plan.axis)
+    def load(self, source: StoredArray) -> Array:
+        """A stored long factor, read at once."""
+        return blocks.read(self._place, source, self.plan.axis)
 
-    def collect(self, L: Any) -> Array:
-        """The one block."""
+    def save(self, L: Array, target: StoredArray) -> None:
+        """Write a long factor at once."""
+        blocks.write(L, self._place, target, self.plan.axis)
+
+    def collect(self, L: Array) -> Array:
+        """The long factor, which is in this process already."""
         return np.asarray(L)
 
-    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
-        """One after the other."""
+    def map(self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]) -> list[Result]:
+        """`function(shared, item)` for each item, one after the other."""
         return [function(shared, item) for item in items]

@@ -1,90 +1,84 @@
-"""Engines: what computes a pass. Dask, for X in many strips, or this very thread, where one strip is all there is.
+"""What an engine is: it computes a read of X, and keeps X as it is cut and the long factor, whatever these are to it.
 
-An engine is told what to compute, never why. What it makes of Y and of the long factor is its own business: Dask arrays
-of strips, or plain arrays.
+An engine is told what to compute, never why.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Generic, Protocol, TypeVar
 
 from dnmf.arrays.rows import Array
-from dnmf.engine.blocks import Draw, Update
-from dnmf.engine.outcome import Seen
-from dnmf.engine.schedulers import Tick
-from dnmf.losses.protocol import AnyLoss, Shared
+from dnmf.engine.blocks import Draw
+from dnmf.engine.read import Outcome, Read
 from dnmf.matrix.matrix import Matrix
+from dnmf.run.arrays import StoredArray
+
+# X as it is cut, and factors as they are cut: whatever an engine makes of them.
+Strips = TypeVar("Strips")
+
+Shared = TypeVar("Shared")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Told how many strips of a read are done.
+Tick = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """One pass: how the long factor moves, and what becomes of it.
+class Source(Generic[Strips]):
+    """X as it is cut.
 
     Attributes
     ----------
-    name : unlike that of any other pass.
-    shared : what every strip needs of the short factor.
-    loss : whose sums are wanted; it solves the long factor where there is none yet.
-    update, sweeps : of the long factor where there is one: a method of the loss; and how many.
-    target : a stored factor that the long one is written to, or None.
+    Y : for the next read.
+    later : for all reads after that one, which checks every entry; None where they are the same.
+    stored : whether the next read reads X's store; not where X was read and stays in memory.
     """
 
-    name: str
-    shared: Shared
-    loss: AnyLoss
-    update: Update
-    sweeps: int
-    target: Any
+    Y: Strips
+    later: Strips | None
+    stored: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A pass that is going on: Y and the long factor for the next one, and what `finish` waits for."""
+class Pending(Generic[Strips]):
+    """A read that is going on: X and the long factor for the next one, and what waits for this one's outcome.
 
-    Y: Any
-    L: Any
-    awaited: Any
+    Errors of tasks are raised where the read is begun or where it is waited for.
+    """
+
+    source: Source[Strips]
+    L: Strips | None
+    wait: Callable[[], Outcome]
 
 
-class Engine(Protocol):
-    """What computes a pass."""
+class Engine(Protocol[Strips]):
+    """What computes reads of X."""
 
-    def strips(self, matrix: Matrix, *, name: str) -> Any:
-        """X as it is cut: Y."""
+    def open(self, matrix: Matrix) -> Source[Strips]:
+        """X as it is cut."""
         ...
 
-    def sample(self, Y: Any, seed: int, beta: float, name: str, tick: Tick) -> tuple[Seen, Any]:
-        """A sample of Y and the checksums of its strips, in one read; and the Y for all passes after this first one."""
+    def read(self, source: Source[Strips], L: Strips | None, what: Read, tick: Tick) -> Pending[Strips]:
+        """Begin a read; without a long factor, `what` makes its own, or needs none."""
         ...
 
-    def drawn(self, rank: int, draw: Draw, *, name: str, dtype: np.dtype[Any]) -> Any:
-        """A first long factor: `draw(first_row, rows)` makes (k, rows) of it."""
+    def draw(self, draw: Draw) -> Strips:
+        """A first long factor."""
         ...
 
-    def stored(self, source: Any, *, name: str) -> Any:
+    def load(self, source: StoredArray) -> Strips:
         """A stored long factor."""
         ...
 
-    def begin(self, Y: Any, L: Any, what: Pass, tick: Tick) -> Begun:
-        """Start a pass; None for L where the loss makes a first one."""
+    def save(self, L: Strips, target: StoredArray) -> None:
+        """Write a long factor, each block from where it is."""
         ...
 
-    def finish(self, begun: Begun, tick: Tick) -> Seen:
-        """Wait for a pass: its sums, and the checksums of its strips where it read them. Tasks' errors are raised here
-        or before.
-        """
+    def collect(self, L: Strips) -> Array:
+        """A long factor (M, k), in this process."""
         ...
 
-    def save(self, L: Any, target: Any, *, name: str) -> None:
-        """Write the long factor."""
-        ...
-
-    def collect(self, L: Any) -> Array:
-        """The long factor (M, k), in this process."""
-        ...
-
-    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+    def map(self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]) -> list[Result]:
         """`function(shared, item)` for each item, side by side."""
         ...

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
+from uuid import uuid4
 
 import dask
 import dask.array as da
 from dask.callbacks import Callback
 from dask.delayed import Delayed
-from distributed import Client, KilledWorker, futures_of
+from distributed import Client, Future, KilledWorker, futures_of
 
 from dnmf.clusters.watch import answered, awaited
-
-Tick = Callable[[int], None]
+from dnmf.engine.protocol import Item, Result, Shared, Tick
 
 
 def _strip(block: int) -> str:
@@ -27,24 +27,44 @@ def _large_values() -> Any:
     return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
 
 
+class Running(Protocol):
+    """Arrays that are being computed as one graph; `tick` is told how many blocks of the first one are done."""
+
+    @property
+    def arrays(self) -> list[da.Array]:
+        """The arrays, persisted."""
+        ...
+
+    def wait(self) -> Any:
+        """Wait for all of them: the block of the last one. Errors of tasks are raised here or before."""
+        ...
+
+
 class Scheduler(Protocol):
     """A place where Dask arrays are computed."""
 
-    def place(self, value: object, *, name: str) -> Delayed:
-        """What every strip needs, small, as a value of its own."""
+    def place(self, value: object) -> Delayed:
+        """A small value that every strip needs, as one of its own."""
         ...
 
-    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
-        """Persist arrays as one graph; `tick` is told how many blocks of the first array are done."""
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> Running:
+        """Persist arrays as one graph."""
         ...
 
-    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
-        """Wait for arrays that were started; the block of the last one. Errors of tasks are raised here or before."""
-        ...
-
-    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
+    def map(self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]) -> list[Result]:
         """`function(shared, item)` for each item, as parallel tasks."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Arrays that Dask's threads have computed already."""
+
+    arrays: list[da.Array]
+
+    def wait(self) -> Any:
+        """The block of the last array."""
+        return self.arrays[-1].compute(scheduler="threads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +73,65 @@ class Threads:
 
     threads: int
 
-    def place(self, value: object, *, name: str) -> Delayed:
+    def place(self, value: object) -> Delayed:
         """The value, wrapped."""
-        return dask.delayed(value, name=name, traverse=False)
+        return dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False)
 
-    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> Computed:
         """Persist: here that is all the work."""
         name, done = arrays[0].name, 0
 
-        def count(key: Any, *_: object) -> None:
+        def count(key: object, *_: object) -> None:
             nonlocal done
             if isinstance(key, tuple) and key[0] == name:
                 done += 1
                 tick(done)
 
         with Callback(posttask=count):
-            return list(dask.persist(*arrays, scheduler="threads", num_workers=self.threads))
+            return Computed(list(dask.persist(*arrays, scheduler="threads", num_workers=self.threads)))
 
-    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
-        """The block of the last array."""
-        return arrays[-1].compute(scheduler="threads")
-
-    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
-        """As many at a time as there are threads."""
+    def map(self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]) -> list[Result]:
+        """`function(shared, item)` for each item, as many at a time as there are threads."""
         value = dask.delayed(shared, traverse=False)
         calls = [dask.delayed(function, pure=False)(value, item) for item in items]
         return list(dask.compute(*calls, scheduler="threads", num_workers=self.threads))
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Arrays that a cluster computes."""
+
+    cluster: "Cluster"
+    arrays: list[da.Array]
+    tick: Tick
+
+    def wait(self) -> Any:
+        """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
+        (total,) = futures_of(self.arrays[-1])
+        blocks = futures_of(self.arrays[0]) if len(self.arrays) > 1 else []
+        try:
+            with self.cluster.deaths_as_sentences():
+                self._wait(blocks, total)
+                return answered(self.cluster.client, total.result)
+        finally:
+            if not all(future.done() for future in futures_of(self.arrays)):
+                for future in futures_of(self.arrays):
+                    future.release()
+
+    def _wait(self, blocks: Sequence[Future[Any]], total: Future[Any]) -> None:
+        """Wait until all blocks and the total are there, or one of them has failed."""
+        settled: SimpleQueue[Future[Any]] = SimpleQueue()
+        waiting, done = {future.key for future in (*blocks, total)}, 0
+        for future in (*blocks, total):
+            future.add_done_callback(settled.put)
+        while waiting:
+            future = awaited(self.cluster.client, settled)
+            if future.status == "error":
+                return
+            if future.key in waiting and future.key != total.key:
+                done += 1
+                self.tick(done)
+            waiting.discard(future.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,48 +147,21 @@ class Cluster:
     client: Client
     lines: Callable[[int], str] = _strip
 
-    def place(self, value: object, *, name: str) -> Delayed:
+    def place(self, value: object) -> Delayed:
         """Send the value ahead of the pass, whose loads it must precede.
 
         As one more task among them it may be queued behind every load of a strip, and workers would then hold all of X.
         The scheduler keeps it, so that it outlives the worker that was given it.
         """
         with _large_values():
-            return self.client.persist(dask.delayed(value, name=name, traverse=False))
+            return self.client.persist(dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False))
 
-    def start(self, arrays: Sequence[da.Array], tick: Tick) -> list[da.Array]:
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> Submitted:
         """Persist: returns at once."""
-        return list(self.client.persist(list(arrays)))
-
-    def finish(self, arrays: Sequence[da.Array], tick: Tick) -> Any:
-        """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
-        (total,) = futures_of(arrays[-1])
-        try:
-            with self._deaths_told():
-                self._wait(futures_of(arrays[0]) if len(arrays) > 1 else [], total, tick)
-                return answered(self.client, total.result)
-        finally:
-            if not all(future.done() for future in futures_of(list(arrays))):
-                for future in futures_of(list(arrays)):
-                    future.release()
-
-    def _wait(self, blocks: Sequence[Any], total: Any, tick: Tick) -> None:
-        """Wait until all blocks and the total are there, or one of them has failed."""
-        settled: SimpleQueue[Any] = SimpleQueue()
-        waiting, done = {future.key for future in (*blocks, total)}, 0
-        for future in (*blocks, total):
-            future.add_done_callback(settled.put)
-        while waiting:
-            future = awaited(self.client, settled)
-            if future.status == "error":
-                return
-            if future.key in waiting and future.key != total.key:
-                done += 1
-                tick(done)
-            waiting.discard(future.key)
+        return Submitted(self, list(self.client.persist(list(arrays))), tick)
 
     @contextmanager
-    def _deaths_told(self) -> Iterator[None]:
+    def deaths_as_sentences(self) -> Iterator[None]:
         """Say in a sentence that workers died over a task."""
         try:
             yield
@@ -148,10 +174,10 @@ class Cluster:
                 f"(memory_limit=)"
             ) from error
 
-    def each(self, function: Callable[[Any, Any], Any], shared: Any, items: Sequence[Any]) -> list[Any]:
-        """One task of the cluster for each; what they share is sent once, ahead of them."""
+    def map(self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]) -> list[Result]:
+        """`function(shared, item)` for each item, one task each; what they share is sent once, ahead of them."""
         with _large_values():
             value = self.client.persist(dask.delayed(shared, traverse=False))
             futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
-        with self._deaths_told():
+        with self.deaths_as_sentences():
             return list(answered(self.client, lambda: self.client.gather(futures)))

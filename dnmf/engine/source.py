@@ -1,4 +1,4 @@
-"""dnmf.engine.source."""
+"""X as Dask arrays of strips: from a store, from memory, or merged out of the blocks of a lazy Dask array."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,16 +7,15 @@ from typing import Any
 import dask.array as da
 import numpy as np
 from dask.core import flatten, get_dependencies
-from numpy.typing import NDArray
 
-from dnmf.arrays.rows import Array
-from dnmf.engine.blocks import Places
+from dnmf.engine.blocks import Place
+from dnmf.engine.passes import empty, named, places
+from dnmf.matrix.lazy import prepare
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.strips import Strips, prepare
 from dnmf.plan.strips import Plan
 
 
-def strips_of(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array:
+def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
     """X as it is cut: a Dask array of strips, (M, N), each read, checked, cast and turned in one task.
 
     Raises
@@ -25,38 +24,26 @@ def strips_of(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array
         If X is a Dask array of which every strip depends on all of X.
     """
     chunks = (plan.heights, (plan.width,))
-    if matrix.kind == "dask":
-        return _lazy_strips(matrix, plan, name=name, check=check)
-    source = Strips(matrix, plan.axis, check)
-    return da.from_array(source, chunks=chunks, name=name, asarray=False, inline_array=True, meta=_meta(matrix.dtype))
+    if matrix.lazy:
+        X = lazy_strips(matrix, plan.heights, plan.axis, check=check)
+        _refuse_global(X)
+        return X
+    source, how = matrix.strips(plan.axis, check=check), {"asarray": False, "inline_array": True}
+    return da.from_array(source, chunks=chunks, name=named("X"), meta=empty(matrix.dtype), **how)
 
 
-def places(heights: Sequence[int]) -> da.Array:
-    """Where every strip is: a value of its own for tasks that must know it, made in the same task."""
-    source, chunks = Places(sum(heights)), (tuple(heights), (1,))
-    # A new name each time: two consumers would share the task, and neither be one with it.
-    return da.from_array(
-        source, chunks=chunks, name=False, asarray=False, inline_array=True, meta=np.empty((0, 0), "i8")
-    )
-
-
-def _lazy_strips(matrix: Matrix, plan: Plan, *, name: str, check: bool) -> da.Array:
+def lazy_strips(matrix: Matrix, heights: Sequence[int], axis: int, *, check: bool) -> da.Array:
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
-    X = matrix.array.rechunk({plan.axis: plan.heights, 1 - plan.axis: -1})
-    _refuse_global(X)
+    X = matrix.array.rechunk({axis: tuple(heights), 1 - axis: -1})
     # Only small values may be bound here: they travel with every task.
-    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=plan.axis, check=check)
-    Y = X if plan.axis == 0 else X.T
-    return da.map_blocks(strip, Y, places(plan.heights), name=name, chunks=Y.chunks, meta=_meta(matrix.dtype))
+    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=axis, check=check)
+    Y = X if axis == 0 else X.T
+    return da.map_blocks(strip, Y, places(heights), name=named("X"), chunks=Y.chunks, meta=empty(matrix.dtype))
 
 
-def _lazy_strip(y: Any, place: NDArray[np.int64], dtype: np.dtype[Any], axis: int, check: bool) -> Any:
+def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool) -> Any:
     x = y if axis == 0 else y.T
     return prepare(x, dtype, axis=axis, first=int(place[0, 0]), check=check)
-
-
-def _meta(dtype: Any) -> Array:
-    return np.empty((0, 0), dtype)
 
 
 def _refuse_global(X: da.Array) -> None:

@@ -10,9 +10,10 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
-from dnmf.arrays.rows import Array, is_sparse
+from dnmf.arrays.rows import Array, Rows, is_sparse
 from dnmf.estimators.parameters import check_parameters
 from dnmf.estimators.scikit_learn import (
+    ArrayLike,
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ConvergenceWarning,
@@ -23,7 +24,7 @@ from dnmf.estimators.scikit_learn import (
 from dnmf.factorization.transform import transform
 from dnmf.losses import beta_of
 from dnmf.losses.divergence.sums import strip_sums
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import is_anndata, open_matrix
 
 # What X in memory may be, for scikit-learn's checks.
 IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
@@ -33,31 +34,27 @@ IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float
 TRANSFORM_ITER = 200
 
 
-def is_stored(X: Any) -> bool:
+def is_stored(X: ArrayLike) -> bool:
     """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData of one of these."""
     if isinstance(X, str | PathLike | zarr.Array | zarr.Group):
         return True
-    return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or _is_anndata(X)
+    return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
 
 
-def unwrapped(X: Any) -> Any:
+def unwrapped(X: ArrayLike) -> ArrayLike:
     """The matrix of AnnData that is in memory, a `Path` for any path that is not a string, else X itself."""
-    if _is_anndata(X):
+    if is_anndata(X):
         matrix = open_matrix(X)
         return matrix.array if matrix.in_memory else X
     return Path(X) if isinstance(X, PathLike) else X
 
 
-def _is_anndata(X: Any) -> bool:
-    return all(hasattr(X, name) for name in ("X", "layers", "obs_names"))
-
-
-def rows_of(X: Any) -> Any:
+def rows_of(X: Rows) -> Rows:
     """X in memory as its rows are worked on: sparse X as CSR."""
     return X.tocsr() if is_sparse(X) else X
 
 
-def reconstruction_error(X: Any, W: Array, H: Array, beta: float) -> float:
+def reconstruction_error(X: ArrayLike, W: Array, H: Array, beta: float) -> float:
     """√(2 D(X | W H)), in float64; for β = 2 that is ‖X − W H‖.
 
     >>> reconstruction_error(np.array([[3.0, 0.0], [0.0, 4.0]]), np.zeros((2, 1)), np.ones((1, 2)), 2)
@@ -67,7 +64,7 @@ def reconstruction_error(X: Any, W: Array, H: Array, beta: float) -> float:
     return math.sqrt(max(loss, 0.0))
 
 
-def refuse_zeros(X: Any, beta: float) -> None:
+def refuse_zeros(X: ArrayLike, beta: float) -> None:
     """A divergence of β ≤ 0 is infinite where X is 0."""
     if beta <= 0 and X.min() == 0:
         raise ValueError(
@@ -80,15 +77,15 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The methods of a transformer around `_fit`; not to be used by itself."""
 
     @abstractmethod
-    def _fit(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         """Set the fitted attributes and give W back."""
 
-    def fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> Self:
         """Factorize X; see `fit_transform`."""
         self._fit(X, W, H)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> Any:
+    def fit_transform(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> ArrayLike:
         """Factorize X and give W back.
 
         Parameters
@@ -104,7 +101,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         return self._fit(X, W, H)
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: ArrayLike) -> ArrayLike:
         """W for the rows of X, each solved by itself against `components_`.
 
         Parameters
@@ -124,7 +121,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             refuse_zeros(X, self._beta)
         return self._solved(X)
 
-    def inverse_transform(self, X: Any) -> Any:
+    def inverse_transform(self, X: ArrayLike) -> ArrayLike:
         """W H for a given W (m, k): a NumPy array, a sparse matrix or a Dask array."""
         check_is_fitted(self)
         return X @ self.components_
@@ -156,7 +153,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         check_parameters(type(self).__name__, self.get_params(deep=False))
 
-    def _validated(self, X: Any, *, reset: bool, **checks: Any) -> Any:
+    def _validated(self, X: ArrayLike, *, reset: bool, **checks: Any) -> ArrayLike:
         """X in memory as scikit-learn checks it, float32 or float64; sparse entries are in order and each once."""
         X = validate_data(self, X, reset=reset, **IN_MEMORY, **checks)
         if is_sparse(X) and not X.has_canonical_format:
@@ -183,7 +180,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return int(self.n_components)
 
-    def _solved(self, X: Any) -> Any:
+    def _solved(self, X: ArrayLike) -> ArrayLike:
         """W for validated or stored X."""
         H = self.components_
         return transform(

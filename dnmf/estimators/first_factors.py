@@ -5,12 +5,19 @@ C. Boutsidis and E. Gallopoulos, Pattern Recognition 41, 2008, doi:10.1016/j.pat
 
 import warnings
 from numbers import Integral
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from dnmf.arrays.rows import Array
-from dnmf.estimators.scikit_learn import check_array, check_non_negative, check_random_state, randomized_svd
+from dnmf.estimators.scikit_learn import (
+    ArrayLike,
+    Seed,
+    check_array,
+    check_non_negative,
+    check_random_state,
+    randomized_svd,
+)
 
 Factors = tuple[Array, Array]
 
@@ -19,7 +26,7 @@ Factors = tuple[Array, Array]
 ZERO = 1e-6
 
 
-def first_factors(X: Any, k: int, init: str | None, random_state: Any) -> Factors:
+def first_factors(X: ArrayLike, k: int, init: str | None, random_state: Seed) -> Factors:
     """W (m × k) and H (k × n) in X's dtype.
 
     Parameters
@@ -59,7 +66,7 @@ def first_factors(X: Any, k: int, init: str | None, random_state: Any) -> Factor
     return W, H
 
 
-def _random(X: Any, k: int, rng: np.random.RandomState) -> Factors:
+def _random(X: ArrayLike, k: int, rng: np.random.RandomState) -> Factors:
     """Absolute values of normal numbers, so large that W H is about as large as X."""
     scale = np.sqrt(X.mean() / k)
     H = np.abs(scale * rng.standard_normal((k, X.shape[1])).astype(X.dtype, copy=False))
@@ -85,7 +92,7 @@ def _singular(U: Array, s: Array, Vt: Array) -> Factors:
     return np.ascontiguousarray(W.T), H
 
 
-def given_factor(F: Any, shape: tuple[int | None, int | None], whom: str) -> Array:
+def given_factor(F: ArrayLike, shape: tuple[int | None, int | None], whom: str) -> Array:
     """The caller's own factor, checked and not copied; None in a shape is any length.
 
     Raises
@@ -107,7 +114,7 @@ def given_factor(F: Any, shape: tuple[int | None, int | None], whom: str) -> Arr
     return np.asarray(F)
 
 
-def custom_factors(W: Any, H: Any, shape: tuple[int, int], k: int | None, dtype: Any) -> Factors:
+def custom_factors(W: ArrayLike, H: ArrayLike, shape: tuple[int, int], k: int | None, dtype: DTypeLike) -> Factors:
     """The caller's own W (m × k) and H (k × n), checked; k is None where they may say it."""
     H = given_factor(H, (k, shape[1]), "NMF (input H)")
     W = given_factor(W, (shape[0], k or len(H)), "NMF (input W)")
@@ -116,7 +123,7 @@ def custom_factors(W: Any, H: Any, shape: tuple[int, int], k: int | None, dtype:
     return W, H
 
 
-def warn_if_ignored(W: Any, H: Any) -> None:
+def warn_if_ignored(W: ArrayLike, H: ArrayLike) -> None:
     """Say that factors are of no use without init='custom'."""
     if W is not None or H is not None:
         warnings.warn(
@@ -126,7 +133,7 @@ def warn_if_ignored(W: Any, H: Any) -> None:
         )
 
 
-def seed_of(random_state: Any) -> int:
+def seed_of(random_state: Seed) -> int:
     """A seed for the engine: an integer is one, anything else draws one."""
     if isinstance(random_state, Integral):
         return int(random_state)

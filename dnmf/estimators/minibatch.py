@@ -2,7 +2,7 @@
 
 import math
 import sys
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -17,9 +17,8 @@ from dnmf.estimators.base import (
     warn_of_max_iter,
 )
 from dnmf.estimators.first_factors import custom_factors, first_factors, given_factor, warn_if_ignored
-from dnmf.estimators.scikit_learn import check_non_negative, gen_batches
-from dnmf.losses import beta_of
-from dnmf.matrix.matrix import open_matrix
+from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_non_negative, gen_batches
+from dnmf.matrix.opening import open_matrix
 from dnmf.streaming.batches import Read, batches_of
 from dnmf.streaming.steps import Components, Problem, Watch, begin, move, solve, step
 
@@ -71,7 +70,7 @@ class MiniBatchNMF(BaseNMF):
 
     def __init__(
         self,
-        n_components: Any = "auto",
+        n_components: int | str | None = "auto",
         *,
         init: str | None = None,
         batch_size: int = 1024,
@@ -86,7 +85,7 @@ class MiniBatchNMF(BaseNMF):
         fresh_restarts: bool = False,
         fresh_restarts_max_iter: int = 30,
         transform_max_iter: int | None = None,
-        random_state: Any = None,
+        random_state: Seed = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
@@ -106,7 +105,7 @@ class MiniBatchNMF(BaseNMF):
         self.random_state = random_state
         self.verbose = verbose
 
-    def partial_fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> Self:
         """Update the components by one batch, in memory.
 
         Parameters
@@ -131,7 +130,7 @@ class MiniBatchNMF(BaseNMF):
         self.n_steps_ += 1
         return self
 
-    def _fit(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         self._check_parameters()
         X = unwrapped(X)
         if is_stored(X):
@@ -152,7 +151,7 @@ class MiniBatchNMF(BaseNMF):
         self.reconstruction_err_ = reconstruction_error(X, W, self.components_, self._beta)
         return W
 
-    def _fit_stored(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         matrix = open_matrix(X)
         (m, n), batches = matrix.grid.shape, batches_of(matrix)
 
@@ -174,7 +173,7 @@ class MiniBatchNMF(BaseNMF):
         self.reconstruction_err_ = self._error_of_stored(read, m)
         return self._solved(X)
 
-    def _first(self, X: Any, W: Any, H: Any) -> tuple[Array, Array]:
+    def _first(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> tuple[Array, Array]:
         """First factors for X in memory."""
         k = self._rank(X.shape[1])
         if self.init == "custom":
@@ -249,9 +248,7 @@ class MiniBatchNMF(BaseNMF):
     @property
     def _problem(self) -> Problem:
         alpha_H = self.alpha_W if isinstance(self.alpha_H, str) else self.alpha_H
-        return Problem(
-            beta_of(self._beta), (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol)
-        )
+        return Problem(self._beta, (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol))
 
     @property
     def _transform_iter(self) -> int:

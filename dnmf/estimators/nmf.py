@@ -4,7 +4,7 @@ import math
 import sys
 import time
 import warnings
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -18,10 +18,10 @@ from dnmf.estimators.base import (
     warn_of_max_iter,
 )
 from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
-from dnmf.estimators.scikit_learn import check_array, check_non_negative
+from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_array, check_non_negative
 from dnmf.events import Event, Listener, PassDone, Stopped
 from dnmf.factorization.factorize import factorize
-from dnmf.matrix.matrix import open_matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.run.result import Factorization
 
 
@@ -80,21 +80,21 @@ class NMF(BaseNMF):
 
     def __init__(
         self,
-        n_components: Any = "auto",
+        n_components: int | str | None = "auto",
         *,
         init: str | None = None,
         solver: str = "cd",
         beta_loss: str | float = "frobenius",
         tol: float = 1e-4,
         max_iter: int = 200,
-        random_state: Any = None,
+        random_state: Seed = None,
         alpha_W: float = 0.0,
         alpha_H: str | float = "same",
         l1_ratio: float = 0.0,
         verbose: int = 0,
         shuffle: bool = False,
         inner_iter: int | None = None,
-        out: Any = None,
+        out: str | Path | None = None,
         memory_limit: int | None = None,
     ) -> None:
         self.n_components = n_components
@@ -113,7 +113,7 @@ class NMF(BaseNMF):
         self.out = out
         self.memory_limit = memory_limit
 
-    def _fit(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         self._check_parameters()
         X = unwrapped(X)
         if is_stored(X):
@@ -131,7 +131,7 @@ class NMF(BaseNMF):
         self.reconstruction_err_ = reconstruction_error(X, solved, self.components_, self._beta)
         return solved
 
-    def _fit_stored(self, X: Any, W: Any, H: Any) -> Any:
+    def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         m, n = open_matrix(X).grid.shape
         first: str | Factors
         if self.init == "custom":
@@ -149,7 +149,7 @@ class NMF(BaseNMF):
             return self._solved(X)
         return result.W.rechunk({0: X.chunks[0]}) if hasattr(X, "__dask_graph__") else result.W
 
-    def _first(self, X: Any, W: Any, H: Any) -> tuple[int, str | Factors]:
+    def _first(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> tuple[int, str | Factors]:
         """The number of components, and first factors for X in memory."""
         k, n = self._rank(X.shape[1]), X.shape[1]
         if self.init == "custom":
@@ -159,7 +159,7 @@ class NMF(BaseNMF):
         k = k or n
         return k, "sample" if self.init is None else first_factors(X, k, self.init, self.random_state)
 
-    def _solve(self, X: Any, W: Any, H: Any) -> Any:
+    def _solve(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         """W for an H that stays as it is."""
         self._check_solver()
         if W is not None:
@@ -189,7 +189,7 @@ class NMF(BaseNMF):
                 stacklevel=4,
             )
 
-    def _factorized(self, X: Any, k: int, first: str | Factors, *, keep_W: bool) -> Factorization:
+    def _factorized(self, X: ArrayLike, k: int, first: str | Factors, *, keep_W: bool) -> Factorization:
         """Run the engine, and keep what it found."""
         # With factors given nothing is random: a RandomState is then left as scikit-learn leaves it.
         seed = seed_of(self.random_state) if isinstance(first, str) or self.shuffle else 0
@@ -236,10 +236,10 @@ def progress_lines() -> Listener:
 
 
 def non_negative_factorization(
-    X: Any,
-    W: Any = None,
-    H: Any = None,
-    n_components: Any = "auto",
+    X: ArrayLike,
+    W: ArrayLike = None,
+    H: ArrayLike = None,
+    n_components: int | str | None = "auto",
     *,
     init: str | None = None,
     update_H: bool = True,
@@ -250,13 +250,13 @@ def non_negative_factorization(
     alpha_W: float = 0.0,
     alpha_H: str | float = "same",
     l1_ratio: float = 0.0,
-    random_state: Any = None,
+    random_state: Seed = None,
     verbose: int = 0,
     shuffle: bool = False,
     inner_iter: int | None = None,
-    out: Any = None,
+    out: str | Path | None = None,
     memory_limit: int | None = None,
-) -> tuple[Any, Any, int]:
+) -> tuple[ArrayLike, ArrayLike, int]:
     """Factorize X ≈ W H, or, with update_H=False, solve for W with H as it is given.
 
     Parameters are those of `NMF`, with W and H as first factors for init="custom".

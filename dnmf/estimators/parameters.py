@@ -1,93 +1,73 @@
 """What the parameters of the estimators may be. The sentences of the errors are scikit-learn's."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from dnmf.losses import NAMED
-from dnmf.rules import RULES
+from dnmf.parameters import AMOUNT, COUNT, LOSS, SAMPLED, SHARE, SOLVER, Range
 
-INITS = ("random", "nndsvd", "nndsvda", "nndsvdar", "custom")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of value: what an error calls it, and whether a value is one."""
-
-    name: str
-    holds: Callable[[Any], bool]
+# A kind of value: what an error calls it, and whether a value is one.
+Kind = tuple[str, Callable[[Any], bool]]
 
 
-def _number(of: type, least: float, most: float | None = None) -> Kind:
-    """Numbers from `least` to `most`, both included; NaN is none."""
-    low, high = (str(least), str(most)) if of is Integral else (str(float(least)), str(most and float(most)))
-    until = "inf)" if most is None else f"{high}]"
-    name = f"{'an int' if of is Integral else 'a float'} in the range [{low}, {until}"
-    top = np.inf if most is None else most
-    return Kind(name, lambda value: isinstance(value, of) and bool(least <= value <= top))  # type: ignore[operator]
+def _number(check: Range) -> Kind:
+    """Numbers from the least to the most, both included; NaN is none."""
+    of, name = (Integral, "an int") if check.of is int else (Real, "a float")
+    least, most = check.of(check.least), math.inf if check.most is None else check.of(check.most)
+
+    def holds(value: float) -> bool:
+        return isinstance(value, of) and least <= value <= most
+
+    return f"{name} in the range [{least}, {most}{')' if check.most is None else ']'}", holds
 
 
 def _among(*names: str) -> Kind:
-    listed = ", ".join(repr(name) for name in names)
-    return Kind(f"a str among {{{listed}}}", lambda value: isinstance(value, str) and value in names)
+    return f"a str among {{{', '.join(map(repr, names))}}}", lambda value: isinstance(value, str) and value in names
 
 
 def _instance(of: type, name: str) -> Kind:
-    return Kind(f"an instance of '{name}'", lambda value: isinstance(value, of))
+    return f"an instance of '{name}'", lambda value: isinstance(value, of)
 
 
-NONE = Kind("None", lambda value: value is None)
+NONE: Kind = ("None", lambda value: value is None)
 
 
 TRUTH = (_instance(bool, "bool"), _instance(np.bool_, "numpy.bool"))
 
 
-COUNT = _number(Integral, 1)
-
-
-AMOUNT = _number(Real, 0)
-
-
-SHARE = _number(Real, 0, 1)
-
-
-PATH = Kind("a path", lambda value: isinstance(value, str | PathLike))
-
-
 PARAMETERS: Mapping[str, tuple[Kind, ...]] = {
-    "n_components": (COUNT, NONE, _among("auto")),
-    "init": (_among(*INITS), NONE),
-    "solver": (_among(*RULES),),
-    "beta_loss": (_among(*NAMED), Kind("an instance of 'float'", lambda value: isinstance(value, Real))),
-    "tol": (AMOUNT,),
-    "max_iter": (COUNT,),
+    "n_components": (_number(COUNT), NONE, _among("auto")),
+    # By a sample, dnmf's own, is None here.
+    "init": (_among("random", *(name for name in SAMPLED if name != "sample"), "custom"), NONE),
+    "solver": (_among(*SOLVER.names),),
+    "beta_loss": (_among(*LOSS.names), _instance(Real, "float")),
+    "tol": (_number(AMOUNT),),
+    "max_iter": (_number(COUNT),),
     "random_state": (
-        _number(Integral, 0, 2**32 - 1),
-        _instance(np.random.RandomState, "numpy.random.mtrand.RandomState"),
-        NONE,
+        _number(Range(int, 0, 2**32 - 1)), _instance(np.random.RandomState, "numpy.random.mtrand.RandomState"), NONE,
     ),
-    "alpha_W": (AMOUNT,),
-    "alpha_H": (AMOUNT, _among("same")),
-    "l1_ratio": (SHARE,),
-    "verbose": (_number(Integral, 0), *TRUTH),
+    "alpha_W": (_number(AMOUNT),),
+    "alpha_H": (_number(AMOUNT), _among("same")),
+    "l1_ratio": (_number(SHARE),),
+    "verbose": (_number(Range(int, 0)), *TRUTH),
     "shuffle": TRUTH,
-    "inner_iter": (COUNT, NONE),
-    "out": (PATH, NONE),
-    "memory_limit": (COUNT, NONE),
-    "max_no_improvement": (COUNT, NONE),
-    "batch_size": (COUNT,),
-    "forget_factor": (SHARE,),
+    "inner_iter": (_number(COUNT), NONE),
+    "out": (("a path", lambda value: isinstance(value, str | PathLike)), NONE),
+    "memory_limit": (_number(COUNT), NONE),
+    "max_no_improvement": (_number(COUNT), NONE),
+    "batch_size": (_number(COUNT),),
+    "forget_factor": (_number(SHARE),),
     "fresh_restarts": TRUTH,
-    "fresh_restarts_max_iter": (COUNT,),
-    "transform_max_iter": (COUNT, NONE),
-}
+    "fresh_restarts_max_iter": (_number(COUNT),),
+    "transform_max_iter": (_number(COUNT), NONE),
+}  # fmt: skip
 
 
-def check_parameters(caller: str, parameters: Mapping[str, Any]) -> None:
+def check_parameters(caller: str, parameters: Mapping[str, object]) -> None:
     """Refuse parameters that are none of what they may be; those of a subclass's own are its business.
 
     Raises
@@ -97,8 +77,8 @@ def check_parameters(caller: str, parameters: Mapping[str, Any]) -> None:
     """
     for name, value in parameters.items():
         kinds = PARAMETERS.get(name)
-        if kinds is None or any(kind.holds(value) for kind in kinds):
+        if kinds is None or any(holds(value) for _, holds in kinds):
             continue
-        *others, last = (kind.name for kind in kinds)
+        *others, last = (words for words, _ in kinds)
         allowed = f"{', '.join(others)} or {last}" if others else last
         raise ValueError(f"The {name!r} parameter of {caller} must be {allowed}. Got {value!r} instead.")

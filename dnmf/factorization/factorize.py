@@ -3,25 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dnmf.clusters.workers import available, check_workers, current_client
 from dnmf.events import Listener
-from dnmf.factorization.session import drive, job_for
+from dnmf.factorization.resume import asked
+from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
-from dnmf.losses import beta_of
-from dnmf.matrix.completeness import check_complete
-from dnmf.matrix.matrix import Matrix, open_matrix
-from dnmf.parameters import SAMPLED, Factors, Parameters, plain
+from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import check_complete
+from dnmf.parameters import SAMPLED, Factors, Parameters
 from dnmf.plan.choose import plan
-from dnmf.plan.strips import Plan
-from dnmf.run.keeper import begin
-from dnmf.run.kept_sample import Kept, read_sample
+from dnmf.plan.strips import Plan, rows_or_columns
+from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import check_out, create_run, open_group
 from dnmf.run.result import Factorization, open_run
-from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import absolute, nested
 
 
@@ -116,61 +112,58 @@ def factorize(
     >>> bool(result.relative_error < 1e-3), result.W.shape, result.V.shape
     (True, (60, 2), (2, 40))
     """
-    rank, max_iter, seed, inner_iter = (plain(value) for value in (rank, max_iter, seed, inner_iter))
-    first, beta = init if isinstance(init, str) else "given", beta_of(plain(beta_loss))
-    of_V: Any = alpha_W if alpha_H == "same" else alpha_H
-    parameters = Parameters(
-        rank=rank, solver=solver, beta_loss=beta, init=first, max_iter=max_iter, tol=plain(tol), seed=seed,
-        inner_iter=inner_iter, alpha_W=plain(alpha_W), alpha_H=plain(of_V), l1_ratio=plain(l1_ratio),
-        shuffle=shuffle, snapshot_every=snapshot_every, cache=cache, memory_limit=memory_limit, keep_W=keep_W,
-        checkpoint_every=plain(checkpoint_every),
-    )  # fmt: skip
-    matrix = open_matrix(X, layer=layer)
-    if strict:
-        check_complete(matrix)
-    factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
-    client = None if matrix.in_memory else current_client()
-    _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
-    workers = available(client, memory_limit)
-    cut = plan(matrix.grid, rank=rank, workers=workers, cache=cache and not matrix.in_memory, sampled=first in SAMPLED)
-    if cut.in_run and client and out is None:
-        raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
-    kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
-    if kept is not None:
-        cut = replace(cut, sample=kept.size)
-    with writing(out):
-        if client:
-            check_workers(client, matrix, None if out is None else absolute(str(out)))
-        group = create_run(out, overwrite=overwrite)
-        job = job_for(
-            matrix, parameters, cut, client, workers, group, listeners, on_disk=bool(out), given=factors, kept=kept
+    # All that is asked for, by name: Parameters takes what it declares.
+    parameters = Parameters.of(locals())
+    rank, first = parameters.rank, parameters.init
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
+        matrix, client = session.matrix, session.client
+        if strict:
+            check_complete(matrix)
+        factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
+        _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
+        cut = plan(
+            matrix.grid,
+            rank=rank,
+            workers=session.workers,
+            cache=cache and not matrix.in_memory,
+            sampled=first in SAMPLED,
         )
-        begin(job)
-    drive(job, client, first_factors)
+        if cut.in_run and client and out is None:
+            raise ValueError(
+                "out is None and W does not fit in the workers' memory: give a path that all of them reach"
+            )
+        kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
+        if kept is not None:
+            cut = replace(cut, sample=kept.size)
+        session.check_workers(out)
+        group = create_run(out, overwrite=overwrite)
+        job = job_for(session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept)
+        job.keeper.begin(kept)
+        drive(job, first_factors)
     return open_run(group)
 
 
-def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Kept:
+def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> StoredSample:
     """The sample of an earlier run, if it was drawn from this X along the axis that is cut."""
-    group, record = open_group(path)
+    group, begun = open_group(path)
     if init not in SAMPLED:
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
     if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
-    if (record["x"]["path"], record["x"]["fingerprint"]) != (matrix.location, matrix.fingerprint):
+    record = asked(begun, path)
+    if (record.x.path, record.x.fingerprint) != (matrix.location, matrix.fingerprint):
         raise ValueError(
-            f"the sample in {path} is of {record['x']['path']} and not of {matrix.location} as it is now: name a run "
+            f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "
             f"on this X, or give no sample"
         )
     kept = read_sample(group)
     if kept.axis != cut.axis:
-        names = ("rows", "columns")
         raise ValueError(
-            f"the sample in {path} is one of {names[kept.axis]}, and X is now cut along its {names[cut.axis]}: "
-            f"give no sample"
+            f"the sample in {path} is one of {rows_or_columns(kept.axis)}, and X is now cut along its "
+            f"{rows_or_columns(cut.axis)}: give no sample"
         )
     # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
-    same = [record["state"].get(name) for name in ("height", "counts")] == [cut.height, list(cut.counts)]
+    same = (record.state.height, record.state.counts) == (cut.height, cut.counts)
     return replace(kept, bytes_read=0, checksums=kept.checksums if same else None)
 
 
@@ -191,7 +184,7 @@ def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, neede
         return
     exists = check_out(out, overwrite=overwrite)
     check_apart(matrix, out)
-    if exists and matrix.kind == "dask":
+    if exists and matrix.lazy:
         raise FileExistsError(
             f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"
         )

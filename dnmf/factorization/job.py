@@ -5,23 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import zarr
 
 from dnmf.arrays.checksum import Checksums
-from dnmf.engine.blocks import Update
-from dnmf.engine.outcome import check_same
-from dnmf.engine.protocol import Engine
-from dnmf.engine.schedulers import Tick
-from dnmf.events import Event, Listener, Planned, StripDone
+from dnmf.arrays.rows import Array
+from dnmf.engine.protocol import Engine, Source, Tick
+from dnmf.engine.read import check_same
+from dnmf.events import Event, Listener, Planned, StripDone, log
 from dnmf.losses.choose import loss_of
-from dnmf.losses.protocol import AnyLoss, AnySurrogate
+from dnmf.losses.protocol import AnyLoss, AnySurrogate, relative_error
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
-from dnmf.run.kept_sample import Kept
+from dnmf.run.arrays import StoredArray
+from dnmf.run.checkpoint import Checkpoint
+from dnmf.run.keeper import Keeper, Outcome
+from dnmf.run.kept_sample import StoredSample
+from dnmf.run.record import Start
 
 
 def minimized(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None) -> AnyLoss:
@@ -34,47 +35,29 @@ def minimized(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[in
 
 
 @dataclass(frozen=True, slots=True)
-class Saves:
-    """What is written, and by whom.
-
-    Attributes
-    ----------
-    every : passes from one generation to the next, None where none is written: nobody could open those of a run that
-        lives in this process's memory.
-    chunks : whether what computes reaches the run, so that each block of the long factor is written where it is.
-    W : whether W is wanted.
-    """
-
-    every: int | None
-    chunks: bool
-    W: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
     """All that stays the same from the first pass to the last.
 
-    `given` are the caller's first factors, `kept` is a sample that this or another run kept, where there are any.
-    `check` raises where another process drives the run by now. `relayed` says whether another one goes on where this
-    one can not.
+    `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
+    where there are any. `relayed` says whether another one goes on where this one can not.
     """
 
     matrix: Matrix
     parameters: Parameters
     plan: Plan
     workers: Workers
-    objective: AnyLoss
-    engine: Engine
-    group: Any
-    long: Factor
-    short: Factor
-    token: str
+    loss: AnyLoss
+    engine: Engine[Any]
+    keeper: Keeper
     given: Factors | None
-    kept: Kept | None
-    saves: Saves
-    check: Callable[[], None]
+    kept: StoredSample | None
     listeners: tuple[Listener, ...]
     relayed: bool = False
+
+    @property
+    def group(self) -> zarr.Group:
+        """The run."""
+        return self.keeper.group
 
     @property
     def planned(self) -> Planned:
@@ -95,7 +78,7 @@ class Job:
 
     def tell(self, event: Event) -> None:
         """Emit an event."""
-        for listener in self.listeners:
+        for listener in (log, *self.listeners):
             listener(event)
 
     def checked(self, before: Checksums | None, now: Checksums) -> Checksums | None:
@@ -106,7 +89,7 @@ class Job:
         OSError
             If X changed since it was first read.
         """
-        return None if self.matrix.kind == "dask" else check_same(before, now, self.plan)
+        return check_same(before, now, self.plan) if self.matrix.repeats else None
 
     def ticker(self, iteration: int) -> Tick:
         """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""
@@ -115,54 +98,76 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """How the first factors came about: seconds, bytes of X read (decoded), rows of the sample and its relative error.
+class LongBlocks:
+    """A long factor as an engine has it, to be written to a run."""
 
-    The error is that of the sample's own factorization; None without one. Without a sample there are 0 rows.
-    """
+    engine: Engine[Any]
+    L: Any
 
-    seconds: float
-    bytes_read: int
-    rows: int = 0
-    relative_error: float | None = None
+    def save(self, target: StoredArray) -> None:
+        """Write each block from where it is."""
+        self.engine.save(self.L, target)
+
+    def collect(self) -> Array:
+        """All of V (k, n), in this process."""
+        return self.engine.collect(self.L).T
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Iterate:
     """Where the factorization stands between two passes.
 
     Attributes
     ----------
     iteration : passes so far, that of the sample aside.
-    Y, L : X as it is cut and the long factor, as the engine has them; None for L before the first pass makes it.
+    source, L : X as it is cut and the long factor, as the engine has them; None for L before a pass has made it.
     S : (k, N) short factor for the next pass.
-    update : of the long factor in the next pass, where there is one: a method of the objective.
+    move : of the long factor, if the next pass is the first one: a method of the loss.
     start : how the first factors came about.
-    model : what stands for X between passes, or None.
-    plain : (k, N) short factor that the next pass would have had without a model.
+    surrogate : what stands for X between passes, or None.
+    plain : (k, N) short factor that the next pass would have had without a surrogate.
     loss : of the last pass; before the first one what is expected, or None.
     total : the objective of the last pass.
     gain : the decrease that moving the short factor brings, relative to the objective.
     norm : ‖X‖², Σ x^β for other losses; NaN before it is known.
     at : the generation that holds the factors of the last pass, or None.
     checksums : of the strips of X, as they were first read; None before that.
-    warm : whether X is in memory, where the plan is to keep it there.
     reason : why the last pass was the last one, as a sentence, or None.
     """
 
     iteration: int
-    Y: Any
+    source: Source[Any]
     L: Any
-    S: NDArray[np.floating]
-    update: Update
+    S: Array
+    move: Callable[..., Array]
     start: Start
-    model: AnySurrogate | None = None
-    plain: Any = None
+    surrogate: AnySurrogate | None = None
+    plain: Array | None = None
     loss: float | None = None
     total: float = math.nan
     gain: float = math.inf
     norm: float = math.nan
     at: str | None = None
     checksums: Checksums | None = None
-    warm: bool = False
     reason: str | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What a resumed run needs of it."""
+        return Checkpoint(
+            iteration=self.iteration,
+            short=self.S,
+            plain=self.plain,
+            modelled=self.surrogate is not None,
+            rows=None if self.surrogate is None else self.surrogate.rows,
+            checksums=self.checksums,
+            loss=self.loss,
+            total=self.total,
+            gain=self.gain,
+            norm=self.norm,
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the record of a run says of it, as where a pass ended."""
+        return Outcome(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason)

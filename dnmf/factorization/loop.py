@@ -17,23 +17,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dnmf.arrays.draws import random_order
-from dnmf.engine.protocol import Begun, Pass
+from dnmf.arrays.rows import Array
+from dnmf.engine.protocol import Pending
 from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
-from dnmf.factorization.job import Job, Point, minimized
-from dnmf.losses.protocol import AnyLoss, Evaluation, Known, Shared, Size, check_finite, is_noisy, relative_error
+from dnmf.factorization.job import Iterate, Job, LongBlocks, minimized
+from dnmf.factorization.reads import pass_over
+from dnmf.losses.protocol import (
+    AnyLoss,
+    Evaluation,
+    Known,
+    Shared,
+    Size,
+    check_finite,
+    is_noisy,
+    relative_error,
+)
 from dnmf.parameters import Parameters
+from dnmf.run.arrays import StoredArray
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
-from dnmf.run.keeper import commit, finish, stop
 from dnmf.run.lease import Busy
-from dnmf.stores.local_disk import writing
+from dnmf.stores.local_disk import full_disk
 from dnmf.stores.paths import shown
 
 # What is said of a run that ended early, where that was no failure.
 ENDED = {KeyboardInterrupt: "was interrupted", Terminated: "was terminated", Cancelled: "was cancelled"}
 
 
-First = Callable[[Job], tuple[Point, History]]
+First = Callable[[Job], tuple[Iterate, History]]
 
 
 # By what a gain falls from one pass to the next, at most: with a model of X, and without one.
@@ -45,10 +56,10 @@ NEGLIGIBLE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
-    """A pass: what the engine began, its loss, what strips share, its sweeps, what it reads, since when."""
+class RunningPass:
+    """A pass: what the engine began, the loss, what strips share, its sweeps, what it reads, since when."""
 
-    begun: Begun
+    pending: Pending[Any]
     loss: AnyLoss
     shared: Shared
     sweeps: int
@@ -59,17 +70,16 @@ class Going:
 def run(job: Job, first: First) -> None:
     """All passes, from where the run stands to its end; a run that ends early says why."""
     try:
-        with writing(shown(job.group.store_path)):
-            job.tell(job.planned)
-            point, history = first(job)
-            job = replace(job, listeners=(history, *job.listeners))
-            while point.reason is None:
-                # Rebinding `point` lets go of the old long factor while the pass goes on.
-                point, going = _begin(job, point)
-                seen = job.engine.finish(going.begun, job.ticker(point.iteration))
-                point = replace(point, checksums=job.checked(point.checksums, seen.checksums))
-                point = _complete(job, point, going, seen.value, history)
-            finish(job, point, history)
+        job.tell(job.planned)
+        iterate, history = first(job)
+        job = replace(job, listeners=(history, *job.listeners))
+        while iterate.reason is None:
+            # Rebinding `iterate` lets go of the old long factor while the pass goes on.
+            iterate, running = _begin(job, iterate)
+            outcome = running.pending.wait()
+            iterate = replace(iterate, checksums=job.checked(iterate.checksums, outcome.checksums))
+            iterate = _complete(job, iterate, running, outcome.value, history)
+        job.keeper.finish(iterate.outcome, iterate.checkpoint, history, LongBlocks(job.engine, iterate.L))
     except (Paused, Busy):
         raise
     except BaseException as error:
@@ -78,35 +88,42 @@ def run(job: Job, first: First) -> None:
         # Where the run cannot be written, or is another's by now, it stays as it is. A worker may be writing to the
         # generation that was given up: then that stays, and nothing names it.
         with suppress(Exception):
-            stop(job, ENDED.get(type(error)) or f"failed: {error}")
+            job.keeper.stop(ENDED.get(type(error)) or f"failed: {full_disk(error, shown(job.group.store_path))}")
         raise
-    job.tell(Stopped(point.reason))
+    job.tell(Stopped(iterate.reason))
 
 
-def _begin(job: Job, point: Point) -> tuple[Point, Going]:
-    """Hand a pass to the engine. The point that comes back has the new long factor and still the old short one."""
-    began, iteration, parameters = time.perf_counter(), point.iteration + 1, job.parameters
-    loss, model, sweeps = _loss(job, iteration), point.model, _sweeps(job, iteration)
-    shared = loss.prepare(point.S, Known(point.loss, point.norm, exact=_may_be_last(job, point)))
-    if model is not None:
-        model, sweeps = model.follow(shared, parameters.inner_iter)
-    writes = job.plan.in_run or (job.saves.every is not None and iteration % job.saves.every == 0)
-    at = new_generation(job.group, iteration) if writes else None
-    target = None if at is None else job.long.array(job.group, at)
+def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
+    """Hand a pass to the engine. The iterate that comes back has the new long factor and still the old short one."""
+    began, iteration = time.perf_counter(), iterate.iteration + 1
+    loss, surrogate, sweeps = _loss(job, iteration), iterate.surrogate, _sweeps(job, iteration)
+    shared = loss.prepare(iterate.S, Known(iterate.loss, iterate.norm, exact=_may_be_last(job, iterate)))
+    if surrogate is not None:
+        surrogate, sweeps = surrogate.follow(shared, job.parameters.inner_iter)
+    at, target = _generation(job, iteration)
     # The first pass sets components in their own order.
-    rows, update = (job.objective, point.update) if iteration == 1 else (loss, loss.update)
-    what = Pass(f"{job.token}-{iteration}", shared, rows, update, sweeps, target)
-    begun = job.engine.begin(point.Y, point.L, what, job.ticker(iteration))
-    bytes_read = 0 if job.plan.cached and point.warm else job.matrix.grid.stored_nbytes
-    point = replace(point, iteration=iteration, Y=begun.Y, L=begun.L, model=model, at=at, warm=True)
-    return point, Going(begun, loss, shared, sweeps, bytes_read, began)
+    move = iterate.move if iteration == 1 else loss.update
+    what = pass_over(loss, shared, move, sweeps=sweeps, target=target)
+    bytes_read = job.matrix.grid.stored_nbytes if iterate.source.stored else 0
+    pending = job.engine.read(iterate.source, iterate.L, what, job.ticker(iteration))
+    iterate = replace(iterate, iteration=iteration, source=pending.source, L=pending.L, surrogate=surrogate, at=at)
+    return iterate, RunningPass(pending, loss, shared, sweeps, bytes_read, began)
+
+
+def _generation(job: Job, iteration: int) -> tuple[str | None, StoredArray | None]:
+    """Where a pass saves its state, and the array that its long factor is written to; None where it saves none."""
+    every = job.keeper.policy.every
+    if not job.plan.in_run and (every is None or iteration % every):
+        return None, None
+    at = new_generation(job.group, iteration)
+    return at, job.keeper.long.array(job.group, at)
 
 
 def _loss(job: Job, iteration: int) -> AnyLoss:
     """The job's, in a pass of its own order of components where those are shuffled."""
     parameters = job.parameters
     if not parameters.shuffle:
-        return job.objective
+        return job.loss
     return minimized(parameters, job.matrix, job.plan.axis, random_order(parameters.seed, iteration, parameters.rank))
 
 
@@ -116,81 +133,82 @@ def _sweeps(job: Job, iteration: int) -> int:
     return 0 if job.parameters.published and iteration == extra else job.parameters.sweeps
 
 
-def _complete(job: Job, point: Point, going: Going, sums: Any, history: History) -> Point:
+def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, history: History) -> Iterate:
     """Tell and save what is known now, and move the short factor; or say why this pass was the last one."""
-    found = going.loss.evaluate(sums, going.shared)
-    norm = found.norm
-    going.loss.check_range(Size(math.prod(job.matrix.grid.shape), norm), job.matrix.dtype)
-    loss = found.loss
-    check_finite(loss)
-    total = loss + found.penalties
-    moved = found.step()
-    decrease = found.gain(moved)
-    misled = point.model is not None and point.iteration > 1 and _rose(job, point, total)
-    gain = decrease / (total + NEGLIGIBLE * norm) if norm else 0.0
-    point = replace(point, loss=loss, total=total, norm=norm, gain=gain)
+    found = running.loss.evaluate(sums, running.shared)
+    running.loss.check_range(Size(math.prod(job.matrix.grid.shape), found.norm), job.matrix.dtype)
+    check_finite(found.loss)
+    total, moved = found.loss + found.penalties, found.step()
+    misled = iterate.surrogate is not None and iterate.iteration > 1 and _rose(job, iterate, total)
+    gain = found.gain(moved) / (total + NEGLIGIBLE * found.norm) if found.norm else 0.0
+    ended = replace(iterate, loss=found.loss, total=total, norm=found.norm, gain=gain)
     # Only a loss that is good to six digits ends a run.
-    exact = found.exact or point.iteration == job.parameters.passes
-    reason = _reason(job.parameters, point, misled=misled) if exact else None
-    ended = point = replace(point, reason=reason)
-    if reason is None and misled:
+    if found.exact or iterate.iteration == job.parameters.passes:
+        ended = replace(ended, reason=_reason(job.parameters, ended, misled=misled))
+    following = ended if ended.reason else _moved(ended, found, moved, misled=misled)
+    _tell(job, ended, running, found)
+    if ended.at is not None:
+        job.keeper.commit(ended.at, ended.outcome, following.checkpoint, history)
+        job.tell(Saved(ended.iteration))
+    return following
+
+
+def _moved(iterate: Iterate, found: Evaluation, moved: Array, *, misled: bool) -> Iterate:
+    """Where the next pass begins: `moved` by the pass alone, or by steps on the surrogate."""
+    if misled:
         # The sample misleads: go on without it, from where the pass before would have gone without it.
-        point = replace(point, S=point.plain, model=None)
-    elif reason is None and point.model is not None:
-        step = point.model.corrected(found)
-        model = None if step is None else point.model
-        point = replace(point, S=moved if step is None else step, model=model, plain=moved)
-    elif reason is None:
-        point = replace(point, S=moved)
-    _tell(job, ended, going, found)
-    if point.at is not None:
-        commit(job, ended, point, history)
-        job.tell(Saved(point.iteration))
-    return point
+        assert iterate.plain is not None
+        return replace(iterate, S=iterate.plain, surrogate=None)
+    if iterate.surrogate is None:
+        return replace(iterate, S=moved)
+    step = iterate.surrogate.corrected(found)
+    if step is None:
+        return replace(iterate, S=moved, surrogate=None, plain=moved)
+    return replace(iterate, S=step, plain=moved)
 
 
-def _rose(job: Job, point: Point, total: float) -> bool:
+def _rose(job: Job, iterate: Iterate, total: float) -> bool:
     """Whether an objective is above that of the pass before, by more than rounding."""
-    return total > point.total and not is_noisy(total - point.total, point.norm, job.matrix.dtype)
+    return total > iterate.total and not is_noisy(total - iterate.total, iterate.norm, job.matrix.dtype)
 
 
-def _tell(job: Job, point: Point, going: Going, found: Evaluation) -> None:
+def _tell(job: Job, iterate: Iterate, running: RunningPass, found: Evaluation) -> None:
     """A pass is done: tell of it."""
-    assert point.loss is not None
+    assert iterate.loss is not None
     job.tell(
         PassDone(
-            iteration=point.iteration,
-            loss=point.loss,
-            objective=point.total,
-            relative_error=relative_error(point.loss, point.norm),
+            iteration=iterate.iteration,
+            loss=iterate.loss,
+            objective=iterate.total,
+            relative_error=relative_error(iterate.loss, iterate.norm),
             gradient=found.gradient_norm(),
-            gain=point.gain,
-            sweeps=going.sweeps,
-            seconds=time.perf_counter() - going.began,
-            bytes_read=going.bytes_read,
-            short=point.S,
+            gain=iterate.gain,
+            sweeps=running.sweeps,
+            seconds=time.perf_counter() - running.began,
+            bytes_read=running.bytes_read,
+            short=iterate.S,
         )
     )
 
 
-def _may_be_last(job: Job, point: Point) -> bool:
-    """Whether the pass after this point may end the run, so that its loss must be exact."""
+def _may_be_last(job: Job, iterate: Iterate) -> bool:
+    """Whether the pass after this one may end the run, so that its loss must be exact."""
     tol = job.parameters.tol
-    if point.iteration + 1 == job.parameters.passes:
+    if iterate.iteration + 1 == job.parameters.passes:
         return True
-    if point.iteration == 0:
-        return point.model is not None and point.model.whole
-    decrease = tol * (point.total + NEGLIGIBLE * point.norm)
+    if iterate.iteration == 0:
+        return iterate.surrogate is not None and iterate.surrogate.whole
+    decrease = tol * (iterate.total + NEGLIGIBLE * iterate.norm)
     return tol > 0 and (
-        point.gain < FALLS[point.model is not None] * tol or is_noisy(decrease, point.norm, job.matrix.dtype)
+        iterate.gain < FALLS[iterate.surrogate is not None] * tol or is_noisy(decrease, iterate.norm, job.matrix.dtype)
     )
 
 
-def _reason(parameters: Parameters, point: Point, *, misled: bool) -> str | None:
+def _reason(parameters: Parameters, iterate: Iterate, *, misled: bool) -> str | None:
     """Why to stop after a pass, as a sentence, or None to go on. What the sample misled to is no place to stop at."""
-    iteration, gain = point.iteration, point.gain
+    iteration, gain = iterate.iteration, iterate.gain
     passes = f"{iteration} pass" + ("" if iteration == 1 else "es")
-    if point.loss == 0:
+    if iterate.loss == 0:
         return f"after {passes} the loss is 0: X is factorized exactly"
     # The published rules may overshoot where penalties outweigh the loss: a move that does is no reason to stop.
     if parameters.tol > 0 and abs(gain) < parameters.tol and not misled:

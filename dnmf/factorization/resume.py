@@ -1,19 +1,21 @@
 """`resume`: a run that was stopped, or whose process died, goes on from its last generation."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dnmf.clusters.workers import available, check_workers, current_client
+import zarr
+from msgspec import UNSET
+
 from dnmf.events import Listener
 from dnmf.factorization.job import Job
-from dnmf.factorization.restore import _recorded, restored
-from dnmf.factorization.session import drive, job_for
-from dnmf.losses import beta_of
-from dnmf.matrix.matrix import Matrix, open_matrix
-from dnmf.parameters import Parameters, plain
+from dnmf.factorization.restore import restored
+from dnmf.factorization.session import drive, job_for, open_session
+from dnmf.matrix.matrix import Matrix
+from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, values_of
 from dnmf.plan.choose import fitting, plan
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
@@ -21,16 +23,12 @@ from dnmf.run.generations import drop_all_generations
 from dnmf.run.kept_sample import has_sample, read_sample
 from dnmf.run.lease import Lease, check_free, let_go_on
 from dnmf.run.opening import open_group
-from dnmf.run.record import Record, fresh_record
+from dnmf.run.record import Begun, Record, read_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import absolute, shown
+from dnmf.stores.paths import shown
 
-# What may be another than the run was begun with: none of it has a part in a pass.
-MAY_CHANGE = ("max_iter", "tol", "checkpoint_every", "memory_limit", "cache")
-
-
-# Where X was that no other process finds, see `dnmf.stores.find`.
+# Where X was that no other process finds, see `dnmf.matrix.opening.find`.
 NOT_STORED = ("a Dask array", "an array in memory")
 
 
@@ -57,47 +55,58 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
     OSError
         If a strip of X is not what it was when the run read it.
     """
-    group, record = open_group(run, mode="r+")
+    group, begun = open_group(run, mode="r+")
     with writing(run):
         check_free(group)
         let_go_on(group)
-        _tidy(group, record)
-        job, client = prepared(group, record, X, changes, listeners)
-    drive(job, client, partial(restored, record=record))
+        _tidy(group, begun)
+        record = asked(begun, shown(group.store_path))
+        with open_job(group, record, X, changes, listeners) as job:
+            drive(job, partial(restored, record=record))
     return open_run(group)
 
 
-def _tidy(group: Any, record: Record) -> None:
+def _tidy(group: zarr.Group, record: Begun) -> None:
     """Delete the generations of a finished run, whose process may have been killed before it did."""
-    if record["status"] == "finished":
+    if record.status == "finished":
         with Lease(group):
-            if fresh_record(group) == record:
+            if read_record(group) == record:
                 drop_all_generations(group)
 
 
-def prepared(
-    group: Any, record: Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
-) -> tuple[Job, Any]:
-    """The job of a run, and the client that it is computed with."""
+@contextmanager
+def open_job(
+    group: zarr.Group, record: Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
+) -> Iterator[Job]:
+    """The job of a run that goes on, in a session for the length of a block."""
     where = shown(group.store_path)
-    if "parameters" not in record:
-        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
     parameters = changed(record, changes)
     _check_goes_on(record, parameters, where)
-    if X is None and record["x"]["path"] in NOT_STORED:
-        raise ValueError(f"X of this run was {record['x']['path']}: give it again, resume(run, X)")
-    matrix = open_matrix(record["x"]["path"] if X is None else X)
-    _check_same(matrix, record)
-    client = None if matrix.in_memory else current_client()
-    workers = available(client, parameters.memory_limit)
-    before = _recorded(record)
-    cut = _cut(before, matrix, parameters, workers)
-    if client:
-        check_workers(client, matrix, absolute(where))
-    kept = read_sample(group) if has_sample(group) else None
-    if kept and cut.heights != before.heights:
-        kept = replace(kept, checksums=None)
-    return job_for(matrix, parameters, cut, client, workers, group, listeners, on_disk=True, kept=kept), client
+    if X is None and record.x.path in NOT_STORED:
+        raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
+    X = record.x.path if X is None else X
+    with open_session(X, out=where, memory_limit=parameters.memory_limit) as session:
+        _check_same(session.matrix, record)
+        before = record.state.plan
+        cut = _cut(before, session.matrix, parameters, session.workers)
+        session.check_workers(where)
+        kept = read_sample(group) if has_sample(group) else None
+        if kept and cut.heights != before.heights:
+            kept = replace(kept, checksums=None)
+        yield job_for(session, parameters, cut, group, listeners, on_disk=True, kept=kept)
+
+
+def asked(record: Begun, where: object) -> Record:
+    """The record of a run of which is known what is asked for.
+
+    Raises
+    ------
+    ValueError
+        If it is not: the process that began it was killed at once.
+    """
+    if not isinstance(record, Record):
+        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
+    return record
 
 
 def changed(record: Record, changes: dict[str, Any]) -> Parameters:
@@ -108,51 +117,47 @@ def changed(record: Record, changes: dict[str, Any]) -> Parameters:
     TypeError, ValueError
         If there is no such parameter, or if one that may not change is another than before.
     """
-    before: dict[str, Any] = record["parameters"]
-    changes = {name: plain(value) for name, value in changes.items()}
-    if isinstance(changes.get("beta_loss"), str):
-        changes["beta_loss"] = beta_of(changes["beta_loss"])
-    if changes.get("alpha_H") == "same":
-        changes["alpha_H"] = changes.get("alpha_W", before["alpha_W"])
-    for name, value in changes.items():
-        if name not in before:
-            raise TypeError(f"resume has no parameter {name!r}: it takes those of factorize")
-        if name not in MAY_CHANGE and value != before[name]:
+    before = asdict(record.parameters)
+    if unknown := [name for name in changes if name not in DECLARED]:
+        raise TypeError(f"resume has no parameter {unknown[0]!r}: it takes those of factorize")
+    was, now = values_of(before), values_of(before | changes)
+    for name in changes:
+        if name not in MAY_CHANGE and now[name] != was[name]:
             raise ValueError(
-                f"{name} was {before[name]!r} when the run began and is {value!r} now: a run goes on with what it "
+                f"{name} was {was[name]!r} when the run began and is {now[name]!r} now: a run goes on with what it "
                 f"began with, but for {', '.join(MAY_CHANGE)}; start a new one"
             )
-    return Parameters(**(before | changes))
+    return Parameters(**now)
 
 
 def _check_goes_on(record: Record, parameters: Parameters, where: object) -> None:
     """Refuse a run that has nowhere to go on from, or no reason to."""
-    if "next" not in record.get("state", {}):
+    before, state = record.parameters, record.state
+    if state.next is UNSET:
         raise ValueError(f"{where} is of an older dnmf, which kept nothing to go on from: start it again")
-    if record["state"]["next"] is None and parameters.init == "given":
+    if state.next is None and parameters.init == "given":
         raise ValueError(f"{where} was stopped before its first factors were written, which were given: start it again")
-    before = Parameters(**record["parameters"])
-    if record["status"] == "finished":
+    if record.status == "finished":
         if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
-            raise ValueError(f"{where} is finished ({record['stopped']}): give a larger max_iter or a smaller tol")
-        if not (before.keep_W or record["state"]["axis"]):
+            raise ValueError(f"{where} is finished ({record.stopped}): give a larger max_iter or a smaller tol")
+        if not (before.keep_W or state.axis):
             raise ValueError(f"{where} is finished and keeps no W, which going on needs: start it again")
-    if record["iteration"] >= parameters.passes and not record["state"]["reason"]:
+    if record.iteration >= parameters.passes and not state.reason:
         raise ValueError(
-            f"{where} has made {record['iteration']} passes and max_iter is {parameters.max_iter}: give a larger one"
+            f"{where} has made {record.iteration} passes and max_iter is {parameters.max_iter}: give a larger one"
         )
 
 
 def _check_same(matrix: Matrix, record: Record) -> None:
     """Refuse X that is not the one that the run was begun with, as far as can be told without reading it."""
     now = {
-        "shape": list(matrix.grid.shape),
+        "shape": matrix.grid.shape,
         "dtype": str(matrix.stored_dtype),
-        "chunks": list(matrix.grid.chunk),
+        "chunks": tuple(matrix.grid.chunk),
         "fingerprint": matrix.fingerprint,
     }
     for name, value in now.items():
-        if value != (before := record["x"][name]):
+        if value != (before := getattr(record.x, name)):
             said = "codecs" if name == "fingerprint" else name
             raise ValueError(
                 f"X at {matrix.location} is not the one that the run was begun with: its {said} were {before} and are "

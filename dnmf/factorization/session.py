@@ -1,28 +1,35 @@
-"""A job, put together from X, what is asked for and where it is computed; and driven to its end."""
+"""X, the cluster and its workers: opened and asked once for a command. A job made of them is driven to its end."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from dnmf.clusters.workers import set_up
-from dnmf.engine.dask_engine import Expressions
+import zarr
+from distributed import Client
+
+from dnmf.clusters.workers import available, check_workers, current_client, set_up
+from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
-from dnmf.engine.schedulers import Cluster, Threads
+from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job, Saves, minimized
+from dnmf.factorization.job import Job, minimized
 from dnmf.factorization.loop import First, run
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
-from dnmf.run.kept_sample import Kept
+from dnmf.run.factors import long_factor, short_factor
+from dnmf.run.keeper import Keeper, SavePolicy
+from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
+from dnmf.run.record import new_record
 from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import shown
+from dnmf.stores.paths import absolute
 
 # What generations may cost, as a share of the passes; a byte of a factor that is written, in bytes of X that are read,
 # and everything else that a generation costs; and passes between two of them at most, after which a scheduler remembers
@@ -30,44 +37,78 @@ from dnmf.stores.paths import shown
 SHARE, WRITTEN, FIXED, MOST = 0.02, 2, 2**27, 10
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with: X, opened; the cluster, or None for this process; its workers, who were asked."""
+
+    matrix: Matrix
+    client: Client | None
+    workers: Workers
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """What computes Dask arrays, where nothing is known of strips."""
+        return Cluster(self.client) if self.client else Threads(self.workers.threads)
+
+    def engine(self, cut: Plan) -> tuple[Plan, Engine[Any]]:
+        """What computes reads, and the plan as it then is: where one strip here is all of X, it stays in memory."""
+        if self.client is None and len(cut.heights) == 1 and not self.matrix.lazy:
+            cut = replace(cut, cached=True)
+            return cut, Direct(cut)
+        return cut, DaskEngine(Cluster(self.client, cut.lines) if self.client else self.scheduler, cut)
+
+    def check_workers(self, out: str | Path | None) -> None:
+        """Refuse a cluster of which a worker does not find X, or cannot write to the output."""
+        if self.client:
+            check_workers(self.client, self.matrix, None if out is None else absolute(str(out)))
+
+
+@contextmanager
+def open_session(
+    X: object, *, out: str | Path | None, layer: str | None = None, memory_limit: int | None = None, here: bool = False
+) -> Iterator[Session]:
+    """Open X, ask the workers what they have, and set BLAS and Zarr up, here and there, for the length of a block.
+
+    Parameters
+    ----------
+    X, layer, memory_limit : as `factorize` takes them.
+    out : where the block writes to, for the sentence where a disk takes no more.
+    here : whether it is computed in this process although it has a client, as for X in memory.
+    """
+    matrix = open_matrix(X, layer=layer)
+    client = None if here or matrix.in_memory else current_client()
+    workers = available(client, memory_limit)
+    with writing(out), set_up(client, matrix.grid.in_flight):
+        yield Session(matrix, client, workers)
+
+
 def job_for(
-    matrix: Matrix,
+    session: Session,
     parameters: Parameters,
     cut: Plan,
-    client: Any,
-    workers: Workers,
-    group: Any,
+    group: zarr.Group,
     listeners: Sequence[Listener],
     *,
     on_disk: bool,
     given: Factors | None = None,
-    kept: Kept | None = None,
+    kept: StoredSample | None = None,
 ) -> Job:
     """All that stays the same while X is factorized; `on_disk` says whether the run outlives this process."""
-    cut, engine = _engine(matrix, cut, client, workers)
-    (m, n), k = matrix.grid.shape, parameters.rank
-    if cut.axis == 0:
-        long = Factor("W", (m, k), (cut.height, k), matrix.dtype)
-        short = Factor("V", (k, n), (k, n), matrix.dtype)
-    else:
-        long = Factor("V", (k, n), (k, cut.height), matrix.dtype)
-        short = Factor("W", (m, k), (m, k), matrix.dtype)
-    every = parameters.checkpoint_every or affordable(matrix, cut, k)
+    matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
+    every = parameters.checkpoint_every or affordable(matrix, cut, parameters.rank)
+    by_blocks = session.client is None or on_disk
+    policy = SavePolicy(every if on_disk else None, by_blocks=by_blocks, keep_W=parameters.keep_W)
+    record = new_record(matrix, parameters, cut, every=policy.every)
     return Job(
         matrix=matrix,
         parameters=parameters,
         plan=cut,
         workers=workers,
-        objective=minimized(parameters, matrix, cut.axis),
+        loss=minimized(parameters, matrix, cut.axis),
         engine=engine,
-        group=group,
-        long=long,
-        short=short,
-        token=uuid4().hex[:12],
+        keeper=Keeper(group, long_factor(record), short_factor(record), record, policy),
         given=given,
         kept=kept,
-        saves=Saves(every=every if on_disk else None, chunks=client is None or on_disk, W=parameters.keep_W),
-        check=_nobody_else,
         listeners=tuple(listeners),
     )
 
@@ -82,26 +123,14 @@ def affordable(matrix: Matrix, cut: Plan, rank: int) -> int:
     return max(1, min(MOST, ceil(written / (SHARE * read))))
 
 
-def drive(job: Job, client: Any, first: First, *, about: Mapping[str, Any] | None = None) -> None:
+def drive(job: Job, first: First, *, leg: int = 0) -> None:
     """Factorize, from where `first` says that the run stands. Only one process at a time may do so on a stored run.
 
-    `about` is told with every sign of life.
+    `leg` is the number of this process in a relay of them.
     """
-    with writing(shown(job.group.store_path)), set_up(client, job.matrix.grid.in_flight):
-        if job.saves.every is None:
-            run(job, first)
-            return
-        with Lease(job.group, about) as lease:
-            run(replace(job, check=lease.check, listeners=(lease, *job.listeners)), first)
-
-
-def _nobody_else() -> None:
-    """No other process can drive a run that is in this one's memory."""
-
-
-def _engine(matrix: Matrix, cut: Plan, client: Any, workers: Workers) -> tuple[Plan, Engine]:
-    """What computes, and the plan as it then is: where one strip in this process is all of X, it stays in memory."""
-    if client is None and len(cut.heights) == 1 and matrix.kind != "dask":
-        cut = replace(cut, cached=True)
-        return cut, Direct(cut)
-    return cut, Expressions(Cluster(client, cut.lines) if client else Threads(workers.threads), cut)
+    if job.keeper.policy.every is None:
+        run(job, first)
+        return
+    with Lease(job.group, leg=leg) as lease:
+        keeper = replace(job.keeper, check=lease.check)
+        run(replace(job, keeper=keeper, listeners=(lease, *job.listeners)), first)

@@ -9,27 +9,27 @@ later leg drives it, ends.
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import zarr
 from distributed import Client, fire_and_forget, worker_client
 
 from dnmf.clusters.workers import current_client
 from dnmf.events import Cancelled, Event, Listener, Paused, Planned
 from dnmf.factorization.factorize import factorize
 from dnmf.factorization.restore import check_unchanged, restored
-from dnmf.factorization.resume import prepared
+from dnmf.factorization.resume import asked, open_job
 from dnmf.factorization.session import drive
 from dnmf.run import lease
-from dnmf.run.keeper import go_on, set_stopped
 from dnmf.run.lease import Busy, Lease, let_go_on
 from dnmf.run.opening import IDENTITY, open_group
-from dnmf.run.record import Record
-from dnmf.stores.paths import absolute
+from dnmf.run.record import Begun, set_stopped
+from dnmf.stores.paths import absolute, shown
 
 # Seconds between two looks at what others do.
 LOOK = 0.5
@@ -58,12 +58,14 @@ def submit(X: object, rank: int, *, out: str, listeners: Sequence[Listener] = ()
 
 def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
     """Go on with a run as `resume` does, but leave all of it to the cluster of the current client, and return."""
-    client, (group, record) = _client(), open_group(run, mode="r+")
+    client, (group, begun) = _client(), open_group(run, mode="r+")
     with Lease(group) as held:
         let_go_on(group)
-        job, _ = prepared(group, record, X, changes, [])
-        check_unchanged(job, record)
-        go_on(replace(job, check=held.check), record)
+        record = asked(begun, run)
+        with open_job(group, record, X, changes, []) as job:
+            keeper = replace(job.keeper, check=held.check)
+            check_unchanged(keeper, record)
+            keeper.go_on(record)
     _stand_by(client, absolute(str(run)), group.attrs.get(IDENTITY), 1)
 
 
@@ -75,7 +77,7 @@ def cancel(run: str | Path, *, patience: float = 60.0) -> bool:
     group, record = open_group(run, mode="r+")
     lease.cancel(group)
     deadline = time.monotonic() + patience
-    while record["status"] == "running":
+    while record.status == "running":
         holder = lease.holder(group)
         if holder is None or holder.free_in == 0:
             # It may be between two legs: the next one would see the cancellation and do the same.
@@ -103,13 +105,13 @@ def _go_no_further(event: Event) -> None:
         raise Paused
 
 
-def _stand_by(client: Client, run: str, identity: Any, leg: int) -> None:
+def _stand_by(client: Client, run: str, identity: object, leg: int) -> None:
     """Have a task on the cluster that drives the run as soon as nobody else does, whatever becomes of this process."""
     # A name of its own each time: Dask counts deaths by it.
     fire_and_forget(client.submit(_run_leg, run, identity, leg, key=f"dnmf-leg-{leg}-{uuid4().hex}", pure=False))
 
 
-def _run_leg(run: str, identity: Any, leg: int) -> None:
+def _run_leg(run: str, identity: object, leg: int) -> None:
     """Wait for the run, then drive it, in a worker. What goes wrong in that is written to the run."""
     with worker_client() as client:
         succeeded = False
@@ -119,25 +121,27 @@ def _run_leg(run: str, identity: Any, leg: int) -> None:
                 if not succeeded:
                     _stand_by(client, run, identity, leg + 1)
                     succeeded = True
-                _drive(client, *found, leg=leg)
+                _drive(*found, leg=leg)
             time.sleep(LOOK)
 
 
-def _drive(client: Client, group: Any, record: Record, *, leg: int) -> None:
+def _drive(group: zarr.Group, begun: Begun, *, leg: int) -> None:
     """Drive the run for as long as this process lives."""
     # Other legs that wait would ask the workers the same at the same time, and sweep each other's questions away.
-    with Lease(group):
-        try:
-            job, _ = prepared(group, record, None, {}, [])
-        except ConnectionError:
-            raise
-        except (OSError, ValueError, TypeError, MemoryError) as error:
-            set_stopped(group, f"failed: {error}")
-            raise
-    drive(replace(job, relayed=True), client, partial(restored, record=record), about={"leg": leg})
+    with ExitStack() as session:
+        with Lease(group):
+            try:
+                record = asked(begun, shown(group.store_path))
+                job = session.enter_context(open_job(group, record, None, {}, []))
+            except ConnectionError:
+                raise
+            except (OSError, ValueError, TypeError, MemoryError) as error:
+                set_stopped(group, f"failed: {error}")
+                raise
+        drive(replace(job, relayed=True), partial(restored, record=record), leg=leg)
 
 
-def _turn(run: str, identity: Any, leg: int) -> tuple[Any, Record] | None:
+def _turn(run: str, identity: object, leg: int) -> tuple[zarr.Group, Begun] | None:
     """The run, as soon as nobody else drives it; None where it has ended, was replaced, or a later leg drives it."""
     while True:
         try:
@@ -149,9 +153,9 @@ def _turn(run: str, identity: Any, leg: int) -> tuple[Any, Record] | None:
             # A store that does not answer now may do so at the next look.
             time.sleep(10 * LOOK)
             continue
-        if record["status"] != "running" or group.attrs.get(IDENTITY) != identity:
+        if record.status != "running" or group.attrs.get(IDENTITY) != identity:
             return None
-        if holder and holder.progress.get("leg", 0) > leg:
+        if holder and holder.progress.leg > leg:
             return None
         if holder is None or holder.free_in == 0:
             return group, record

@@ -1,40 +1,35 @@
 """`transform`: the W that belongs to a V for new rows of X, every row by itself, in one read."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import dask
 import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
-from numpy.typing import NDArray
 
-from dnmf.arrays.rows import Array, aligned, is_sparse
-from dnmf.clusters.workers import available, check_workers, current_client, set_up
-from dnmf.engine import source
-from dnmf.engine.dask_engine import Expressions
-from dnmf.engine.outcome import Seen
-from dnmf.engine.passes import totals
-from dnmf.engine.schedulers import Cluster, Threads
-from dnmf.engine.source import strips_of
+from dnmf.arrays.rows import Array, is_sparse
+from dnmf.engine.dask_engine import DaskEngine
+from dnmf.engine.passes import empty, moved_rows, named, parts, tree
+from dnmf.engine.read import Outcome
+from dnmf.engine.source import lazy_strips, strips_of
 from dnmf.factorization.factorize import check_apart
-from dnmf.factorization.job import minimized
+from dnmf.factorization.reads import Given, adding_columns, solving
+from dnmf.factorization.session import Session, open_session
 from dnmf.losses import beta_of, solvers_of
-from dnmf.losses.protocol import AnyLoss, Known
-from dnmf.matrix.matrix import Matrix, open_matrix
-from dnmf.matrix.strips import prepare
-from dnmf.parameters import Parameters, plain
+from dnmf.losses.choose import loss_of
+from dnmf.losses.protocol import AnyLoss
+from dnmf.matrix.matrix import Matrix
+from dnmf.parameters import check, plain
 from dnmf.plan.choose import plan
-from dnmf.plan.grid import SparseGrid
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import Factor
+from dnmf.rules import NO_PENALTY, Penalty
+from dnmf.run.factors import Factor, as_stored
 from dnmf.run.opening import TRANSFORMED, check_out, create_transformed
-from dnmf.run.result import Factorization, as_stored
-from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import absolute
+from dnmf.run.result import Factorization
 
 
 def transform(
@@ -87,59 +82,29 @@ def transform(
            [0., 1.]])
     """
     if isinstance(model, Factorization):
-        asked = model.record["parameters"]
-        beta_loss, alpha_W, l1_ratio = asked["beta_loss"], asked["alpha_W"], asked["l1_ratio"]
+        asked = model.about.parameters
+        beta_loss, alpha_W, l1_ratio = asked.beta_loss, asked.alpha_W, asked.l1_ratio
         model = model.V
     # In memory any sparse X can be read by rows.
-    matrix = open_matrix(X.tocsr() if is_sparse(X) else X, layer=layer)
-    V = _checked(model, matrix)
-    tol, max_iter = plain(tol), plain(max_iter)
-    how = How(_objective(V, beta_loss, alpha_W, l1_ratio, tol, max_iter, matrix), tol, max_iter)
-    if matrix.kind == "dask" and out is None:
-        return _in_its_chunks(matrix, V, how)
-    if out is not None:
-        check_out(out, overwrite=overwrite, mark=TRANSFORMED)
-        check_apart(matrix, out)
-    _check_rows(matrix, how.objective)
-    in_memory = matrix.kind in ("numpy", "scipy")
-    client = None if in_memory or out is None else current_client()
-    workers = available(client, memory_limit)
-    cut = plan(matrix.grid, rank=len(V), workers=workers, cache=False, axes=(0,))
-    W = _expression(matrix, V, cut, how)
-    if cut.axis == 1:
-        # Strips are columns, but W is one block of rows.
-        cut = replace(cut, axis=0, height=len(W), counts=(), length=len(W), width=cut.length)
-    if out is None and not in_memory:
-        return W
-    if client:
-        check_workers(client, matrix, absolute(str(out)))
-    scheduler = Cluster(client) if client else Threads(workers.threads)
-    with set_up(client, matrix.grid.in_flight):
+    X, how = X.tocsr() if is_sparse(X) else X, {"tol": plain(tol), "iterations": plain(max_iter)}
+    alpha_W, l1_ratio = plain(alpha_W), plain(l1_ratio)
+    check(alpha_W=alpha_W, l1_ratio=l1_ratio, tol=how["tol"], max_iter=how["iterations"])
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, here=out is None) as session:
+        matrix = session.matrix
+        V = _checked(model, matrix)
+        loss = _loss(V, beta_of(plain(beta_loss)), alpha_W, l1_ratio, matrix)
+        if matrix.lazy and out is None:
+            strips = lazy_strips(matrix, matrix.array.chunks[0], 0, check=True)
+            return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
         if out is not None:
-            return _written(W, out, Expressions(scheduler, cut), matrix, overwrite=overwrite)
-        return W.compute(scheduler="threads", num_workers=workers.threads)
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How rows are solved: what for, to which tolerance, with how many updates at most."""
-
-    objective: AnyLoss
-    tol: float
-    max_iter: int
-
-    def rows(self, y: Any, V: Array) -> Array:
-        """The rows of W (h, k) for rows of X (h, n)."""
-        return self._turned(self.objective.settle(aligned(y), aligned(V), tol=self.tol, iterations=self.max_iter))
-
-    def from_sums(self, seen: Seen, V: Array) -> Array:
-        """All rows of W from the sums over strips of columns."""
-        settle = self.objective.settle_sums
-        assert settle is not None  # else `_check_rows` has refused X
-        return self._turned(settle(seen.value, V, tol=self.tol, iterations=self.max_iter))
-
-    def _turned(self, block: Array) -> Array:
-        return np.ascontiguousarray(block.T)
+            check_out(out, overwrite=overwrite, mark=TRANSFORMED)
+            check_apart(matrix, out)
+        cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
+        W = _expression(matrix, cut, loss, V, how)
+        if out is not None:
+            session.check_workers(out)
+            return _written(W, out, session, cut, overwrite=overwrite)
+        return DaskEngine(session.scheduler, cut).collect(W) if matrix.in_memory else W
 
 
 def _checked(V: Any, matrix: Matrix) -> Array:
@@ -152,66 +117,46 @@ def _checked(V: Any, matrix: Matrix) -> Array:
     return np.ascontiguousarray(V, matrix.dtype)
 
 
-def _objective(
-    V: Array, loss: float | str, alpha: float, l1_ratio: float, tol: float, max_iter: int, matrix: Matrix
-) -> AnyLoss:
-    beta = beta_of(plain(loss))
-    asked = Parameters(
-        rank=len(V), solver=solvers_of(beta)[0], beta_loss=beta, init="given", max_iter=max_iter, tol=tol, seed=0,
-        inner_iter=None, alpha_W=plain(alpha), alpha_H=0.0, l1_ratio=plain(l1_ratio), shuffle=False,
-        snapshot_every=None, cache=False, memory_limit=None,
-    )  # fmt: skip
-    return minimized(asked, matrix, 0)
-
-
-def _check_rows(matrix: Matrix, objective: AnyLoss) -> None:
-    """Refuse X that cannot be read by rows, where that is needed."""
-    columns = isinstance(matrix.grid, SparseGrid) and matrix.grid.axis == 1
-    if columns and objective.settle_sums is None:
+def _loss(V: Array, beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
+    """What is minimized over W, if X can be read as that needs."""
+    penalty = Penalty.scaled(matrix.grid.shape[1], alpha, l1_ratio)
+    loss = loss_of(solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1)
+    if 0 not in matrix.grid.axes and loss.from_columns is None:
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
         )
+    return loss
 
 
-def _in_its_chunks(matrix: Matrix, V: Array, how: How) -> da.Array:
-    """Lazily, in the row chunks of a Dask array."""
-    X = matrix.array.rechunk({1: -1})
-    rows, S, places = partial(_lazy_rows, dtype=matrix.dtype, how=how), _value(V), source.places(X.chunks[0])
-    meta, chunks, name = np.empty((0, 0), matrix.dtype), (X.chunks[0], (len(V),)), f"W-{uuid4().hex}"
-    return da.map_blocks(rows, X, places, S, name=name, chunks=chunks, meta=meta)
+def _shared(V: Array) -> Delayed:
+    return dask.delayed(Given(V), name=named("V"), traverse=False)
 
 
-def _lazy_rows(x: Any, place: NDArray[np.int64], V: Array, dtype: np.dtype[Any], how: How) -> Array:
-    return how.rows(prepare(x, dtype, axis=0, first=int(place[0, 0]), check=True), V)
-
-
-def _expression(matrix: Matrix, V: Array, cut: Plan, how: How) -> da.Array:
+def _expression(matrix: Matrix, cut: Plan, loss: AnyLoss, V: Array, how: dict[str, Any]) -> da.Array:
     """W as a Dask expression: strip by strip, or from the sums over all strips of columns."""
-    token, meta = uuid4().hex, np.empty((0, 0), matrix.dtype)
-    Y = strips_of(matrix, cut, name=f"X-{token}", check=True)
+    strips = strips_of(matrix, cut, check=True)
     if cut.axis == 0:
-        chunks = (Y.chunks[0], (len(V),))
-        return da.map_blocks(how.rows, Y, _value(V), name=f"W-{token}", chunks=chunks, meta=meta)
-    L = da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=f"V-{token}")
-    # The short factor of these strips is what is looked for: their sums are about 0.
-    nothing = how.objective.prepare(np.zeros((len(V), matrix.grid.shape[0])), Known(np.inf, 0.0, exact=False))
-    sums = totals(Y, L, _value(nothing), how.objective, name=f"sums-{token}", reads=False)
-    chunks = ((matrix.grid.shape[0],), (len(V),))
-    return da.map_blocks(how.from_sums, sums, _value(V), new_axis=1, name=f"W-{token}", chunks=chunks, meta=meta)
+        return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
+    assert loss.from_columns is not None
+    adding, L = adding_columns(loss.from_columns), da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=named("V"))
+    sums = tree(parts(strips, L, None, adding, reads=False), adding)
+    solve = partial(_solved, settle=partial(loss.from_columns.settle, **how))
+    chunks, meta = ((matrix.grid.shape[0],), (len(V),)), empty(matrix.dtype)
+    return da.map_blocks(solve, sums, _shared(V), new_axis=1, name=named("W"), chunks=chunks, meta=meta)
 
 
-def _value(value: object) -> Delayed:
-    return dask.delayed(value, name=f"V-{uuid4().hex}", traverse=False)
+def _solved(sums: Outcome, given: Given, *, settle: Callable[..., Array]) -> Array:
+    """W (m, k) from the sums over strips of columns."""
+    return np.ascontiguousarray(settle(sums.value, given.S).T)
 
 
-def _written(W: da.Array, out: str | Path, engine: Expressions, matrix: Matrix, *, overwrite: bool) -> da.Array:
+def _written(W: da.Array, out: str | Path, session: Session, cut: Plan, *, overwrite: bool) -> da.Array:
     """Write W to a group, and list it there when all of it is written."""
-    record = {"x": matrix.location, "shape": list(matrix.grid.shape)}
-    with writing(out):
-        group = create_transformed(out, record, overwrite=overwrite)
-        (m, k), height = W.shape, engine.plan.height
-        factor = Factor("W", (m, k), (min(m, height), k), W.dtype)
-        engine.save(W, factor.array(group, ""), name=f"saved-{uuid4().hex}")
-        factor.publish(group, "")
-    return as_stored(group["W"], name=f"W-{uuid4().hex}")
+    record = {"x": session.matrix.location, "shape": list(session.matrix.grid.shape)}
+    group = create_transformed(out, record, overwrite=overwrite)
+    (m, k), height = W.shape, cut.height if cut.axis == 0 else len(W)
+    factor = Factor("W", (m, k), (min(m, height), k), W.dtype)
+    DaskEngine(session.scheduler, replace(cut, axis=0)).save(W, factor.array(group, ""))
+    factor.publish(group, "")
+    return as_stored(factor.array(group, ""), name=named("W"))

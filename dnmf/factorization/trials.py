@@ -25,7 +25,7 @@ RANDOM_STARTS, FIRST_STREAM = 7, 10
 SHORT, FURTHER, FINALISTS, LONG, TOL = 10, 20, 3, 1000, 1e-4
 
 
-def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:
+def short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:
     """The short factor, and the sample's relative loss where it was factorized."""
     rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
     mean, dtype = sample.total / (job.plan.length * job.plan.width), small.B.dtype
@@ -38,10 +38,10 @@ def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) 
         return np.where(H > 0, H, fill).astype(dtype), None
     penalties = model.penalties
     follow = partial(_followed, rank=rank, seed=seed, mean=mean, penalties=penalties)
-    fits = job.engine.each(follow, small, range(RANDOM_STARTS + 1))
+    fits = job.engine.map(follow, small, range(RANDOM_STARTS + 1))
     ahead = sorted(fits, key=lambda fit: float(fit.objective))[:FINALISTS]
     further = partial(_followed_further, penalties=penalties)
-    best = min(job.engine.each(further, small, ahead), key=lambda fit: float(fit.objective))
+    best = min(job.engine.map(further, small, ahead), key=lambda fit: float(fit.objective))
     return model.factorize(best, iterations=LONG, tol=TOL)
 
 

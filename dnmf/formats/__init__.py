@@ -1,18 +1,16 @@
 """Formats: what shape and dtype a matrix file has, and its entries, some at a time. One family of formats per module.
 
-A reader gets the path, the name of the array that is wanted (of no meaning where a file holds one matrix), and a folder
-for scratch files that outlives the strips. It never holds the matrix in memory, and does not look at what entries mean.
+A reader never holds the matrix in memory, and does not look at what entries mean.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
-from dnmf.formats.contents import Contents, SparseContents
+from dnmf.formats.contents import Contents, Source, SparseContents
 from dnmf.formats.hdf5 import read_h5ad, read_hdf5
 from dnmf.formats.numpy_files import read_npy, read_npz
 from dnmf.formats.text import read_csv, read_mtx
 
-Reader = Callable[[Path, str | None, Path], Contents | SparseContents]
+Reader = Callable[[Source], Contents | SparseContents]
 
 
 READERS: dict[str, Reader] = {
@@ -32,4 +30,4 @@ READERS: dict[str, Reader] = {
 NAMED = (".npz", ".h5", ".hdf5", ".h5ad")
 
 
-__all__ = ["NAMED", "READERS", "Contents", "Reader", "SparseContents"]
+__all__ = ["NAMED", "READERS", "Contents", "Reader", "Source", "SparseContents"]

@@ -1,4 +1,4 @@
-"""What every reader returns, how it cuts strips, and which of several arrays it takes. No file is opened here."""
+"""What every reader is given and returns, how it cuts strips, and which of several arrays it takes. Opens no file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.plan.chunks import well_chunked
 from dnmf.plan.memory import MIB
+from dnmf.plan.pieces import well_chunked
 
 Array = NDArray[Any]
 
@@ -26,6 +26,22 @@ Piece = tuple[Array, Array, Array]
 
 # A strip is as many whole chunks high as fit in here, one at least. Zarr's copies included, twice that is in memory.
 STRIP = 64 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a reader is given.
+
+    Attributes
+    ----------
+    path : of the file.
+    dataset : name of the array that is wanted, None where nobody asked for one.
+    scratch : a folder for scratch files, which outlives the strips.
+    """
+
+    path: Path
+    dataset: str | None
+    scratch: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +93,13 @@ def cuts(shape: Shape, dtype: Dtype) -> list[tuple[int, int]]:
     return [(start, min(start + height, m)) for start in range(0, m, height)]
 
 
-def chosen(path: Path, dataset: str | None, shapes: dict[str, Shape]) -> str:
+def chosen(source: Source, shapes: dict[str, Shape]) -> str:
     """The array asked for by name, or the only one with two axes."""
-    matrices = {name: shape for name, shape in shapes.items() if len(shape) == 2}
+    dataset, matrices = source.dataset, {name: shape for name, shape in shapes.items() if len(shape) == 2}
     if dataset is None and len(matrices) == 1:
         return next(iter(matrices))
     if dataset in shapes:
         return dataset
     wrong = f"{len(matrices)} arrays with two axes" if dataset is None else f"no array {dataset!r}"
     held = ", ".join(f"{name!r} {shape}" for name, shape in (matrices or shapes).items())
-    raise ValueError(f"{path} holds {wrong}: one is required; name it with dataset=, out of: {held or 'none'}")
+    raise ValueError(f"{source.path} holds {wrong}: one is required; name it with dataset=, out of: {held or 'none'}")

@@ -16,10 +16,10 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from dnmf.formats import NAMED, READERS, Contents, Reader, SparseContents
-from dnmf.plan.chunks import well_chunked
+from dnmf.formats import NAMED, READERS, Contents, Reader, Source, SparseContents
 from dnmf.plan.memory import MIB
-from dnmf.stores.paths import absolute, check_replaceable, is_bucket, is_url
+from dnmf.plan.pieces import well_chunked
+from dnmf.stores.paths import absolute, check_replaceable, is_url, refuse_bucket
 from dnmf.stores.places import occupied, place, upload
 
 # A chunk of entries, or of their places, whichever is larger. A chunk in which a strip ends is decoded twice, and each
@@ -77,7 +77,7 @@ def convert(
     with TemporaryDirectory(prefix=f".{to.rpartition('/')[2]}.", dir=beside) as folder:
         scratch = Path(folder)
         try:
-            contents = read(source, dataset, scratch)
+            contents = read(Source(source, dataset, scratch))
             _check_matrix(source, contents)
             _write(scratch / "new", contents)
         except EOFError:
@@ -125,8 +125,7 @@ def _check_target(target: str, overwrite: bool) -> Path | None:
 
 def _check_url(url: str, overwrite: bool) -> None:
     """Refuse a URL that must not be replaced."""
-    if is_bucket(url):
-        raise ValueError(f"{url} is a whole bucket, which is not written to: name a place in it, as in {url}/X.zarr")
+    refuse_bucket(url, "X.zarr")
     if not occupied(url):
         return
     if not overwrite:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, SparseContents, chosen, cuts
+from dnmf.formats.contents import Array, Contents, Dtype, Shape, Source, SparseContents, chosen, cuts
 from dnmf.formats.sparse_entries import Take, compressed
 
 # What AnnData calls a group that is a sparse matrix, and the vectors in it.
@@ -18,13 +19,14 @@ SPARSE = {"csr_matrix": "csr", "csc_matrix": "csc"}
 VECTORS = ("indptr", "indices", "data")
 
 
-def read_h5ad(path: Path, dataset: str | None, scratch: Path) -> Contents | SparseContents:
+def read_h5ad(source: Source) -> Contents | SparseContents:
     """Read AnnData's X, or another matrix by its name, such as layers/counts."""
-    return read_hdf5(path, dataset or "X", scratch)
+    return read_hdf5(replace(source, dataset=source.dataset or "X"))
 
 
-def read_hdf5(path: Path, dataset: str | None, _scratch: Path) -> Contents | SparseContents:
+def read_hdf5(source: Source) -> Contents | SparseContents:
     """Read a dataset of an HDF5 file, or a group that is a sparse matrix."""
+    path, wanted = source.path, source.dataset and source.dataset.strip("/")
     h5py = _h5py(path)
     if not h5py.is_hdf5(path):
         raise ValueError(f"{path} is no HDF5 file: its suffix says that it is; rename it or write it with h5py")
@@ -38,7 +40,7 @@ def read_hdf5(path: Path, dataset: str | None, _scratch: Path) -> Contents | Spa
 
     with h5py.File(path) as file:
         file.visititems(note)
-        name = chosen(path, dataset and dataset.strip("/"), shapes)
+        name = chosen(replace(source, dataset=wanted), shapes)
         shape, found = shapes[name], file[name]
         if isinstance(found, h5py.Dataset):
             return Contents(shape, found.dtype, _strips(path, name, shape, found.dtype))

@@ -3,16 +3,17 @@
 They are read, not mapped: the pages of a map count as memory of the process.
 """
 
+import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, SparseContents, chosen, cuts
+from dnmf.formats.contents import Array, Contents, Dtype, Shape, Source, SparseContents, chosen, cuts
 from dnmf.formats.sparse_entries import ENTRIES, Entries, Take, compressed, gathered
 from dnmf.plan.memory import MIB
 
@@ -25,27 +26,28 @@ VECTORS = {
 
 
 # A file, or a member of a zip archive.
-Source = Path | zipfile.Path
+File = Path | zipfile.Path
 
 
 # Shape, whether columns come first, and dtype.
 Header = tuple[Shape, bool, Dtype]
 
 
-def read_npy(path: Path, _dataset: str | None, _scratch: Path) -> Contents:
+def read_npy(source: Source) -> Contents:
     """Read a .npy file."""
-    return _dense(path)
+    return _dense(source.path)
 
 
-def read_npz(path: Path, dataset: str | None, scratch: Path) -> Contents | SparseContents:
+def read_npz(source: Source) -> Contents | SparseContents:
     """Read a .npz archive as a stream. Unpacks a member stored by columns into `scratch`: a stream has no way back."""
+    path, scratch = source.path, source.scratch
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no zip archive: a .npz file is one; write it with numpy.savez or scipy's save_npz")
     with zipfile.ZipFile(path) as archive:
         headers = {member.removesuffix(".npy"): _header(zipfile.Path(path, member)) for member in archive.namelist()}
-        if dataset is None and {"format", "shape", "data"} <= headers.keys():
+        if source.dataset is None and {"format", "shape", "data"} <= headers.keys():
             return _sparse(path, headers, scratch)
-        name = chosen(path, dataset, {name: shape for name, (shape, _, _) in headers.items()})
+        name = chosen(source, {name: shape for name, (shape, _, _) in headers.items()})
         _, by_columns, _ = headers[name]
         if by_columns:
             return _dense(Path(archive.extract(f"{name}.npy", scratch / "unpacked")))
@@ -53,58 +55,58 @@ def read_npz(path: Path, dataset: str | None, scratch: Path) -> Contents | Spars
 
 
 @contextmanager
-def _open(source: Source) -> Iterator[tuple[IO[bytes], Header]]:
+def _open(member: File) -> Iterator[tuple[IO[bytes], Header]]:
     """Open a .npy file or member for reading its entries: the header is read."""
-    with source.open("rb") as file:
+    with member.open("rb") as file:
         try:
             old = np.lib.format.read_magic(file) == (1, 0)
             read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
             header = read(file)
         except ValueError as error:
-            raise ValueError(f"{source} holds no NumPy array ({error}); write it with numpy.save or savez") from error
+            raise ValueError(f"{member} holds no NumPy array ({error}); write it with numpy.save or savez") from error
         yield file, header
 
 
-def _header(source: Source) -> Header:
+def _header(member: File) -> Header:
     """The header of a .npy file or member."""
-    with _open(source) as (_, header):
+    with _open(member) as (_, header):
         return header
 
 
-def _dense(source: Source) -> Contents:
+def _dense(member: File) -> Contents:
     """A .npy file, or a member of an archive that is stored by rows."""
-    shape, _, dtype = _header(source)
-    return Contents(shape, dtype, _strips(source))
+    shape, _, dtype = _header(member)
+    return Contents(shape, dtype, _strips(member))
 
 
-def _strips(source: Source) -> Iterator[Array]:
+def _strips(member: File) -> Iterator[Array]:
     """Strips of a .npy file or member."""
-    with _open(source) as (file, (shape, by_columns, dtype)):
+    with _open(member) as (file, (shape, by_columns, dtype)):
         first, n = file.tell(), shape[1]
         for start, stop in cuts(shape, dtype):
             if by_columns:
                 places = [first + (j * shape[0] + start) * dtype.itemsize for j in range(n)]
-                yield _across(source, file, places, np.empty((n, stop - start), dtype))
+                yield _across(member, file, places, np.empty((n, stop - start), dtype))
             else:
-                yield _filled(source, file, np.empty((stop - start, n), dtype))
+                yield _filled(member, file, np.empty((stop - start, n), dtype))
 
 
-def _across(source: Source, file: IO[bytes], places: list[int], columns: Array) -> Array:
+def _across(member: File, file: IO[bytes], places: list[int], columns: Array) -> Array:
     """A strip of which each column starts at another byte of a file. Moves `file`, writes to `columns`."""
     for place, column in zip(places, columns, strict=True):
         file.seek(place)
-        _filled(source, file, column)
+        _filled(member, file, column)
     return columns.T
 
 
-def _filled(source: Source, file: IO[bytes], array: Array) -> Array:
+def _filled(member: File, file: IO[bytes], array: Array) -> Array:
     """An array, filled with the next entries of a file. Moves `file`, writes to `array`."""
     room = array.reshape(-1).view(np.uint8).data
     # In pieces: a zip member copies all that is asked of it.
-    while room and (got := cast(Any, file).readinto(room[:MIB])):
+    while room and (got := cast(io.BufferedIOBase, file).readinto(room[:MIB])):
         room = room[got:]
     if room:
-        raise ValueError(f"{source} ends {len(room)} bytes early: a complete file is required; copy or write it again")
+        raise ValueError(f"{member} ends {len(room)} bytes early: a complete file is required; copy or write it again")
     return array
 
 

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, SparseContents, strip_height
+from dnmf.formats.contents import Array, Contents, Dtype, Shape, Source, SparseContents, strip_height
 from dnmf.formats.sparse_entries import Entries, filled, gathered
 
 # Entries of a MatrixMarket file are parsed this many at a time; rows of a .csv file, a strip.
@@ -43,8 +43,9 @@ class Market:
     symmetric: bool
 
 
-def read_csv(path: Path, _dataset: str | None, _scratch: Path) -> Contents:
+def read_csv(source: Source) -> Contents:
     """Read a .csv file, twice: how many rows it has is known at its end."""
+    path = source.path
     with _open(path) as text:
         filled = ((number, line) for number, line in enumerate(text, 1) if line.strip())
         number, first = next(filled, (0, ""))
@@ -62,8 +63,9 @@ def read_csv(path: Path, _dataset: str | None, _scratch: Path) -> Contents:
     return Contents(shape, dtype, strips)
 
 
-def read_mtx(path: Path, _dataset: str | None, scratch: Path) -> Contents | SparseContents:
+def read_mtx(source: Source) -> Contents | SparseContents:
     """Read a MatrixMarket file as a stream of entries: with coordinates it is sparse."""
+    path, scratch = source.path, source.scratch
     market = _market(path)
     dtype = np.dtype(FIELDS[market.field])
     at = [("at", "i8", (2,))] if market.coordinate else []

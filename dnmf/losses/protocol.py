@@ -13,11 +13,11 @@ component-major: Y ≈ Lᵀ S, with Y (M × N), L (k × M), S (k × N). A new lo
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from dnmf.arrays.rows import Array, Rows, aligned
+from dnmf.arrays.rows import Array, Rows, V, Value
 from dnmf.arrays.sample import StandIn
 from dnmf.losses.extrapolation import Fit
 from dnmf.rules import Penalty
@@ -60,12 +60,6 @@ class Size:
     total: float = math.nan
 
 
-class Value(Protocol):
-    """A frozen dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-
 class Shared(Value, Protocol):
     """What every strip needs of the short factor in a pass, and what was known before it."""
 
@@ -106,7 +100,6 @@ class Evaluation(Protocol):
 S = TypeVar("S", bound=Shared)
 S_in = TypeVar("S_in", bound=Shared, contravariant=True)
 E_in = TypeVar("E_in", bound=Evaluation, contravariant=True)
-V = TypeVar("V", bound=Value)
 
 
 class Surrogate(Protocol[S_in, E_in]):
@@ -143,6 +136,20 @@ class Surrogate(Protocol[S_in, E_in]):
 AnySurrogate = Surrogate[Any, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class FromColumns:
+    """How rows of the long factor are solved from sums over strips of columns, where a loss allows that.
+
+    Attributes
+    ----------
+    sums : what a strip y (h, M) of columns adds with its block (k, h) of the short factor.
+    settle : from all sums and the short factor, as `Loss.settle`.
+    """
+
+    sums: Callable[[Rows, Array], Any]
+    settle: Callable[..., Array]
+
+
 class Loss(Protocol[S]):
     """What is minimized, with the penalties on both factors: a small frozen value."""
 
@@ -159,8 +166,8 @@ class Loss(Protocol[S]):
         """Whether there are penalties."""
 
     @property
-    def settle_sums(self) -> Callable[..., Array] | None:
-        """What settles all rows from their sums about 0, `(sums, S, *, tol, iterations)`; None where it needs rows."""
+    def from_columns(self) -> FromColumns | None:
+        """How rows are solved where they are never in memory as a whole; None where the loss needs them so."""
 
     def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
         """Raise ValueError where what is formed of entries of this size would leave the range of their dtype."""
@@ -204,12 +211,6 @@ def add(parts: Sequence[V]) -> V:
             total += getattr(part, name)
         totals[name] = total
     return replace(first, **totals)
-
-
-def align(shared: V) -> V:
-    """A value whose arrays are as they were made: it may have come from another process, see `aligned`."""
-    values = {field.name: getattr(shared, field.name) for field in fields(shared)}
-    return replace(shared, **{name: aligned(a) for name, a in values.items() if isinstance(a, np.ndarray)})
 
 
 def is_noisy(decrease: float, norm: float, dtype: np.dtype[np.floating]) -> bool:

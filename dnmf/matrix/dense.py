@@ -1,28 +1,121 @@
-"""dnmf.matrix.dense."""
+"""Dense X, in a store or in memory."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
-from dnmf.matrix.layout import IN_FLIGHT_ELSEWHERE, LaidOut, _in_flight, _shape, working_dtype
-from dnmf.plan.grid import Grid
+import numpy as np
+
+from dnmf.arrays.rows import Array
+from dnmf.matrix.matrix import (
+    IN_FLIGHT_HERE,
+    Dtype,
+    Matrix,
+    Numbers,
+    Strips,
+    Vector,
+    bad_entry,
+    chunks_in_flight,
+    matrix_shape,
+    part,
+    working_dtype,
+)
+from dnmf.plan.dense import DenseGrid
+from dnmf.plan.strips import rows_or_columns
+from dnmf.stores.missing_chunks import ZarrArray
 
 
-def _dense(array: Any, kind: str) -> LaidOut:
-    shape, dtype = _shape(array.shape), working_dtype(array.dtype)
-    chunk, shard = _chunks(array, kind)
-    # Blocks of a Dask array are merged to a strip: both are alive then.
-    copies = 2 if kind == "dask" else 1
-    in_flight = IN_FLIGHT_ELSEWHERE if kind == "dask" else _in_flight(array)
-    return array, kind, dtype, Grid(shape, chunk, shard, array.dtype.itemsize, dtype.itemsize, copies, in_flight)
+@dataclass(frozen=True, slots=True)
+class DenseStrips(Strips):
+    """Strips of an array: see `Strips`. `step` rows are read at a time where they are cast."""
+
+    array: Vector
+    step: int
+
+    def rows(self, start: int, stop: int) -> Array:
+        """Rows start to stop − 1."""
+        if self.array.dtype == self.dtype:
+            return self._prepared(start, stop)
+        # A cast needs both copies: some rows at a time keep the second one small.
+        strip = np.empty((stop - start, self.shape[1]), self.dtype)
+        for a in range(start, stop, self.step):
+            b = min(a + self.step, stop)
+            strip[a - start : b - start] = self._prepared(a, b)
+        return strip
+
+    def _prepared(self, start: int, stop: int) -> Array:
+        where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
+        x = part(self.array, where, f"{rows_or_columns(self.axis)} {start} to {stop - 1}")
+        return prepared(x, self.dtype, axis=self.axis, first=start, check=self.check)
 
 
-def _chunks(array: Any, kind: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Chunk and shard shape of an array; NumPy arrays can be cut anywhere, Dask arrays at some cost too."""
-    m, n = array.shape
-    if kind == "numpy":
-        return (1, 1), (1, 1)
-    if kind == "dask":
-        chunk = (max(array.chunks[0]), max(array.chunks[1]))
-        return chunk, chunk
-    inner = (min(m, array.chunks[0]), min(n, array.chunks[1]))
-    outer = array.shards or inner
-    return inner, (min(m, outer[0]), min(n, outer[1]))
+@dataclass(frozen=True, slots=True)
+class StoredDense(Matrix):
+    """A Zarr array."""
+
+    stored: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, array: ZarrArray, location: str) -> Self:
+        """X as it is stored."""
+        shape, dtype = matrix_shape(array.shape), working_dtype(array.dtype)
+        chunk, shard = (
+            tuple(min(side, most) for side, most in zip(shape, sides, strict=True))
+            for sides in (array.chunks, array.shards or array.chunks)
+        )
+        stored, in_flight = array.dtype.itemsize, chunks_in_flight(array)
+        return cls(array, dtype, DenseGrid(shape, chunk, stored, dtype.itemsize, shard, in_flight=in_flight), location)
+
+    def strips(self, axis: int, *, check: bool) -> DenseStrips:
+        """X along either axis."""
+        return DenseStrips(self._shape_along(axis), self.dtype, axis, check, self.array, self.grid.chunk[axis])
+
+    @property
+    def arrays(self) -> tuple[ZarrArray, ...]:
+        """The one."""
+        return (self.array,)
+
+    @property
+    def _metadata(self) -> object:
+        return self.array.metadata.to_dict()
+
+
+@dataclass(frozen=True, slots=True)
+class DenseInMemory(Matrix):
+    """A NumPy array, which may be cut anywhere."""
+
+    in_memory: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, array: Numbers, location: str) -> Self:
+        """X as it is."""
+        shape, dtype = matrix_shape(array.shape), working_dtype(array.dtype)
+        grid = DenseGrid(shape, (1, 1), array.itemsize, dtype.itemsize, (1, 1), in_flight=IN_FLIGHT_HERE)
+        return cls(array, dtype, grid, location)
+
+    def strips(self, axis: int, *, check: bool) -> DenseStrips:
+        """X along either axis."""
+        shape = self._shape_along(axis)
+        return DenseStrips(shape, self.dtype, axis, check, self.array, shape[0])
+
+
+def prepared(x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool) -> Array:
+    """Rows (axis 0) or columns (axis 1) of X from number `first` on as rows of a strip: checked, cast and turned.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative, NaN or infinite: names its row and column.
+    """
+    if check and x.dtype.kind in "if":
+        _check(x, axis, first)
+    x = x.astype(dtype, copy=False)
+    return x if axis == 0 else x.T
+
+
+def _check(x: Numbers, axis: int, first: int) -> None:
+    with np.errstate(invalid="ignore"):
+        if x.min() >= 0 and x.max() < np.inf:
+            return
+        bad = np.argwhere(~((x >= 0) & (x < np.inf)))[0]
+    row, column = (int(i) for i in bad + ([first, 0] if axis == 0 else [0, first]))
+    raise bad_entry(row, column, x[tuple(bad)])

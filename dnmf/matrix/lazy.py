@@ -1,21 +1,95 @@
-"""dnmf.matrix.lazy."""
+"""X that is a Dask array, of NumPy or scipy.sparse blocks: nothing of it is there until it is computed."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
-from dnmf.matrix.layout import LaidOut, _shape, working_dtype
-from dnmf.matrix.sparse_rows import index_dtype
-from dnmf.plan.grid import SparseGrid
+import dask.array as da
+import numpy as np
+
+from dnmf.arrays.rows import Rows, is_sparse
+from dnmf.matrix.dense import prepared
+from dnmf.matrix.matrix import Dtype, Matrix, Strips, matrix_shape, working_dtype
+from dnmf.matrix.sparse_rows import SparseStrips, index_dtype
+from dnmf.plan.dense import DenseGrid
+from dnmf.plan.sparse import SparseGrid
 
 # Share of entries of a sparse Dask array that are taken not to be 0: how many there are is known after a pass only.
 NOMINAL_SHARE = 0.1
 
 
-def _lazy_sparse(X: Any) -> LaidOut:
+@dataclass(frozen=True, slots=True)
+class LazyStrips(Strips):
+    """Strips of a Dask array that are computed one at a time, when they are asked for: see `Strips`."""
+
+    array: da.Array
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """Rows start to stop − 1, computed."""
+        where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
+        return prepare(self.array[where].compute(), self.dtype, axis=self.axis, first=start, check=self.check)
+
+
+# Blocks of a Dask array are merged to a strip: both are alive then.
+COPIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LazyDense(Matrix):
+    """A Dask array of NumPy blocks, which may be cut between them, and elsewhere at some cost."""
+
+    lazy: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, array: da.Array, location: str) -> Self:
+        """X as its blocks will be."""
+        shape, dtype = matrix_shape(array.shape), working_dtype(array.dtype)
+        chunk = (max(array.chunks[0]), max(array.chunks[1]))
+        grid = DenseGrid(shape, chunk, array.dtype.itemsize, dtype.itemsize, chunk, copies=COPIES)
+        return cls(array, dtype, grid, location)
+
+    def strips(self, axis: int, *, check: bool) -> LazyStrips:
+        """X along either axis, computed in this process: in a pass, the engine makes a graph of it."""
+        return LazyStrips(self._shape_along(axis), self.dtype, axis, check, self.array)
+
+
+@dataclass(frozen=True, slots=True)
+class LazySparse(LazyDense):
     """A Dask array of scipy.sparse blocks, cut along the axis along which there are more of them."""
-    shape, dtype, axis = _shape(X.shape), working_dtype(X.dtype), int(X.numblocks[1] > X.numblocks[0])
-    line, unit = max(1, round(NOMINAL_SHARE * shape[1 - axis])), max(X.chunks[axis])
-    ends, index = range(0, line * shape[axis] + 1, line), index_dtype(shape[1 - axis]).itemsize
-    # Blocks are merged to a strip: both are alive then.
-    return X, "dask", dtype, SparseGrid(
-        shape, axis, ends, (unit * line,), X.dtype.itemsize + 4, dtype.itemsize, index, line, unit=unit, copies=2
-    )  # fmt: skip
+
+    sparse: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, array: da.Array, location: str) -> Self:
+        """X as its blocks will be, if as many of its entries as usual are not 0."""
+        shape, dtype = matrix_shape(array.shape), working_dtype(array.dtype)
+        axis = int(array.numblocks[1] > array.numblocks[0])
+        line, unit = max(1, round(NOMINAL_SHARE * shape[1 - axis])), max(array.chunks[axis])
+        grid = SparseGrid(
+            shape,
+            (unit * line,),
+            array.dtype.itemsize + 4,
+            dtype.itemsize,
+            axis,
+            range(0, line * shape[axis] + 1, line),
+            index_dtype(shape[1 - axis]).itemsize,
+            fullest=line,
+            unit=unit,
+            copies=COPIES,
+        )
+        return cls(array, dtype, grid, location)
+
+
+def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool) -> Rows:
+    """Check whole rows (axis 0) or columns (axis 1) of X from index `first` on, cast them, and turn columns to rows.
+
+    They are an array, or a scipy.sparse matrix, which becomes a csr_matrix and is not written to.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative, NaN or infinite: names its row and column.
+    """
+    if not is_sparse(x):
+        return prepared(np.asarray(x), dtype, axis=axis, first=first, check=check)
+    y = (x if axis == 0 else x.T).tocsr()
+    return SparseStrips(y.shape, dtype, axis, check, y.data, y.indices, y.indptr, first=first).rows(0, y.shape[0])

@@ -8,46 +8,93 @@ those of a scipy.sparse matrix or of a store.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import zarr
 from scipy import sparse
 
-from dnmf.matrix.reading import part, unreadable
+from dnmf.arrays.rows import Rows
+from dnmf.matrix.matrix import Dtype, Numbers, Strips, Vector, bad_entry, part, unreadable
+from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import lacks_chunks
-
-NAMES = ("rows", "columns")
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Lines of a sparse X, of which nothing has been read.
+class SparseStrips(Strips):
+    """Strips of sparse X: see `Strips`. The cut axis is the one along which it is stored.
 
     Attributes
     ----------
     data, indices, indptr : NumPy or Zarr arrays.
-    axis : 0 where lines are rows of X, 1 where they are columns.
-    width : entries of a line, zeros included.
     first : number in X of the first line.
     in_flight : chunks of one read.
     """
 
-    data: Any
-    indices: Any
-    indptr: Any
-    axis: int
-    width: int
+    data: Vector
+    indices: Vector
+    indptr: Vector
     first: int = 0
     in_flight: int = 1
 
+    def rows(self, start: int, stop: int) -> Rows:
+        """Lines start to stop − 1 as they are stored, (h × N): in each the places rise, and no entry is 0.
 
-def index_dtype(largest: int) -> np.dtype[Any]:
+        Where nothing had to be changed it shows the memory of NumPy's arrays: it must not be written to.
+
+        Raises
+        ------
+        OSError, ValueError
+            If a chunk is damaged or gone, or the arrays do not fit together; with `check`, if an entry is negative, NaN
+            or infinite: names its row and column.
+        """
+        width, lines = self.shape[1], rows_or_columns(self.axis)
+        which = f"{lines} {self.first + start} to {self.first + stop - 1}"
+        ends = part(self.indptr, slice(start, stop + 1), which).astype("i8", copy=False)
+        check_pointers(ends, self.data.shape[0], f"{which} of X")
+        where = slice(int(ends[0]), int(ends[-1]))
+        index = index_dtype(max(width, where.stop - where.start))
+        inspect = partial(_check_places, width=width, others=rows_or_columns(1 - self.axis), which=which)
+        places = _numbers(self.indices, where, index, self.in_flight, which, inspect)
+        data = _numbers(self.data, where, self.dtype, self.in_flight, which)
+        if self.check and data.size and data.min() == 0:
+            _check_chunks(self.data, data, which)
+        y = self._in_order(view(data, places, (ends - where.start).astype(index), width), which)
+        if self.check and y.nnz and self.data.dtype.kind in "if":
+            self._check_entries(y, start)
+        return y
+
+    def _in_order(self, y: Rows, which: str) -> Rows:
+        """Sparse rows with rising places, one entry in each, none of them 0; changed unless they are X's own."""
+        with np.errstate(invalid="ignore"):
+            positive = y.nnz == 0 or y.data.min() > 0
+        if y.has_canonical_format and (positive or y.data.all()):
+            return y
+        before = y.nnz
+        y = y.copy() if isinstance(self.data, np.ndarray) else y
+        y.sum_duplicates()
+        if y.nnz < before and lacks_chunks(self.indices):
+            raise unreadable(which, "indices has fewer chunks than it should, and zeros instead")
+        y.eliminate_zeros()
+        return y
+
+    def _check_entries(self, y: Rows, start: int) -> None:
+        """Raise ValueError at the first entry that cannot be."""
+        with np.errstate(invalid="ignore"):
+            if y.data.min() >= 0 and y.data.max() < np.inf:
+                return
+            at = int(np.flatnonzero(~((y.data >= 0) & (y.data < np.inf)))[0])
+        line = self.first + start + int(np.searchsorted(y.indptr, at, side="right")) - 1
+        place, value = int(y.indices[at]), y.data[at]
+        row, column = (line, place) if self.axis == 0 else (place, line)
+        raise bad_entry(row, column, value if self.data.dtype.kind == "f" else int(value))
+
+
+def index_dtype(largest: int) -> Dtype:
     """Of places and pointers: int32 where the largest fits."""
     return np.dtype("i4" if largest <= np.iinfo("i4").max else "i8")
 
 
-def check_pointers(indptr: NDArray[np.int64], non_zeros: int, which: str, *, whole: bool = False) -> None:
+def check_pointers(indptr: Numbers, non_zeros: int, which: str, *, whole: bool = False) -> None:
     """Raise ValueError where `indptr` does not cut so many non-zeros (all of them, if `whole`) into lines."""
     first, last = int(indptr[0]), int(indptr[-1])
     outside = (first, last) != (0, non_zeros) if whole else first < 0 or last > non_zeros
@@ -58,34 +105,7 @@ def check_pointers(indptr: NDArray[np.int64], non_zeros: int, which: str, *, who
         )
 
 
-def read(lines: Lines, start: int, stop: int, dtype: np.dtype[Any], *, check: bool) -> Any:
-    """Lines start to stop − 1 as they are stored, (h × N): in each the places rise, and no entry is 0.
-
-    Where nothing had to be changed it shows the memory of NumPy's arrays: it must not be written to.
-
-    Raises
-    ------
-    OSError, ValueError
-        If a chunk is damaged or gone, or the arrays do not fit together; with `check`, if an entry is negative, NaN or
-        infinite: names its row and column.
-    """
-    which = f"{NAMES[lines.axis]} {lines.first + start} to {lines.first + stop - 1}"
-    ends = part(lines.indptr, slice(start, stop + 1), which).astype("i8", copy=False)
-    check_pointers(ends, lines.data.shape[0], f"{which} of X")
-    where = slice(int(ends[0]), int(ends[-1]))
-    index = index_dtype(max(lines.width, where.stop - where.start))
-    inspect = partial(_check_places, width=lines.width, axis=lines.axis, which=which)
-    places = _numbers(lines.indices, where, index, lines.in_flight, which, inspect)
-    data = _numbers(lines.data, where, dtype, lines.in_flight, which)
-    if check and data.size and data.min() == 0:
-        _check_chunks(lines.data, data, which)
-    y = _in_order(view(data, places, (ends - where.start).astype(index), lines.width), lines, which)
-    if check and y.nnz and lines.data.dtype.kind in "if":
-        _check_entries(y, lines, start)
-    return y
-
-
-def view(data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], width: int) -> Any:
+def view(data: Numbers, indices: Numbers, indptr: Numbers, width: int) -> Rows:
     """A csr_matrix of these very arrays: its constructor would copy a small part of large ones."""
     y = sparse.csr_matrix((len(indptr) - 1, width), dtype=data.dtype)
     y.data, y.indices, y.indptr = data, indices, indptr
@@ -93,20 +113,20 @@ def view(data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], width:
 
 
 def _numbers(
-    array: Any,
+    array: Vector,
     where: slice,
-    dtype: np.dtype[Any],
+    dtype: Dtype,
     in_flight: int,
     which: str,
-    inspect: Callable[[NDArray[Any]], None] = lambda numbers: None,
-) -> NDArray[Any]:
+    inspect: Callable[[Numbers], None] = lambda numbers: None,
+) -> Numbers:
     """A part of an array in another dtype; `inspect` sees it as it is stored."""
     if array.dtype == dtype:
         numbers = part(array, where, which)
         inspect(numbers)
         return numbers
     # A cast needs both copies: some chunks at a time keep the second one small, and none is read twice.
-    step = array.chunks[0] * in_flight if hasattr(array, "chunks") else max(1, array.size)
+    step = array.chunks[0] * in_flight if isinstance(array, zarr.Array) else max(1, array.size)
     out = np.empty(where.stop - where.start, dtype)
     for a in range(where.start // step * step, where.stop, step):
         piece = slice(max(a, where.start), min(a + step, where.stop))
@@ -116,51 +136,17 @@ def _numbers(
     return out
 
 
-def _check_places(places: NDArray[Any], width: int, axis: int, which: str) -> None:
+def _check_places(places: Numbers, width: int, others: str, which: str) -> None:
     """Raise ValueError where a place is not in its line: SciPy would read what lies beside its arrays."""
     if places.size and (places.min() < 0 or places.max() >= width):
         bad = int(places[(places < 0) | (places >= width)][0])
         raise ValueError(
-            f"indices of {which} of X hold {bad}, and X has {width} {NAMES[1 - axis]}: X is damaged; write it again"
+            f"indices of {which} of X hold {bad}, and X has {width} {others}: X is damaged; write it again"
         )
 
 
-def _check_chunks(array: Any, data: NDArray[Any], which: str) -> None:
+def _check_chunks(array: Vector, data: Numbers, which: str) -> None:
     """Raise OSError where entries of 0 are those of a lost chunk. Lost places of 0 are found as they repeat."""
     zeros = data.size - np.count_nonzero(data)
-    if hasattr(array, "chunks") and 2 * zeros >= min(data.size, array.chunks[0]) and lacks_chunks(array):
+    if isinstance(array, zarr.Array) and 2 * zeros >= min(data.size, array.chunks[0]) and lacks_chunks(array):
         raise unreadable(which, "data has fewer chunks than it should, and zeros instead")
-
-
-def _in_order(y: Any, lines: Lines, which: str) -> Any:
-    """Sparse rows with rising places, one entry in each, none of them 0; they are changed unless they are X's own."""
-    with np.errstate(invalid="ignore"):
-        positive = y.nnz == 0 or y.data.min() > 0
-    if y.has_canonical_format and (positive or y.data.all()):
-        return y
-    before = y.nnz
-    y = y.copy() if isinstance(lines.data, np.ndarray) else y
-    y.sum_duplicates()
-    if y.nnz < before and lacks_chunks(lines.indices):
-        raise unreadable(which, "indices has fewer chunks than it should, and zeros instead")
-    y.eliminate_zeros()
-    return y
-
-
-def _check_entries(y: Any, lines: Lines, start: int) -> None:
-    """Raise ValueError at the first entry that cannot be."""
-    with np.errstate(invalid="ignore"):
-        if y.data.min() >= 0 and y.data.max() < np.inf:
-            return
-        at = int(np.flatnonzero(~((y.data >= 0) & (y.data < np.inf)))[0])
-    line = lines.first + start + int(np.searchsorted(y.indptr, at, side="right")) - 1
-    place, value = int(y.indices[at]), y.data[at]
-    row, column = (line, place) if lines.axis == 0 else (place, line)
-    raise bad_entry(row, column, value if lines.data.dtype.kind == "f" else int(value))
-
-
-def bad_entry(row: int, column: int, value: Any) -> ValueError:
-    """What to raise where an entry cannot be."""
-    return ValueError(
-        f"X[{row}, {column}] is {value}: every entry must be finite and not negative; mend X and start again"
-    )

@@ -1,22 +1,15 @@
-"""How X is cut: the axis and the heights of strips, as pure functions of integers.
-
-Nothing here reads X or knows Dask or Zarr. Sizes are in bytes, lengths in entries.
-"""
+"""The choice of a plan for X in its grid and for workers as they are."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil
-from typing import Any
 
-from dnmf.plan.dense import _cut, _refusal
-from dnmf.plan.grid import Grid, SparseGrid
-from dnmf.plan.memory import Workers, peak_bytes, sparse_peak_bytes
-from dnmf.plan.sparse import _cut_sparse, _sparse_refusal
+from dnmf.plan.grid import Demand, Grid
+from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
 
 
 def plan(
-    grid: Grid | SparseGrid,
+    grid: Grid,
     *,
     rank: int,
     workers: Workers,
@@ -26,10 +19,10 @@ def plan(
 ) -> Plan:
     """Choose the axis to cut and the highest strips that fit in the workers' memory and still pay.
 
-    `axes` are those that may be cut where X is dense. With `sampled`, rows are also sampled from it. Every strip of
-    dense X is a whole number of chunks high (of shards, where those fit), so a pass reads each chunk once. The axis is
-    the one along which a pass costs less: bytes that one thread reads, and bytes of partial sums that move. Sparse X is
-    cut along the axis in which it is stored, into strips that weigh the same: see `dnmf.sparse_cuts`.
+    `axes` are those that may be cut, where X can be cut along one of them. With `sampled`, rows are also sampled from
+    it. Every strip of dense X is a whole number of chunks high (of shards, where those fit), so a pass reads each chunk
+    once. The axis is the one along which a pass costs less: bytes that one thread reads, and bytes of partial sums that
+    move. Sparse X is cut along the axis in which it is stored, into strips that weigh the same.
 
     Raises
     ------
@@ -37,33 +30,41 @@ def plan(
         If no strip of one chunk's height fits along either axis, or no strip of sparse X: the message holds the bytes,
         the limit, and the chunks in which X would have to be written again.
     """
-    keep = cache and 2 * grid.nbytes <= workers.count * workers.memory
-    for cached in (True, False) if keep else (False,):
-        if isinstance(grid, SparseGrid):
-            found = [_cut_sparse(grid, rank, workers, cached=cached, sampled=sampled)]
-        else:
-            found = [_cut(grid, axis, rank, workers, cached=cached, sampled=sampled) for axis in axes]
-        if plans := [p for p in found if p]:
-            return min(plans, key=lambda p: _cost(p, grid, rank, workers))
-    if isinstance(grid, SparseGrid):
-        raise MemoryError(_sparse_refusal(grid, rank, workers, sampled=sampled))
-    raise MemoryError(_refusal(grid, rank, workers, sampled=sampled))
+    demand = Demand(rank, workers, sampled)
+    allowed = [axis for axis in grid.axes if axis in axes] or grid.axes
+    for cached in (True, False) if cache and _may_stay(grid, workers) else (False,):
+        found = [_first_that_fits(grid, axis, demand, cached=cached) for axis in allowed]
+        if plans := [each for each in found if each]:
+            return min(plans, key=lambda each: _cost(each, grid, demand))
+    raise MemoryError(grid.refusal(demand))
 
 
-def fitting(cut: Plan, grid: Grid | SparseGrid, *, rank: int, workers: Workers) -> Plan | None:
+def fitting(cut: Plan, grid: Grid, *, rank: int, workers: Workers) -> Plan | None:
     """The same strips with other workers, X kept in memory or not, or None where they do not fit."""
-    for cached in (True, False) if 2 * grid.nbytes <= workers.count * workers.memory and cut.cached else (False,):
-        terms: dict[str, Any] = {"in_run": cut.in_run, "cached": cached, "sample": cut.sample}
-        if isinstance(grid, SparseGrid):
-            peak = sparse_peak_bytes(grid, cut.heights, rank=rank, workers=workers, **terms)
-        else:
-            peak = peak_bytes(grid, cut.axis, cut.height, rank=rank, workers=workers, **terms)
-        if peak <= workers.usable:
-            return replace(cut, peak=peak, cached=cached)
+    demand = Demand(rank, workers)
+    for cached in (True, False) if cut.cached and _may_stay(grid, workers) else (False,):
+        same = _projected(replace(cut, cached=cached), grid, demand)
+        if same.peak <= workers.usable:
+            return same
     return None
 
 
-def _cost(plan: Plan, grid: Grid | SparseGrid, rank: int, workers: Workers) -> float:
+def _may_stay(grid: Grid, workers: Workers) -> bool:
+    """Whether X is small enough to stay in the workers' memory."""
+    return 2 * grid.nbytes <= workers.count * workers.memory
+
+
+def _first_that_fits(grid: Grid, axis: int, demand: Demand, *, cached: bool) -> Plan | None:
+    """The best plan along one axis, or None where not even the smallest strips fit."""
+    plans = (_projected(each, grid, demand) for each in grid.candidates(axis, demand, cached=cached))
+    return next((each for each in plans if each.peak <= demand.workers.usable), None)
+
+
+def _projected(candidate: Plan, grid: Grid, demand: Demand) -> Plan:
+    return replace(candidate, peak=grid.peak(candidate, demand))
+
+
+def _cost(plan: Plan, grid: Grid, demand: Demand) -> float:
     """Bytes that the busiest thread reads in a pass, and bytes of partial sums that are moved."""
-    strips = len(plan.counts) or ceil(plan.length / plan.height)
-    return grid.nbytes / min(strips, workers.count * workers.threads) + strips * 8 * rank * (plan.width + rank)
+    strips, rank = len(plan.heights), demand.rank
+    return grid.nbytes / min(strips, demand.threads) + strips * 8 * rank * (plan.width + rank)

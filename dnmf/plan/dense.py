@@ -1,38 +1,98 @@
-"""dnmf.plan.dense."""
+"""Dense X: strips are whole chunks high, along either axis."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
-from itertools import product
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from math import ceil, prod
+from typing import Self
 
-from dnmf.plan.grid import Grid
-from dnmf.plan.memory import MIB, USABLE_SHARE, Workers, peak_bytes
-from dnmf.plan.strips import Plan, _places, _samples, _wanted_bytes
-
-
-def _cut(grid: Grid, axis: int, rank: int, workers: Workers, *, cached: bool, sampled: bool) -> Plan | None:
-    """The best plan along one axis, or None where not even one chunk's height fits."""
-    length, width = grid.shape[axis], grid.shape[1 - axis]
-    wanted = _wanted_bytes(grid, rank * width * 8, workers.count * workers.threads)
-    for sample, in_run, unit in product(
-        _samples(grid, axis, rank, workers, sampled=sampled),
-        _places(grid, axis, rank, workers),
-        (grid.shard[axis], grid.chunk[axis]),
-    ):
-        for height in _heights(length, unit, ceil(wanted / (unit * width * grid.itemsize)), workers):
-            peak = peak_bytes(
-                grid, axis, height, rank=rank, workers=workers, in_run=in_run, cached=cached, sample=sample
-            )
-            if peak <= workers.usable:
-                largest = height * width * grid.itemsize
-                return Plan(axis, height, length, width, peak, in_run, cached, sample, largest)
-    return None
+from dnmf.plan.grid import Demand, Grid
+from dnmf.plan.memory import MIB, RULE_BLOCKS
+from dnmf.plan.pieces import piece_rows
+from dnmf.plan.strips import Plan
 
 
-def _heights(length: int, unit: int, wanted: int, workers: Workers) -> Iterator[int]:
+@dataclass(frozen=True, slots=True)
+class DenseGrid(Grid):
+    """The grid in which dense X is stored: see `Grid`.
+
+    Attributes
+    ----------
+    shard : (rows, columns) of the pieces in which chunks are stored together; equal to `chunk` without sharding.
+    """
+
+    shard: tuple[int, ...]
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Both."""
+        return 0, 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of X as it is computed with."""
+        return prod(self.shape) * self.itemsize
+
+    @property
+    def stored_nbytes(self) -> int:
+        """Bytes of all of X as it is stored, decoded."""
+        return prod(self.shape) * self.stored
+
+    def cuts(self, axis: int, demand: Demand) -> Iterator[Plan]:
+        """Strips of whole shards, then of whole chunks, lower and lower."""
+        wanted = self.wanted_bytes(axis, demand)
+        for unit in (self.shard[axis], self.chunk[axis]):
+            most = ceil(wanted / (unit * self.shape[1 - axis] * self.itemsize))
+            for height in _heights(self.shape[axis], unit, most, demand.threads):
+                yield self.in_strips(axis, height)
+
+    def in_strips(self, axis: int, height: int) -> Plan:
+        """X in strips of one height."""
+        length, width = self.shape[axis], self.shape[1 - axis]
+        return Plan(axis, height, length, width, largest=height * width * self.itemsize)
+
+    def peak(self, plan: Plan, demand: Demand) -> int:
+        """Projected peak memory of one worker, bytes: the terms that all strips share; strips loaded and computed with;
+        chunks being decoded; pieces of a residual; what a rule works with, and the long factor, old and new; X.
+        """
+        axis, height, width = plan.axis, plan.height, plan.width
+        workers, strip = demand.workers, height * width * self.itemsize
+        loaded = (ceil(workers.saturation * workers.threads) * self.copies + workers.stolen) * strip
+        chunks = ceil(height / self.chunk[axis]) * ceil(width / self.chunk[1 - axis])
+        decoded = workers.threads * min(self.in_flight, chunks) * 2 * prod(self.chunk) * self.stored
+        share = ceil(ceil(plan.length / height) / workers.count)
+        pieces = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), height) * width
+        block = demand.rank * height * self.itemsize
+        factor = workers.threads * RULE_BLOCKS * block + (0 if plan.in_run else 2 * share * block)
+        kept = share * strip if plan.cached else 0
+        return self.same_in_all(plan, demand) + loaded + decoded + pieces + factor + kept
+
+    def least(self, axis: int, demand: Demand) -> int:
+        """Projected peak of strips of one chunk's height."""
+        lowest = self.in_strips(axis, min(self.chunk[axis], self.shape[axis]))
+        return self.peak(replace(lowest, in_run=True, sample=int(demand.sampled)), demand)
+
+    def rewritten(self) -> Iterator[tuple[Self, int]]:
+        """X in chunks of whole rows (columns, where it is wide), a power of two of them, of 8 MiB at most."""
+        axis = 0 if self.shape[0] >= self.shape[1] else 1
+        for exponent in range(self.shape[axis].bit_length(), -1, -1):
+            height = min(2**exponent, self.shape[axis])
+            chunk = (height, self.shape[1]) if axis == 0 else (self.shape[0], height)
+            if prod(chunk) * self.stored <= 8 * MIB or exponent == 0:
+                yield replace(self, chunk=chunk, shard=chunk), axis
+
+    def smallest(self, demand: Demand) -> str:
+        """The smallest strip, in words."""
+        return f"with chunks of {self.chunk[0]} × {self.chunk[1]} the smallest strip needs"
+
+    @property
+    def remedy(self) -> str:
+        """How to get X into this grid, in words."""
+        return f"rewrite X in chunks of {self.chunk[0]} × {self.chunk[1]}"
+
+
+def _heights(length: int, unit: int, wanted: int, threads: int) -> Iterator[int]:
     """Heights to try, from the wanted number of units down to one, each with strips of nearly equal height."""
-    units, threads = ceil(length / unit), workers.count * workers.threads
+    units = ceil(length / unit)
     count = ceil(units / min(wanted, units))
     while True:
         even = threads * ceil(count / threads) if count > 1 else 1
@@ -41,32 +101,3 @@ def _heights(length: int, unit: int, wanted: int, workers: Workers) -> Iterator[
         if per_strip == 1:
             return
         count = ceil(units / (per_strip - 1))
-
-
-def _refusal(grid: Grid, rank: int, workers: Workers, *, sampled: bool) -> str:
-    """Why neither axis fits, with the numbers, and what to do."""
-    least = partial(peak_bytes, rank=rank, workers=workers, in_run=True, cached=False, sample=int(sampled))
-    needed = min(least(grid, axis, min(grid.chunk[axis], grid.shape[axis])) for axis in (0, 1))
-    remedy = _fitting_chunk(grid, workers, least)
-    advice = (
-        f"rewrite X in chunks of {remedy[0]} × {remedy[1]}, or give workers {ceil(needed / USABLE_SHARE / MIB)} MiB"
-        if remedy
-        else f"no chunk shape would help at rank {rank}: give workers {ceil(needed / USABLE_SHARE / MIB)} MiB"
-    )
-    return (
-        f"X does not fit: with chunks of {grid.chunk[0]} × {grid.chunk[1]} the smallest strip needs "
-        f"{needed / MIB:.0f} MiB in a worker that may use {workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit "
-        f"of {workers.memory / MIB:.0f} MiB); {advice}"
-    )
-
-
-def _fitting_chunk(grid: Grid, workers: Workers, least: Callable[[Grid, int, int], int]) -> tuple[int, int] | None:
-    """The largest power of two of rows (columns, where X is wide) in a chunk that would fit, or None."""
-    axis = 0 if grid.shape[0] >= grid.shape[1] else 1
-    for exponent in range(grid.shape[axis].bit_length(), -1, -1):
-        height = min(2**exponent, grid.shape[axis])
-        chunk = (height, grid.shape[1]) if axis == 0 else (grid.shape[0], height)
-        small = prod(chunk) * grid.stored <= 8 * MIB or exponent == 0
-        if small and least(replace(grid, chunk=chunk, shard=chunk), axis, height) <= workers.usable:
-            return chunk
-    return None

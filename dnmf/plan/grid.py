@@ -1,98 +1,155 @@
-"""dnmf.plan.grid."""
+"""What the planner asks of the grid in which X is stored, and what follows alike for dense and for sparse X."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from itertools import accumulate, pairwise
-from math import prod
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import ClassVar, Self
+
+from dnmf.plan.memory import IDLE_WORKER, MIB, SAMPLE_SPLIT, USABLE_SHARE, Workers, partial_sums_bytes
+from dnmf.plan.sizes import Sizes, current
+from dnmf.plan.strips import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class Demand:
+    """What X is cut for: so many components, by these workers, with or without a sample of its rows."""
+
+    rank: int
+    workers: Workers
+    sampled: bool = False
+    sizes: Sizes = field(default_factory=current)
+
+    @property
+    def threads(self) -> int:
+        """Of all workers."""
+        return self.workers.count * self.workers.threads
+
+
+@dataclass(frozen=True, slots=True)
+class Grid(ABC):
     """The grid in which X is stored.
 
     Attributes
     ----------
     shape : (m, n)
-    chunk : (rows, columns) of the smallest piece that can be read.
-    shard : (rows, columns) of the pieces in which chunks are stored together; equal to `chunk` without sharding.
-    stored : bytes of an entry in the store.
+    chunk : of the smallest piece that can be read: (rows, columns), or (non-zeros,) of sparse X.
+    stored : bytes of an entry in the store; of sparse X with its place.
     itemsize : bytes of an entry as it is computed with.
     copies : how many times a strip is in memory while it is made.
     in_flight : chunks of one read that are decoded at the same time.
     """
 
     shape: tuple[int, int]
-    chunk: tuple[int, int]
-    shard: tuple[int, int]
+    chunk: tuple[int, ...]
     stored: int
     itemsize: int
-    copies: int = 1
-    in_flight: int = 10
+    copies: int = field(default=1, kw_only=True)
+    in_flight: int = field(default=10, kw_only=True)
+
+    # Rows of a sample are drawn by their squared norms: how many times as full as the average these are taken to be.
+    drawn_fullness: ClassVar[int] = 1
 
     @property
+    @abstractmethod
+    def axes(self) -> tuple[int, ...]:
+        """Those along which X can be cut."""
+
+    @property
+    @abstractmethod
     def nbytes(self) -> int:
         """Bytes of all of X as it is computed with."""
-        return prod(self.shape) * self.itemsize
 
     @property
-    def stored_nbytes(self) -> int:
-        """Bytes of all of X as it is stored, decoded."""
-        return prod(self.shape) * self.stored
-
-
-@dataclass(frozen=True, slots=True)
-class SparseGrid:
-    """How sparse X is stored: its non-zeros row by row (CSR) or column by column (CSC), and so it is cut.
-
-    Attributes
-    ----------
-    shape : (m, n)
-    axis : 0 where rows are stored one after the other, 1 where columns are. These are the lines below.
-    ends : of n lines n + 1 numbers: the non-zeros before each line, and of all. They stay in this process: a grid that
-        was sent elsewhere has none, since every task carries one, and the store has them too.
-    chunk : (non-zeros,) of the smallest piece of the store that can be read.
-    stored : bytes of a non-zero in the store, its place included.
-    itemsize : bytes of an entry as it is computed with.
-    index_size : bytes of its place, likewise.
-    fullest : non-zeros of the fullest line.
-    pointers : bytes that are decoded to learn where lines end, before any of them is read.
-    unit : lines of the smallest piece that can be read, where X comes in pieces of lines; 0 where it does not.
-    copies : how many times a strip is in memory while it is made.
-    in_flight : chunks of one read that are decoded at the same time.
-    """
-
-    shape: tuple[int, int]
-    axis: int
-    ends: Sequence[int] = field(compare=False, repr=False)
-    chunk: tuple[int]
-    stored: int
-    itemsize: int
-    index_size: int
-    fullest: int
-    pointers: int = 0
-    unit: int = 0
-    copies: int = 1
-    in_flight: int = 10
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return SparseGrid, tuple(() if f.name == "ends" else getattr(self, f.name) for f in fields(self))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all of X as it is computed with."""
-        return self.strip_bytes(0, self.shape[self.axis])
-
-    @property
+    @abstractmethod
     def stored_nbytes(self) -> int:
         """Bytes that are decoded where all of X is read once."""
-        return int(self.ends[-1]) * self.stored + 8 * len(self.ends)
 
-    def strip_bytes(self, start: int, stop: int) -> int:
-        """Bytes of some consecutive lines as they are computed with."""
-        non_zeros = int(self.ends[stop]) - int(self.ends[start])
-        return non_zeros * (self.itemsize + self.index_size) + (stop - start + 1) * self.index_size
+    @abstractmethod
+    def cuts(self, axis: int, demand: Demand) -> Iterator[Plan]:
+        """Ways to cut X along an axis, from the largest strips that pay to the smallest; nothing else is decided."""
 
-    def strips_bytes(self, heights: Sequence[int]) -> list[int]:
-        """Bytes of every strip, from the heights of all."""
-        return [self.strip_bytes(start, stop) for start, stop in pairwise(accumulate(heights, initial=0))]
+    @abstractmethod
+    def peak(self, plan: Plan, demand: Demand) -> int:
+        """Projected peak memory of one worker, bytes."""
+
+    @abstractmethod
+    def least(self, axis: int, demand: Demand) -> int:
+        """Projected peak of the smallest strips along an axis, where all else is as small as it can be."""
+
+    @abstractmethod
+    def rewritten(self) -> Iterator[tuple[Self, int]]:
+        """X stored in ever smaller chunks, each small enough to be read fast, and the axis along which it is cut."""
+
+    @abstractmethod
+    def smallest(self, demand: Demand) -> str:
+        """The smallest strips, in words, as the subject of a sentence about what they need."""
+
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """How to get X into this grid, in words."""
+
+    def candidates(self, axis: int, demand: Demand, *, cached: bool) -> Iterator[Plan]:
+        """Plans to try along an axis: a smaller sample, or the long factor in the run, where no cut fits otherwise."""
+        for sample in self._samples(axis, demand):
+            for in_run in self._places_of_factor(axis, demand):
+                for cut in self.cuts(axis, demand):
+                    yield replace(cut, sample=sample, in_run=in_run, cached=cached)
+
+    def _samples(self, axis: int, demand: Demand) -> list[int]:
+        """Rows of a sample, from as many as are wanted on."""
+        rows = self.sample_rows(axis, demand) if demand.sampled else 0
+        return [max(1, rows // 4**i) for i in range(rows.bit_length() // 2 + 1)] if rows else [0]
+
+    def _places_of_factor(self, axis: int, demand: Demand) -> list[bool]:
+        """Whether the long factor lives in the run."""
+        share = ceil(self.shape[axis] / demand.workers.count) * demand.rank * self.itemsize
+        return list(dict.fromkeys((5 * share > demand.workers.memory, True)))
+
+    def sample_rows(self, axis: int, demand: Demand) -> int:
+        """Rows (columns, for axis 1) of a sample: of X and the rank alone, unless workers are too small for it.
+
+        Then it is halved until merging it takes at most half of what a worker may use. Rows of sparse X count as one of
+        average bytes.
+        """
+        sizes, workers = demand.sizes, demand.workers
+        most = max(sizes.sample_bytes // self._row_bytes(axis), sizes.sample_rows_per_component * demand.rank)
+        rows = min(self.shape[axis], sizes.sample_rows, most)
+        free = (workers.usable - IDLE_WORKER - workers.slack) // 2
+        while rows > 1 and self._sample_bytes(axis, rows) > free:
+            rows //= 2
+        return rows
+
+    def _row_bytes(self, axis: int) -> int:
+        return ceil(self.nbytes / self.shape[axis])
+
+    def _sample_bytes(self, axis: int, rows: int) -> int:
+        """Bytes of samples of so many rows that a worker holds while it merges them: some wait, one is being drawn."""
+        return (SAMPLE_SPLIT + 3) * rows * self._row_bytes(axis) * self.drawn_fullness
+
+    def wanted_bytes(self, axis: int, demand: Demand) -> int:
+        """Bytes of a strip if memory were no concern: four to a thread where they are large enough, one at least."""
+        sizes, threads, sums = demand.sizes, demand.threads, demand.rank * self.shape[1 - axis] * 8
+        least = min(sizes.worthwhile_strip, max(self.nbytes // threads, sizes.small_strip))
+        return max(1, min(max(self.nbytes // (4 * threads), least), max(sizes.large_strip, 16 * sums)))
+
+    def same_in_all(self, plan: Plan, demand: Demand) -> int:
+        """The terms of a peak that do not depend on strips: the idle worker and its allocator's slack; samples, whose
+        memory is given back before the next pass, but not whole; partial sums as they are added up, and the short
+        factor in two tasks.
+        """
+        samples, sums = self._sample_bytes(plan.axis, plan.sample), partial_sums_bytes(demand.rank, plan.width)
+        return IDLE_WORKER + demand.workers.slack + samples + sums + 2 * self.itemsize * demand.rank * plan.width
+
+    def refusal(self, demand: Demand) -> str:
+        """Why X does not fit, with the numbers, and what to do."""
+        workers, needed = demand.workers, min(self.least(axis, demand) for axis in self.axes)
+        fitting = (better for better, axis in self.rewritten() if better.least(axis, demand) <= workers.usable)
+        better = next(fitting, None)
+        advice = f"{better.remedy}, or" if better else f"no chunks would help at rank {demand.rank}:"
+        return (
+            f"X does not fit: {self.smallest(demand)} {needed / MIB:.0f} MiB in a worker that may use "
+            f"{workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit of {workers.memory / MIB:.0f} MiB); {advice} "
+            f"give workers {ceil(needed / USABLE_SHARE / MIB)} MiB"
+        )

@@ -1,49 +1,53 @@
 """What there is to tell of a run, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 import zarr
 
-from dnmf.matrix.completeness import arrays_of
-from dnmf.matrix.find import SPARSE
-from dnmf.matrix.matrix import open_matrix
-from dnmf.stores.missing_chunks import Missing, missing
+from dnmf.matrix.opening import open_matrix
+from dnmf.matrix.sparse import SPARSE
+from dnmf.plan.strips import rows_or_columns
+from dnmf.run.record import Start
+from dnmf.run.result import Factorization
+from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
 
-def facts(record: Mapping[str, Any], history: Mapping[str, Any], reads: float) -> dict[str, str]:
+def facts(run: Factorization) -> dict[str, str]:
     """What there is to tell of a run, by name, in the order in which it is shown."""
-    x, asked, seconds = record["x"], record["parameters"], [float(s) for s in history["seconds"]]
-    shape, chunks = (" × ".join(map(str, x[name])) for name in ("shape", "chunks"))
-    rows_or_columns = ("rows", "columns")[record["state"]["axis"]]
+    about, x, start = run.about, run.about.x, run.about.start
+    assert start is not None
+    seconds, gradient = run.history["seconds"].tolist(), float(run.history["gradient"][-1])
+    lines, asked = rows_or_columns(about.state.axis), asdict(about.parameters)
     return {
-        "status": record["status"],
-        "X": f"{x['path']}, {shape} {x['dtype']}, chunks of {chunks}",
-        "strips": f"{record['state']['height']} {rows_or_columns} each",
+        "status": about.status,
+        "X": f"{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
+        "strips": f"{about.state.height} {lines} each",
         "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
-        "passes": str(record["iteration"]),
-        "loss": f"{float(history['loss'][-1]):.6e}",
-        "relative error": f"{record['relative_error']:.6f}",
-        "gradient": f"{float(history['gradient'][-1]):.3e}, projected, of the short factor",
-        "start": _begun(record["start"], rows_or_columns),
-        "seconds": f"{record['start']['seconds'] + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
-        "reads": f"{reads:g} of X",
-        "stopped": record["stopped"] or "no: it is going on, or was killed",
-        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+        "passes": str(about.iteration),
+        "loss": f"{run.loss:.6e}",
+        "relative error": f"{run.relative_error:.6f}",
+        "gradient": f"{gradient:.3e}, projected, of the short factor",
+        "start": _begun(start, lines),
+        "seconds": f"{start.seconds + sum(seconds):.2f} in all, {median(seconds):.3f} a pass (median)",
+        "reads": f"{run.reads:g} of X",
+        "stopped": run.stopped or "no: it is going on, or was killed",
+        "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
     }
 
 
-def _begun(start: Mapping[str, Any], rows_or_columns: str) -> str:
+def _begun(start: Start, lines: str) -> str:
     """How the first factors came about."""
-    if not start["rows"]:
+    if not start.rows:
         return "no sample"
-    error = "" if start["relative_error"] is None else f", relative error {start['relative_error']:.6f} there"
-    return f"{start['seconds']:.2f} s for a sample of {start['rows']} {rows_or_columns}{error}"
+    error = "" if start.relative_error is None else f", relative error {start.relative_error:.6f} there"
+    return f"{start.seconds:.2f} s for a sample of {start.rows} {lines}{error}"
 
 
-def _tells(name: str, value: Any) -> bool:
+def _tells(name: str, value: object) -> bool:
     """Whether a parameter is worth a word: not where nothing is penalized or shuffled, and W is kept."""
     if name == "keep_W":
         return not value
@@ -62,7 +66,7 @@ def is_matrix(path: str) -> bool:
 def matrix_facts(path: str) -> dict[str, str]:
     """What there is to tell of a stored X, by name, in the order in which it is shown."""
     matrix = open_matrix(path)
-    arrays, grid = arrays_of(matrix), matrix.grid
+    arrays, grid = matrix.arrays, matrix.grid
     found = [missing(array) for array in arrays]
     decoded, stored = sum(a.nbytes for a in arrays), sum(a.nbytes_stored() for a in arrays if a.store.supports_listing)
     said = {
@@ -71,12 +75,13 @@ def matrix_facts(path: str) -> dict[str, str]:
         "shards": ", ".join(dict.fromkeys(_by(array.shards) for array in arrays if array.shards)),
         "codecs": ", ".join(dict.fromkeys(_codecs(array) for array in arrays)),
         "bytes": f"{decoded} decoded, {stored} stored" if stored else f"{decoded} decoded",
-        "missing": _told(found, arrays),
+        "missing": _in_words(found, arrays),
     }
     return {name: text for name, text in said.items() if text}
 
 
-def _told(found: list[Missing | None], arrays: tuple[Any, ...]) -> str:
+def _in_words(found: list[Missing | None], arrays: tuple[ZarrArray, ...]) -> str:
+    """How many chunks are missing, in words."""
     known = [each for each in found if each is not None]
     if len(known) < len(found):
         return "not known, as its server lists nothing"
@@ -89,11 +94,11 @@ def _told(found: list[Missing | None], arrays: tuple[Any, ...]) -> str:
     return f"{count} of {total} {noun}, read as {fill}" + (f"; the first is {first.key}" if first.key else "")
 
 
-def _by(shape: Any) -> str:
+def _by(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _codecs(array: Any) -> str:
+def _codecs(array: ZarrArray) -> str:
     """The names of filters and compressors, in the order in which they are applied."""
     stages = (*array.filters, *array.compressors)
     return " + ".join(map(_name, stages)) or "none"

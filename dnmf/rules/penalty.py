@@ -19,6 +19,11 @@ class Penalty:
     l1: float | NDArray[np.floating] = 0.0
     l2: float = 0.0
 
+    @classmethod
+    def scaled(cls, size: int, alpha: float, l1_ratio: float) -> "Penalty":
+        """That of scikit-learn's alpha and l1_ratio, where the other factor has so many rows or columns."""
+        return cls(size * alpha * l1_ratio, size * alpha * (1 - l1_ratio))
+
     def __bool__(self) -> bool:
         """Whether anything is penalized."""
         return bool(np.any(self.l1)) or self.l2 != 0

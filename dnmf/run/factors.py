@@ -1,22 +1,25 @@
-"""dnmf.run.factors."""
+"""W and V as they are stored: shapes, chunks and names, written chunk by chunk and listed when all of it is there."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import dask.array as da
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
-from dnmf.run.history import KEPT
-from dnmf.run.reading import gone
+from dnmf.arrays.rows import Array
+from dnmf.run.arrays import StoredArray, below, chunks_missing
+from dnmf.run.record import Record
 
-DIMENSIONS = {
-    "W": ("row", "component"),
-    "V": ("component", "column"),
-    **dict.fromkeys(KEPT, ("pass",)),
-}
+DIMENSIONS = {"W": ("row", "component"), "V": ("component", "column")}
+
+
+class Sliced(Protocol):
+    """What is sliced like an array, and may be larger than memory."""
+
+    def __getitem__(self, where: tuple[slice, slice], /) -> object:
+        """A block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,22 @@ class Factor:
     chunks: tuple[int, int]
     dtype: np.dtype[Any]
 
-    def array(self, group: zarr.Group, at: str) -> Any:
+    @property
+    def dimensions(self) -> tuple[str, str]:
+        """The names of its dimensions."""
+        return DIMENSIONS[self.name]
+
+    def array(self, group: zarr.Group, at: str) -> StoredArray:
         """A Zarr array for its chunks at `at`, a path below `group`, that is not listed yet: it has no metadata."""
         template = self._create(zarr.create_group(MemoryStore()), self.name)
-        path = group.store_path / at / self.name if at else group.store_path / self.name
+        path = group.store_path / below(at, self.name)
         return zarr.Array(zarr.AsyncArray(metadata=template.metadata, store_path=path))
 
     def publish(self, group: zarr.Group, at: str) -> None:
         """List the array whose chunks are all written."""
-        self._create(group, f"{at}/{self.name}" if at else self.name)
+        self._create(group, below(at, self.name))
 
-    def _create(self, group: zarr.Group, path: str) -> Any:
+    def _create(self, group: zarr.Group, path: str) -> StoredArray:
         # Chunks equal to the fill value are not stored: NaN is the one value that no whole chunk has.
         return group.create_array(
             path,
@@ -46,11 +54,48 @@ class Factor:
             chunks=self.chunks,
             dtype=self.dtype,
             fill_value=np.nan,
-            dimension_names=DIMENSIONS[self.name],
+            dimension_names=self.dimensions,
         )
 
 
-def whole(block: Any, array: Any) -> NDArray[np.floating]:
+def long_factor(record: Record) -> Factor:
+    """The factor along the axis that is cut, in chunks that line up with strips."""
+    return _factor(record, record.state.axis, record.state.height)
+
+
+def short_factor(record: Record) -> Factor:
+    """The other one, in one chunk."""
+    return _factor(record, 1 - record.state.axis, None)
+
+
+def _factor(record: Record, axis: int, height: int | None) -> Factor:
+    (m, n), k, dtype = record.x.shape, record.parameters.rank, np.dtype(record.state.dtype)
+    if axis == 0:
+        return Factor("W", (m, k), (height or m, k), dtype)
+    return Factor("V", (k, n), (k, height or n), dtype)
+
+
+def stored_long(group: zarr.Group, record: Record) -> StoredArray:
+    """The long factor of the generation from which a run goes on, in the chunks that it was written in."""
+    assert record.state.next
+    return long_factor(record).array(group, record.state.next.removesuffix("next").rstrip("/"))
+
+
+def write_blocks(target: StoredArray, values: Sliced) -> None:
+    """Write a whole factor, chunk by chunk."""
+    for i in range(0, target.shape[0], target.chunks[0]):
+        for j in range(0, target.shape[1], target.chunks[1]):
+            where = (slice(i, i + target.chunks[0]), slice(j, j + target.chunks[1]))
+            target[where] = np.asarray(values[where], target.dtype)
+
+
+def write_factor(factor: Factor, group: zarr.Group, at: str, values: Sliced) -> None:
+    """Write a whole factor to the generation at a path, chunk by chunk, and list it there."""
+    write_blocks(factor.array(group, at), values)
+    factor.publish(group, at)
+
+
+def whole(block: object, array: StoredArray) -> Array:
     """A block of a factor as it was read, unless part of it is not there: then it holds the fill value, NaN.
 
     Raises
@@ -58,41 +103,13 @@ def whole(block: Any, array: Any) -> NDArray[np.floating]:
     FileNotFoundError
         If a chunk is missing.
     """
-    values: NDArray[np.floating] = np.asarray(block)
+    values: Array = np.asarray(block)
     if np.isnan(values).any():
-        raise gone(array)
+        raise chunks_missing(array)
     return values
 
 
-def write_rows(factor: Factor, group: zarr.Group, at: str, values: Any) -> None:
-    """Write a whole factor, chunk by chunk, from anything that is sliced like an array; then list it."""
-    target = factor.array(group, at)
-    for i in range(0, factor.shape[0], factor.chunks[0]):
-        for j in range(0, factor.shape[1], factor.chunks[1]):
-            where = (slice(i, i + factor.chunks[0]), slice(j, j + factor.chunks[1]))
-            target[where] = np.asarray(values[where], factor.dtype)
-    factor.publish(group, at)
-
-
-def write_history(group: zarr.Group, at: str, history: Mapping[str, Sequence[float]]) -> None:
-    """Write the history, one value per pass: float64, int64 for `sweeps` and `bytes_read`."""
-    for name, values in history.items():
-        data = np.asarray(values, "i8" if name in ("sweeps", "bytes_read") else "f8")
-        write_array(group, f"{at}/{name}" if at else name, data, DIMENSIONS[name])
-
-
-def write_snapshots(group: zarr.Group, at: str, factor: str, taken: Mapping[int, NDArray[np.floating]]) -> None:
-    """Write snapshots of a factor, by pass (0 is the first factor): `snapshots` and `snapshot_pass`."""
-    prefix = f"{at}/" if at else ""
-    write_array(group, f"{prefix}snapshots", np.stack(list(taken.values())), ("snapshot", *DIMENSIONS[factor]))
-    write_array(group, f"{prefix}snapshot_pass", np.asarray(list(taken), "i8"), ("snapshot",))
-
-
-def write_array(group: zarr.Group, path: str, data: NDArray[Any], dimensions: Sequence[str]) -> None:
-    """Write a small array, in one chunk (one for each of its first index where it has three)."""
-    fill: Any = {"f": np.nan, "i": -1, "u": np.iinfo("u8").max}[data.dtype.kind]
-    chunks = tuple(max(1, n) for n in data.shape) if data.ndim < 3 else (1, *data.shape[1:])
-    array = group.create_array(
-        path, shape=data.shape, chunks=chunks, dtype=data.dtype, fill_value=fill, dimension_names=dimensions
-    )
-    array[...] = data
+def as_stored(array: StoredArray, *, name: str) -> da.Array:
+    """A stored factor as a Dask array of its chunks, in its own orientation: what a result shows."""
+    stored = da.from_array(array, chunks=array.chunks, name=f"{name}-chunks", inline_array=True)
+    return stored.map_blocks(whole, array, name=name, dtype=array.dtype)

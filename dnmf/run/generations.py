@@ -1,4 +1,4 @@
-"""dnmf.run.generations."""
+"""The places of generations in a run: never used twice, and deleted when a later one is whole."""
 
 import warnings
 from collections.abc import Sequence
@@ -8,9 +8,14 @@ import zarr
 from zarr.errors import ZarrUserWarning
 
 from dnmf.run.factors import DIMENSIONS
+from dnmf.run.history import KEPT
 from dnmf.stores.local_disk import folders
 
 GENERATIONS = "generations"
+
+
+# What a generation may hold, and so the top of a finished run.
+MEMBERS = (*DIMENSIONS, *KEPT, "snapshots", "snapshot_pass", "next")
 
 
 def new_generation(group: zarr.Group, iteration: int) -> str:
@@ -20,7 +25,7 @@ def new_generation(group: zarr.Group, iteration: int) -> str:
     return path
 
 
-def drop_generations(group: zarr.Group, keep: Sequence[str]) -> None:
+def drop_generations(group: zarr.Group, keep: Sequence[str | None]) -> None:
     """Delete all generations but those named, as far as they are listed: what is missed goes with the next ones."""
     members = group.require_group(GENERATIONS)
     with warnings.catch_warnings():
@@ -41,5 +46,5 @@ def drop_all_generations(group: zarr.Group) -> None:
 
 def clear_top(group: zarr.Group) -> None:
     """Delete what lies at the top of a run that goes on: factors that were not finished, or that a generation has."""
-    for name in (*DIMENSIONS, "snapshots", "snapshot_pass", "next"):
+    for name in MEMBERS:
         del group[name]

@@ -1,21 +1,24 @@
 """The sample that a run keeps: other ranks, starts and losses need no further read of X."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import zarr
+from msgspec import Meta
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from dnmf.arrays.rows import is_sparse
+from dnmf.arrays.rows import Rows, is_sparse
 from dnmf.arrays.sample import Sample
-from dnmf.run.factors import write_array
-from dnmf.run.reading import has, member, read_whole
+from dnmf.run.arrays import has, open_array, read_whole, write_array
+from dnmf.run.record import CHECKSUMS
+from dnmf.validation import Mismatch, validated
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredSample:
     """A sample that is kept in a run.
 
     Attributes
@@ -34,23 +37,39 @@ class Kept:
     checksums: NDArray[np.uint64] | None
 
 
-def write_sample(group: zarr.Group, kept: Kept) -> None:
-    """Keep a sample of X: other ranks, starts and losses need no further read."""
-    sample = kept.sample
-    facts: dict[str, Any] = {"axis": kept.axis, "size": kept.size, "bytes_read": kept.bytes_read}
-    facts |= {"beta": sample.beta, "norm": sample.norm, "total": sample.total}
+class _Numbers(msgspec.Struct, frozen=True):
+    """The attributes of the group `sample`."""
+
+    axis: Annotated[int, Meta(ge=0, le=1)]
+    size: Annotated[int, Meta(ge=0)]
+    beta: float
+    norm: float
+    total: float
+    bytes_read: Annotated[int, Meta(ge=0)] = 0
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    """The attributes of sparse rows."""
+
+    shape: Annotated[tuple[int, int], Meta(description="two integers")]
+
+
+def write_sample(group: zarr.Group, kept: StoredSample) -> None:
+    """Keep a sample of X; it is whole when its attributes say so."""
+    sample, rows = kept.sample, kept.sample.rows
+    numbers = _Numbers(kept.axis, kept.size, sample.beta, sample.norm, sample.total, kept.bytes_read)
     # A run that was killed may have left a part of one.
-    there = group.create_group("sample", overwrite=True, attributes=facts)
+    there = group.create_group("sample", overwrite=True, attributes=msgspec.to_builtins(numbers))
     if kept.checksums is not None:
-        write_array(group, "sample/checksums", kept.checksums, ("strip",))
+        write_array(there, CHECKSUMS, kept.checksums, ("strip",))
     for name in ("index", "keys", "sizes"):
-        write_array(group, f"sample/{name}", getattr(sample, name), ("drawn",))
-    if is_sparse(rows := sample.rows):
-        group.create_group("sample/rows", attributes={"encoding-type": "csr_matrix", "shape": list(rows.shape)})
+        write_array(there, name, getattr(sample, name), ("drawn",))
+    if is_sparse(rows):
+        there.create_group("rows", attributes={"encoding-type": "csr_matrix", "shape": list(rows.shape)})
         for name in ("data", "indices", "indptr"):
-            write_array(group, f"sample/rows/{name}", getattr(rows, name), ("entry",))
+            write_array(there, f"rows/{name}", getattr(rows, name), ("entry",))
     else:
-        write_array(group, "sample/rows", rows, ("drawn", "across"))
+        write_array(there, "rows", rows, ("drawn", "across"))
     there.attrs["whole"] = True
 
 
@@ -66,7 +85,7 @@ def _sample_group(group: zarr.Group) -> zarr.Group:
     return zarr.open_group(group.store, path=f"{group.path}/sample".lstrip("/"), mode="r", use_consolidated=False)
 
 
-def read_sample(group: zarr.Group) -> Kept:
+def read_sample(group: zarr.Group) -> StoredSample:
     """The sample that a run keeps.
 
     Raises
@@ -79,32 +98,30 @@ def read_sample(group: zarr.Group) -> Kept:
     if not has_sample(group):
         raise ValueError(f"{group.store_path} holds no sample: name a run whose first factors came from one")
     kept = _sample_group(group)
-    facts: Any = _checked_facts(kept)
-    index = read_whole(member(kept, "index", (None,), "i"))
-    keys, sizes = (read_whole(member(kept, name, index.shape)) for name in ("keys", "sizes"))
-    rows = _rows(kept, len(index))
-    checksums = read_whole(member(kept, "checksums", (None,), "u")) if has(kept, "checksums") else None
-    sample = Sample(rows, index, keys, sizes, norm=facts["norm"], total=facts["total"], beta=facts["beta"])
-    return Kept(sample, facts["axis"], facts["size"], facts.get("bytes_read", 0), checksums)
+    numbers = validated(dict(kept.attrs), _Numbers, lambda wrong: _damaged(kept, wrong))
+    index = read_whole(open_array(kept, "index", (None,), "i"))
+    keys, sizes = (read_whole(open_array(kept, name, index.shape)) for name in ("keys", "sizes"))
+    checksums = read_whole(open_array(kept, CHECKSUMS, (None,), "u")) if has(kept, CHECKSUMS) else None
+    rows = _read_rows(kept, len(index))
+    sample = Sample(rows, index, keys, sizes, norm=numbers.norm, total=numbers.total, beta=numbers.beta)
+    return StoredSample(sample, numbers.axis, numbers.size, numbers.bytes_read, checksums)
 
 
-def _checked_facts(kept: zarr.Group) -> dict[str, Any]:
-    """The numbers beside a sample, all of which must be there."""
-    facts = dict(kept.attrs)
-    numbers = ("axis", "size", "beta", "norm", "total")
-    if any(type(facts.get(name)) not in (int, float) for name in numbers) or facts["axis"] not in (0, 1):
-        raise ValueError(f"{kept.store_path} is no sample that dnmf wrote: the run is damaged; take another")
-    return facts
+def _damaged(kept: zarr.Group, wrong: Mismatch) -> ValueError:
+    return ValueError(
+        f"{kept.store_path} is no sample that dnmf wrote: {wrong.of('it')}; the run is damaged, take another"
+    )
 
 
-def _rows(kept: zarr.Group, count: int) -> Any:
+def _read_rows(kept: zarr.Group, count: int) -> Rows:
     """The rows of a sample, dense or sparse; none that would lead SciPy outside of its arrays."""
-    attributes: Any = kept["rows"].attrs if has(kept, "rows") else {}
+    attributes = kept["rows"].attrs if has(kept, "rows") else {}
     if attributes.get("encoding-type") != "csr_matrix":
-        return read_whole(member(kept, "rows", (count, None)))
-    indptr = read_whole(member(kept, "rows/indptr", (count + 1,), "i"))
-    data = read_whole(member(kept, "rows/data", (None,)))
-    indices = read_whole(member(kept, "rows/indices", data.shape, "i"))
-    rows = csr_matrix((data, indices, indptr), shape=tuple(attributes["shape"]))
+        return read_whole(open_array(kept, "rows", (count, None)))
+    shape = validated(dict(attributes), _Rows, lambda wrong: _damaged(kept, wrong)).shape
+    indptr = read_whole(open_array(kept, "rows/indptr", (count + 1,), "i"))
+    data = read_whole(open_array(kept, "rows/data", (None,)))
+    indices = read_whole(open_array(kept, "rows/indices", data.shape, "i"))
+    rows = csr_matrix((data, indices, indptr), shape=shape)
     rows.check_format(full_check=True)
     return rows

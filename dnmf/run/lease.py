@@ -1,12 +1,8 @@
 """The lease of a run: one process at a time drives it, shows that it is alive, and learns that it shall stop.
 
 Lease and cancellation are groups of their own in the run, `lease` and `cancel`: what several processes write must not
-be in the record, which the driver replaces as a whole. The attributes of `lease`:
-
-    token       of whoever holds it; null where nobody does
-    host, pid, started    the holder's machine and space of process numbers, its process, and when that was started
-    beat        when it last said that it is alive, seconds since 1970, by its own clock
-    progress    where it stands, see `dnmf.standing`
+be in the record, which the driver replaces as a whole. The attributes of `lease` are those of `Holder`, its token null
+where nobody holds it.
 
 On the same machine a lease is free as soon as its process has ended. Elsewhere that cannot be seen: there it is free a
 minute after the last beat. Clocks of machines must agree within some seconds for that.
@@ -19,17 +15,20 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 from uuid import uuid4
 
+import msgspec
 import psutil
 import zarr
+from msgspec import UNSET, Meta, UnsetType
 
 from dnmf.events import Cancelled, Event, PassDone, Planned, StripDone
-from dnmf.run.record import checked_lease
+from dnmf.run.record import Count, Number, refusal
 from dnmf.stores.paths import shown
+from dnmf.validation import validated
 
 # Seconds between two beats, and after the last one until a lease is free for other machines.
 BEAT, EXPIRES = 5.0, 60.0
@@ -43,16 +42,65 @@ SETTLING = 0.2
 LIVE: set[str] = set()
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the driver of a run stands. What it has not told yet is not there.
+
+    Attributes
+    ----------
+    leg : number of the driver in a relay of them, 0 where there is none.
+    strips, nbytes, max_iter : of the plan: strips, bytes of X, and passes at most.
+    iteration, done, since : the pass that runs (0 samples), strips of it that are done, and when the last one was,
+        seconds since 1970.
+    passes, loss, relative_error, seconds : of the last pass that is done: its number, what it gave, and its time.
+    """
+
+    leg: Count = 0
+    strips: Count | UnsetType = UNSET
+    nbytes: Count | UnsetType = UNSET
+    max_iter: Count | UnsetType = UNSET
+    iteration: Count = 0
+    done: Count = 0
+    since: Number | UnsetType = UNSET
+    passes: Count | UnsetType = UNSET
+    loss: float | UnsetType = UNSET
+    relative_error: Number | UnsetType = UNSET
+    seconds: Number | UnsetType = UNSET
+
+    def after(self, event: Event) -> "Progress":
+        """Where the driver stands after an event."""
+        match event:
+            case Planned():
+                new: dict[str, float] = {"strips": event.strips, "nbytes": event.nbytes, "max_iter": event.max_iter}
+            case StripDone():
+                new = {"iteration": event.iteration, "done": event.done, "since": time.time()}
+            case PassDone():
+                new = {name: getattr(event, name) for name in ("loss", "relative_error", "seconds")}
+                new["passes"] = event.iteration
+            case _:
+                return self
+        # What is no number has no place in JSON.
+        return msgspec.structs.replace(self, **{name: x for name, x in new.items() if math.isfinite(x)})
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who drives a run, and what was heard last. See the attributes of `lease`."""
+    """Who drives a run, and what was heard last.
+
+    Attributes
+    ----------
+    token : of this lease.
+    host : its machine and space of process numbers.
+    pid, started : its process, and when that was started, seconds since 1970.
+    beat : when it last said that it is alive, seconds since 1970, by its own clock.
+    progress : where it stands.
+    """
 
     token: str
     host: str
-    pid: int
-    started: float
-    beat: float
-    progress: Mapping[str, Any]
+    pid: Annotated[int, Meta(ge=1, le=2**31)]
+    started: Number
+    beat: Number
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def silence(self) -> float:
@@ -111,7 +159,8 @@ def holder(group: zarr.Group) -> Holder | None:
     found = _attributes(group, "lease")
     if not found.get("token"):
         return None
-    return Holder(**checked_lease(found, shown(group.store_path)))
+    where = shown(group.store_path)
+    return validated(found, Holder, lambda wrong: refusal(where, wrong.of("its lease")))
 
 
 class Busy(RuntimeError):  # noqa: N818, it is no error of anybody
@@ -145,7 +194,7 @@ def is_cancelled(group: zarr.Group) -> bool:
     return bool(_attributes(group, "cancel").get("asked"))
 
 
-def _attributes(group: zarr.Group, name: str) -> dict[str, Any]:
+def _attributes(group: zarr.Group, name: str) -> dict[str, object]:
     """The attributes as they are in the store now: what a group object remembers may be old."""
     try:
         return dict(zarr.open_group(group.store, path=_below(group, name), mode="r", use_consolidated=False).attrs)
@@ -153,7 +202,7 @@ def _attributes(group: zarr.Group, name: str) -> dict[str, Any]:
         return {}
 
 
-def _write(group: zarr.Group, name: str, attributes: Mapping[str, Any]) -> None:
+def _write(group: zarr.Group, name: str, attributes: Mapping[str, object]) -> None:
     """Replace the attributes: one write of one key."""
     zarr.open_group(group.store, path=_below(group, name), mode="a", use_consolidated=False).update_attributes(
         dict(attributes)
@@ -167,13 +216,13 @@ def _below(group: zarr.Group, name: str) -> str:
 class Lease:
     """The lease of a run, held while its block runs; also a listener, which keeps what the beats tell.
 
-    Not pure: a thread writes a beat every few seconds.
+    Not pure: a thread writes a beat every few seconds. `leg` is the driver's number in a relay of them.
     """
 
-    def __init__(self, group: zarr.Group, about: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, group: zarr.Group, *, leg: int = 0) -> None:
         process = psutil.Process()
-        self._group, self._progress = group, dict(about or {})
-        self._mine = Holder(uuid4().hex, host(), process.pid, process.create_time(), time.time(), self._progress)
+        self._group, self._progress = group, Progress(leg=leg)
+        self._mine = Holder(uuid4().hex, host(), process.pid, process.create_time(), time.time())
         self._ended, self._cancelled = threading.Event(), False
         self._beats = threading.Thread(target=self._beat, name="dnmf-lease", daemon=True)
 
@@ -227,22 +276,7 @@ class Lease:
         """
         if self._cancelled:
             raise Cancelled
-        match event:
-            case Planned():
-                new: dict[str, Any] = {"strips": event.strips, "nbytes": event.nbytes, "max_iter": event.max_iter}
-            case StripDone():
-                new = {"iteration": event.iteration, "done": event.done, "since": time.time()}
-            case PassDone():
-                new = {
-                    "passes": event.iteration,
-                    "loss": event.loss,
-                    "relative_error": event.relative_error,
-                    "seconds": event.seconds,
-                }
-            case _:
-                return
-        # What is no number has no place in JSON.
-        self._progress = {**self._progress, **{name: value for name, value in new.items() if math.isfinite(value)}}
+        self._progress = self._progress.after(event)
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
@@ -258,4 +292,5 @@ class Lease:
         return now is not None and now.token == self._mine.token
 
     def _write(self) -> None:
-        _write(self._group, "lease", asdict(replace(self._mine, beat=time.time(), progress=self._progress)))
+        now = replace(self._mine, beat=time.time(), progress=self._progress)
+        _write(self._group, "lease", msgspec.to_builtins(now))

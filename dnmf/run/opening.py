@@ -4,9 +4,10 @@ While a run is going on, a generation (W, V and the history so far) is written t
 of the record names it, then generations older than the previous one are deleted. A finished run holds its factors at
 the top, and no generations. An array's metadata is written after its chunks, so that what is listed is whole. Every
 generation has a group `next` with what the next pass needs and no reader does; first factors have a generation with
-nothing else. The groups `lease` and `cancel` are those of `dnmf.lease`.
+nothing else. The groups `lease` and `cancel` are those of `dnmf.run.lease`, `sample` is that of `dnmf.run.kept_sample`.
 
-The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`:
+The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`, of
+which a run that has just begun has the first four keys:
 
     format          1
     status          "running", "finished" or "stopped"
@@ -22,26 +23,22 @@ The attribute `dnmf_run` is a token, another one for every run at a path. The re
     versions        of dnmf, dask, numpy and zarr
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import zarr
 from zarr.storage import MemoryStore
 
-from dnmf.run.factors import DIMENSIONS
-from dnmf.run.generations import GENERATIONS
+from dnmf.run.generations import GENERATIONS, MEMBERS
 from dnmf.run.lease import check_free
-from dnmf.run.record import FORMAT, Record, checked
-from dnmf.stores.paths import absolute, is_bucket
+from dnmf.run.record import FORMAT, Begun, Record, as_json, parse_record
+from dnmf.stores.paths import absolute, refuse_bucket
 from dnmf.stores.places import answering, occupied, place
 
 # The attribute of a group with the W of new rows, as `dnmf` is that of a run; and the one of a run that never changes.
 TRANSFORMED, IDENTITY = "dnmf_transformed", "dnmf_run"
-
-
-# Members of a run beside those of DIMENSIONS.
-OLD = ("snapshots", "snapshot_pass", "sample", "lease", "cancel")
 
 
 def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
@@ -52,11 +49,11 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     FileExistsError
         If something is there already: see `check_out`.
     """
-    begun = {"dnmf": {"format": FORMAT, "status": "running", "stopped": None, "at": None}, IDENTITY: uuid4().hex}
+    begun = as_json(Begun(format=FORMAT, status="running", stopped=None, at=None))
     exists = out is not None and check_out(out, overwrite=overwrite)
     store = MemoryStore() if out is None else place(out)
-    group = zarr.create_group(store, overwrite=exists, attributes=begun)
-    for name in (*DIMENSIONS, *OLD) if exists else ():
+    group = zarr.create_group(store, overwrite=exists, attributes={"dnmf": begun, IDENTITY: uuid4().hex})
+    for name in (*MEMBERS, "sample", "lease", "cancel") if exists else ():
         # What a listing left out would be taken for this run's.
         if name in group:
             del group[name]
@@ -64,8 +61,8 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     return group
 
 
-def create_transformed(out: str | Path, record: Record, *, overwrite: bool) -> zarr.Group:
-    """Start a group for the W of new rows, which a run's V belongs to: see `dnmf.transformation`."""
+def create_transformed(out: str | Path, record: Mapping[str, object], *, overwrite: bool) -> zarr.Group:
+    """Start a group for the W of new rows, which a run's V belongs to: see `dnmf.factorization.transform`."""
     exists = check_out(out, overwrite=overwrite, mark=TRANSFORMED)
     return zarr.create_group(place(out), overwrite=exists, attributes={TRANSFORMED: record})
 
@@ -83,8 +80,7 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
         If another process is at work on the run that is there.
     """
     path = absolute(out)
-    if is_bucket(path):
-        raise ValueError(f"{out} is a whole bucket, which is not written to: name a place in it, as in {path}/run.zarr")
+    refuse_bucket(path, "run.zarr")
     if not occupied(path):
         return False
     group = _at(path)
@@ -108,12 +104,16 @@ def _at(path: str, mode: Literal["r", "r+"] = "r") -> zarr.Group | None:
 
 def _holds_nothing(group: zarr.Group | None) -> bool:
     """Whether a run has ended before it had first factors."""
-    record: Any = None if group is None else group.attrs.get("dnmf")
-    if not isinstance(record, dict):
+    if group is None or "dnmf" not in group.attrs:
+        return False
+    try:
+        record = parse_record(group.attrs["dnmf"], group.store_path)
+    except ValueError:
         return False
     # A process that was killed as it began has not even said what it was asked for.
-    nothing = record.get("at", "") is None and record.get("start") is None
-    return nothing and (record.get("status") == "stopped" or "parameters" not in record)
+    return record.at is None and (
+        not isinstance(record, Record) or (record.start is None and record.status == "stopped")
+    )
 
 
 def open_whole(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
@@ -125,14 +125,14 @@ def open_whole(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:
         If there is no run, or one of a newer format, or one that holds no whole generation yet.
     """
     group, record = open_group(path)
-    if record["at"] is None:
-        if record["status"] == "running":
-            raise ValueError(f"{path} holds no whole generation yet: wait, or `dnmf resume` it if it was killed")
-        raise ValueError(f"{path} holds no whole generation: it {record['stopped']}; `dnmf resume` it")
-    return group, record
+    if isinstance(record, Record) and record.at is not None:
+        return group, record
+    if record.status == "running":
+        raise ValueError(f"{path} holds no whole generation yet: wait, or `dnmf resume` it if it was killed")
+    raise ValueError(f"{path} holds no whole generation: it {record.stopped}; `dnmf resume` it")
 
 
-def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") -> tuple[zarr.Group, Record]:
+def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") -> tuple[zarr.Group, Begun]:
     """The group and the record of a run, whatever it holds.
 
     Raises
@@ -149,4 +149,4 @@ def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") ->
         if found is None or "dnmf" not in found.attrs:
             raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
         group = found
-    return group, checked(group.attrs["dnmf"], path, FORMAT)
+    return group, parse_record(group.attrs["dnmf"], path)

@@ -1,267 +1,241 @@
-"""What the record of a run must say, whoever wrote it: a run may come from anywhere, and may mean harm.
+"""The record of a run as a typed value, and as the JSON attribute `dnmf` that it is read from and written to.
 
-The record is that of `dnmf.runs`. Every value that dnmf reads has a line in `RULES`; what other keys hold is not looked
-at, so that a record may say more. Sizes have ceilings that no run comes near, so that nobody can ask for memory with
-them.
+A run may come from anywhere, and may mean harm. So a record is a value only if everything that dnmf reads of it is
+possible: sizes have ceilings that no run comes near, so that nobody can ask for memory with them. What other keys hold
+is not looked at. What the keys mean is said in `dnmf.run.opening`.
 """
 
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from reprlib import Repr
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from importlib.metadata import version
+from typing import Annotated, Literal, TypeAlias
+from uuid import uuid4
 
+import msgspec
 import zarr
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
+
+from dnmf.matrix.matrix import Matrix
+from dnmf.parameters import Parameters
+from dnmf.plan.memory import SPLIT_EVERY
+from dnmf.plan.strips import Plan
+from dnmf.stores.paths import shown
+from dnmf.validation import Mismatch, validated
+
+# The format of runs that are written, and the name of their checksums of X's strips. Runs of all formats so far open
+# and go on. What going on with one of an older format costs:
+# - where checksums have another name than now, they are of another kind: X is then not compared with what it was.
+FORMAT, CHECKSUMS = 1, "checksums"
+
 
 # More than any matrix has rows or columns, and more passes than anybody makes.
-LONGEST, MOST_PASSES, LARGEST = 2**48, 10**7, 2**63
+LONGEST, MOST_PASSES = 2**48, 10**7
 
 
 # Chunks of W at most: each is one strip, or part of one, and passes over more strips would never end.
 MOST_CHUNKS = 10**6
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a value must be: a test, and the same in words."""
+# Names of generations: nothing that leads elsewhere.
+GENERATION = "generations/[0-9A-Za-z][0-9A-Za-z-]*"
 
-    holds: Callable[[Any], bool]
-    words: str
+
+DTYPE = "[<>=|]?[biuf](1|2|4|8|16)|bool|u?int(8|16|32|64)|float(16|32|64|96|128)"
+
+
+def _text(pattern: str, words: str) -> Meta:
+    return Meta(pattern=rf"\A({pattern})\Z", description=words)
+
+
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Number: TypeAlias = Annotated[float, Meta(ge=0)]
+Length: TypeAlias = Annotated[int, Meta(ge=1, le=LONGEST)]
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+At: TypeAlias = Annotated[str, _text(f"|{GENERATION}", "the path of a generation, generations/NAME, or an empty text")]
+Next: TypeAlias = Annotated[str, _text(f"next|{GENERATION}/next", "next, or generations/NAME/next")]
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a run says that has just begun."""
+
+    format: Positive
+    status: Annotated[Literal["running", "finished", "stopped"], Meta(description="one of running, finished, stopped")]
+    stopped: str | None
+    at: At | None
+
+
+class StoredX(msgspec.Struct, frozen=True, kw_only=True):
+    """X as it was when the run began."""
+
+    path: str
+    shape: Annotated[tuple[Length, Length], Meta(description="two positive integers")]
+    dtype: Annotated[str, _text(DTYPE, "the name of a dtype of real numbers")]
+    nbytes: Count
+    chunks: Annotated[
+        tuple[Positive, ...], Meta(min_length=1, max_length=2, description="one or two positive integers")
+    ]
+    fingerprint: str
+    norm: float | None = None
+
+
+class Start(msgspec.Struct, frozen=True):
+    """How the first factors came about: seconds, bytes of X read (decoded), rows of the sample and its relative error.
+
+    The error is that of the sample's own factorization; None without one. Without a sample there are 0 rows.
+    """
+
+    seconds: Number
+    bytes_read: Count
+    rows: Count = 0
+    relative_error: Number | None = None
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """How X is cut and what a resumed run goes on from. A run of a dnmf that resumed none lacks what has a default."""
+
+    axis: Literal[0, 1]
+    height: Length
+    dtype: Literal["float32", "float64"]
+    length: Length | None = None
+    width: Length | None = None
+    peak: Count | None = None
+    in_run: bool | None = None
+    cached: bool | None = None
+    sample: Annotated[int, Meta(ge=0, le=LONGEST)] | None = None
+    largest: Count | None = None
+    counts: Annotated[tuple[Length, ...], Meta(max_length=MOST_CHUNKS, description="positive integers")] = ()
+    every: Positive | None = None
+    split_every: int | None = None
+    token: str | None = None
+    next: Next | UnsetType | None = UNSET
+    reason: str | None = None
+    before: At | UnsetType | None = UNSET
 
     @property
-    def or_null(self) -> "Rule":
-        """The same, or null."""
-        return Rule(lambda value: value is None or self.holds(value), f"{self.words}, or null")
+    def plan(self) -> Plan:
+        """How X is cut."""
+        return Plan(**{field.name: getattr(self, field.name) for field in fields(Plan)})
 
 
-def _integer(least: int, most: int = LARGEST) -> Rule:
-    words = f"an integer of at least {least}" + (f" and at most {most}" if most < LARGEST else "")
-    return Rule(lambda value: type(value) is int and least <= value <= most, words)
+class Record(Begun, frozen=True, kw_only=True):
+    """What a run says of itself once it is known what is asked for."""
+
+    iteration: Annotated[int, Meta(ge=0, le=MOST_PASSES)]
+    relative_error: Number | None
+    x: StoredX
+    parameters: Parameters
+    start: Start | None
+    state: State
+    versions: Annotated[dict[str, str], Meta(description="an object of texts")]
 
 
-def _among(*values: Any) -> Rule:
-    return Rule(lambda value: any(type(value) is type(v) and value == v for v in values), f"one of {_list(values)}")
+class _Formatted(msgspec.Struct, frozen=True):
+    format: Positive
 
 
-def _list(values: tuple[Any, ...]) -> str:
-    return ", ".join(map(str, values))
+def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int | None) -> Record:
+    """The record of a run that holds nothing yet; `every` is how many passes are from one generation to the next."""
+    x = StoredX(
+        path=matrix.location,
+        shape=matrix.grid.shape,
+        dtype=str(matrix.stored_dtype),
+        nbytes=matrix.grid.stored_nbytes,
+        chunks=tuple(matrix.grid.chunk),
+        fingerprint=matrix.fingerprint,
+    )
+    cut = {field.name: getattr(plan, field.name) for field in fields(Plan)}
+    dtype: Literal["float32", "float64"] = "float32" if matrix.dtype.itemsize == 4 else "float64"
+    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, token=uuid4().hex[:12], next=None)
+    return Record(
+        format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=x,
+        parameters=parameters, start=None, state=state, versions=_versions(),
+    )  # fmt: skip
 
 
-def _text(pattern: str, words: str) -> Rule:
-    return Rule(lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)), words)
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")}
 
 
-def _integers(fewest: int, most: int, largest: int, words: str) -> Rule:
-    def holds(value: Any) -> bool:
-        return (
-            # A group that has not been opened again holds what JSON makes lists of.
-            isinstance(value, list | tuple)
-            and fewest <= len(value) <= most
-            and all(type(each) is int and 1 <= each <= largest for each in value)
-        )
-
-    return Rule(holds, words)
+def as_json(record: Begun) -> dict[str, object]:
+    """A record as plain data, as JSON has them."""
+    plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(record))
+    return plain
 
 
-def _is_number(value: Any) -> bool:
-    # Python reads integers of any length, of which none is a float.
-    return (type(value) is int and abs(value) < LARGEST) or (type(value) is float and math.isfinite(value))
-
-
-TEXT = Rule(lambda value: isinstance(value, str), "a text")
-
-
-FLAG = Rule(lambda value: isinstance(value, bool), "true or false")
-
-
-NUMBER = Rule(lambda value: _is_number(value) and value >= 0, "a finite number of at least 0")
-
-
-OBJECT = Rule(lambda value: isinstance(value, dict), "an object")
-
-
-# Names of generations: nothing that leads elsewhere.
-GENERATION = r"generations/[0-9A-Za-z][0-9A-Za-z-]*"
-
-
-DTYPE = r"[<>=|]?[biuf](1|2|4|8|16)|bool|u?int(8|16|32|64)|float(16|32|64|96|128)"
-
-
-# By key, those of objects in objects with a dot.
-RULES: Mapping[str, Rule] = {
-    "format": _integer(1),
-    "status": _among("running", "finished", "stopped"),
-    "stopped": TEXT.or_null,
-    "at": _text(f"|{GENERATION}", "the path of a generation, generations/NAME, or an empty text").or_null,
-    "iteration": _integer(0, MOST_PASSES),
-    "relative_error": NUMBER.or_null,
-    "x": OBJECT,
-    "x.path": TEXT,
-    "x.shape": _integers(2, 2, LONGEST, "two positive integers"),
-    "x.dtype": _text(DTYPE, "the name of a dtype of real numbers"),
-    "x.nbytes": _integer(0),
-    "x.chunks": _integers(1, 2, LONGEST**2, "one or two positive integers"),
-    "x.fingerprint": TEXT,
-    "parameters": OBJECT,
-    "parameters.rank": _integer(1, LONGEST),
-    "parameters.solver": TEXT,
-    "parameters.beta_loss": Rule(_is_number, "a finite number"),
-    "parameters.init": TEXT,
-    "parameters.max_iter": _integer(1),
-    "parameters.tol": NUMBER,
-    "parameters.seed": Rule(lambda value: type(value) is int and value >= 0, "an integer of at least 0"),
-    "parameters.alpha_W": NUMBER,
-    "parameters.alpha_H": NUMBER,
-    "parameters.l1_ratio": NUMBER,
-    "start": OBJECT.or_null,
-    "start.seconds": NUMBER,
-    "start.bytes_read": _integer(0),
-    "start.rows": _integer(0),
-    "start.relative_error": NUMBER.or_null,
-    "state": OBJECT,
-    "state.axis": _among(0, 1),
-    "state.height": _integer(1, LONGEST),
-    "state.dtype": _among("float32", "float64"),
-    "versions": Rule(
-        lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values()), "an object of texts"
-    ),
-}
-
-
-# What a resumed run reads; a run may have been written by a dnmf that resumed none.
-MAY_BE_ABSENT: Mapping[str, Rule] = {
-    "state.length": _integer(1, LONGEST),
-    "state.width": _integer(1, LONGEST),
-    "state.peak": _integer(0),
-    "state.in_run": FLAG,
-    "state.cached": FLAG,
-    "state.sample": _integer(0, LONGEST),
-    "state.largest": _integer(0),
-    "state.counts": _integers(0, MOST_CHUNKS, LONGEST, "positive integers"),
-    "state.every": _integer(1).or_null,
-    "state.next": _text(f"next|{GENERATION}/next", "next, or generations/NAME/next").or_null,
-    "state.reason": TEXT.or_null,
-}
-
-
-# What whoever drives a run says of itself, see `dnmf.lease`; of how far it is, any numbers.
-LEASE: Mapping[str, Rule] = {
-    "token": TEXT,
-    "host": TEXT,
-    "pid": _integer(1, 2**31),
-    "started": NUMBER,
-    "beat": NUMBER,
-    "progress": Rule(
-        lambda value: isinstance(value, Mapping) and all(map(_is_number, value.values())), "an object of numbers"
-    ),
-}
-
-
-# All that a run says that has just begun.
-FIRST = ("format", "status", "stopped", "at")
-
-
-_SHORT = Repr()
-
-
-_SHORT.maxstring = _SHORT.maxother = 60
-
-
-def checked(record: Any, path: object, newest: int) -> dict[str, Any]:
-    """The record of the run at a path, if it can be one.
+def parse_record(data: object, path: object) -> Begun:
+    """The record of the run at a path from plain data, if it can be one.
 
     Raises
     ------
     ValueError
-        If it cannot, or if its format is newer than `newest`: names the first value that is wrong.
+        If it cannot, or if its format is newer than this dnmf's: names the first value that is wrong.
     """
-    if not isinstance(record, Mapping):
-        raise _refusal(path, f"its record is {_SHORT.repr(record)}, and an object is required")
-    values: dict[str, Any] = dict(record)
-    _check(values, path, "format", RULES["format"])
-    if values["format"] > newest:
+
+    def refuse(wrong: Mismatch) -> ValueError:
+        return refusal(path, wrong.of("its record"))
+
+    found = validated(data, _Formatted, refuse)
+    if found.format > FORMAT:
         raise ValueError(
-            f"{path} has format {values['format']}, this dnmf reads up to {newest}: install a newer dnmf to open it"
+            f"{path} has format {found.format}, this dnmf reads up to {FORMAT}: install a newer dnmf to open it"
         )
-    begun = "x" not in values and values.get("at") is None
-    for name, rule in RULES.items():
-        parent, _, below = name.rpartition(".")
-        if (begun and name not in FIRST) or (below and parent and values[parent] is None):
-            continue
-        _check(values, path, name, rule)
-    for name, rule in MAY_BE_ABSENT.items():
-        parent, _, below = name.rpartition(".")
-        if not begun and below in values[parent]:
-            _check(values, path, name, rule)
-    if not begun:
-        _check_whole(values, path)
-    return values
+    if isinstance(data, Mapping) and "x" not in data and data.get("at") is None:
+        return validated(data, Begun, refuse)
+    record = validated(data, Record, refuse)
+    if record.at is not None:
+        _check_whole(record, path)
+    return record
 
 
-def checked_lease(lease: Mapping[str, Any], path: object) -> dict[str, Any]:
-    """What the lease of the run at a path says, if it can be one.
-
-    Raises
-    ------
-    ValueError
-        If it cannot: names the first value that is wrong.
-    """
-    for name, rule in LEASE.items():
-        _check({"lease": dict(lease)}, path, f"lease.{name}", rule)
-    return {name: lease[name] for name in LEASE}
-
-
-def _check(record: Mapping[str, Any], path: object, name: str, rule: Rule) -> None:
-    parent, _, below = name.rpartition(".")
-    values = record[parent] if parent else record
-    if below not in values:
-        raise _refusal(path, f"its record has no {name}, and {rule.words} is required")
-    if not rule.holds(values[below]):
-        raise _refusal(path, f"its record has {name} {_SHORT.repr(values[below])}, and {rule.words} is required")
-
-
-def _check_whole(record: Mapping[str, Any], path: object) -> None:
+def _check_whole(record: Record, path: object) -> None:
     """Raise ValueError where values that are possible do not go together."""
-    if record["at"] is None:
-        return
-    if record["iteration"] == 0 or record["start"] is None or record["relative_error"] is None:
-        raise _refusal(path, "its record names a generation, and no pass, no start or no relative_error")
-    axis, length = record["state"]["axis"], record["x"]["shape"][record["state"]["axis"]]
-    if length > MOST_CHUNKS * record["state"]["height"]:
-        raise _refusal(
+    if record.iteration == 0 or record.start is None or record.relative_error is None:
+        raise refusal(path, "its record names a generation, and no pass, no start or no relative_error")
+    axis, height, rank = record.state.axis, record.state.height, record.parameters.rank
+    if rank > LONGEST:
+        raise refusal(path, f"its record has parameters.rank {rank}, and at most {LONGEST} is possible")
+    length = record.x.shape[axis]
+    if length > MOST_CHUNKS * height:
+        raise refusal(
             path,
-            f"its record cuts {length} {('rows', 'columns')[axis]} into strips of {record['state']['height']}, and at "
-            f"most {MOST_CHUNKS} strips are possible",
+            f"its record cuts {length} {('rows', 'columns')[axis]} into strips of {height}, and at most {MOST_CHUNKS} "
+            f"strips are possible",
         )
 
 
-def _refusal(path: object, why: str) -> ValueError:
+def refusal(path: object, why: str) -> ValueError:
+    """What to raise where the run at a path is not what it must be."""
     return ValueError(f"{path} is not a run that dnmf wrote: {why}")
 
 
-FORMAT = 1
-
-
-Record = dict[str, Any]
-
-
-def write_record(group: zarr.Group, record: Mapping[str, Any]) -> None:
+def write_record(group: zarr.Group, record: Begun) -> None:
     """Replace the record: one write of one key."""
-    group.update_attributes({"dnmf": dict(record)})
+    group.update_attributes({"dnmf": as_json(record)})
 
 
-def fresh_record(group: zarr.Group) -> Record:
-    """The record as it is in the store now: what a group object remembers may be old."""
-    return record_of(group, "")
-
-
-def record_of(group: zarr.Group, at: str) -> Record:
-    """The record of a run as it was when the generation at a path was the last one."""
+def read_record(group: zarr.Group, at: str = "") -> Begun:
+    """The record as it is in the store now, or as it was when the generation at a path was the last one."""
     path = f"{group.path}/{at}".strip("/")
-    return dict(zarr.open_group(group.store, path=path, mode="r", use_consolidated=False).attrs["dnmf"])  # type: ignore
+    found = zarr.open_group(group.store, path=path, mode="r", use_consolidated=False)
+    return parse_record(found.attrs["dnmf"], shown(found.store_path))
+
+
+def remembered_record(group: zarr.Group) -> Begun:
+    """The record as this process wrote or read it last."""
+    return parse_record(group.attrs["dnmf"], shown(group.store_path))
 
 
 def keep_record(group: zarr.Group, at: str, record: Record) -> None:
     """Write the record to its generation too: a run goes back to it where the next one is damaged."""
     write_record(zarr.open_group(group.store, path=f"{group.path}/{at}".strip("/"), mode="r+"), record)
+
+
+def set_stopped(group: zarr.Group, why: str) -> None:
+    """Say in the record why a run that was going on did not end: its lease must be held."""
+    record = read_record(group)
+    if record.status == "running":
+        # Nothing is deleted: a write of the record that was interrupted may still arrive.
+        write_record(group, replace(record, status="stopped", stopped=why))

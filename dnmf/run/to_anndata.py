@@ -2,12 +2,13 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
 
+import dask.array as da
 import numpy as np
 import zarr
 from zarr.errors import ZarrUserWarning
 
+from dnmf.arrays.rows import Array
 from dnmf.run.result import Factorization
 from dnmf.stores.places import place
 
@@ -48,7 +49,7 @@ def write_back(
         _list(group)
 
 
-def _list(group: Any) -> None:
+def _list(group: zarr.Group) -> None:
     """List what was written where AnnData lists all members."""
     with warnings.catch_warnings():
         # AnnData's store has consolidated metadata already, whatever the specification says of them.
@@ -56,7 +57,7 @@ def _list(group: Any) -> None:
         zarr.consolidate_metadata(group.store, path=group.path, zarr_format=group.metadata.zarr_format)
 
 
-def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", overwrite: bool) -> Any:
+def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", overwrite: bool) -> zarr.Group:
     """AnnData in Zarr, to write results of these names to.
 
     Raises
@@ -76,18 +77,20 @@ def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", o
     return group
 
 
-def _length(group: Any, table: str) -> int:
+def _length(group: zarr.Group, table: str) -> int:
     """Rows of `obs` or `var`: those of its index."""
-    frame = group[table]
-    return int(frame[frame.attrs["_index"]].shape[0])
+    index = group[f"{table}/{group[table].attrs['_index']}"]
+    assert isinstance(index, zarr.Array)
+    return index.shape[0]
 
 
-def _write(group: Any, place: str, name: str, values: Any, *, overwrite: bool) -> None:
+def _write(group: zarr.Group, place: str, name: str, values: da.Array | Array, *, overwrite: bool) -> None:
+    """Write rows by component to a member of a table, as many rows at a time as a chunk has."""
     if place not in group:
         group.create_group(place, attributes={"encoding-type": "dict", "encoding-version": "0.1.0"})
-    (length, rank), chunks = values.shape, getattr(values, "chunks", None)
-    height = chunks[0][0] if chunks else min(length, ROWS)
-    array = group[place].create_array(
+    length, rank = values.shape
+    height = values.chunks[0][0] if isinstance(values, da.Array) else min(length, ROWS)
+    array = group.require_group(place).create_array(
         name,
         shape=(length, rank),
         chunks=(height, rank),

@@ -1,4 +1,4 @@
-"""What to say where a disk takes no more. Standard library only."""
+"""Disks of this machine: what to say where one takes no more, and what killed processes left on one."""
 
 import errno
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 import zarr
 from zarr.storage import LocalStore
 
-# None of these comes from reading.
+# What an error of writing says that no error of reading does, and what to do.
 WHY = {
     errno.ENOSPC: "its disk is full; make room",
     errno.EDQUOT: "the quota there is used up; make room",
@@ -27,7 +27,13 @@ def writing(where: object) -> Iterator[None]:
     except OSError as error:
         if error.errno not in WHY:
             raise
-        raise OSError(f"{where} cannot be written: {WHY[error.errno]}") from error
+        raise OSError(full_disk(error, where)) from error
+
+
+def full_disk(error: BaseException, where: object) -> str:
+    """A sentence that names `where`, for an error that says no more than that a disk is full; any other one's own."""
+    why = WHY.get(error.errno or 0) if isinstance(error, OSError) else None
+    return f"{where} cannot be written: {why}" if why else str(error)
 
 
 # How the names end of files that are being written.

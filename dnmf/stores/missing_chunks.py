@@ -1,4 +1,4 @@
-"""dnmf.stores.missing_chunks."""
+"""Which chunks of a Zarr array are not in its store. None of them is read."""
 
 import math
 from collections.abc import Iterator
@@ -10,10 +10,13 @@ from typing import Any
 import zarr
 from zarr.storage import LocalStore
 
+# Of any dtype, in any store.
+ZarrArray = zarr.Array[Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Chunks that there are not (shards, where X has them): how many, of how many, and the key of one.
+    """Chunks that are not there (shards, where X has them): how many, of how many, and the key of one.
 
     The key is None where none is missing, or where only a store that is not on a disk here knows it.
     """
@@ -23,8 +26,8 @@ class Missing:
     key: str | None
 
 
-def missing(array: Any) -> Missing | None:
-    """Which chunks of an array there are not; None where its store cannot list what it has."""
+def missing(array: ZarrArray) -> Missing | None:
+    """Which chunks of an array are not there; None where its store cannot list what it has."""
     shape = tuple(math.ceil(n / c) for n, c in zip(array.shape, array.shards or array.chunks, strict=True))
     total = math.prod(shape)
     if isinstance(array.store, LocalStore):
@@ -41,14 +44,15 @@ def missing(array: Any) -> Missing | None:
     return Missing(total - array.nchunks_initialized // per_shard, total, None)
 
 
-def _keys(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
+def _keys(array: ZarrArray, shape: tuple[int, ...]) -> Iterator[str]:
+    """The keys of all chunks, in order."""
     return (array.metadata.encode_chunk_key(place) for place in product(*map(range, shape)))
 
 
-def lacks_chunks(array: Any) -> bool:
+def lacks_chunks(array: object) -> bool:
     """Whether a stored array lacks chunks: they were lost, or are not written because all of their numbers are 0.
 
-    Where a store cannot list, as a web server cannot, nothing is known, and it is False.
+    Where a store cannot list, as a web server cannot, nothing is known, and it is False; so it is for other arrays.
     """
     found = missing(array) if isinstance(array, zarr.Array) else None
     return found is not None and found.count > 0

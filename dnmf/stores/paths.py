@@ -48,6 +48,7 @@ def is_url(path: str | Path) -> bool:
 
 
 def _local(path: str) -> str:
+    """A path on this machine without the scheme that says so."""
     scheme, found, rest = path.partition("://")
     return rest if found and scheme in LOCAL else path
 
@@ -73,9 +74,12 @@ def _has_no_port(scheme: str, rest: str) -> bool:
         return True
 
 
-def is_bucket(path: str) -> bool:
-    """Whether an absolute path or URL is that of a bucket or server, with nothing named in it."""
-    return is_url(path) and not path.startswith("memory:") and len(_segments(path)) < 3
+def refuse_bucket(path: str, example: str) -> None:
+    """Raise ValueError where an absolute path or URL is that of a whole bucket or server; `example` may be in it."""
+    if is_url(path) and not path.startswith("memory:") and len(_segments(path)) < 3:
+        raise ValueError(
+            f"{path} is a whole bucket, which is not written to: name a place in it, as in {path}/{example}"
+        )
 
 
 def nested(one: str, other: str) -> bool:
@@ -89,6 +93,7 @@ def nested(one: str, other: str) -> bool:
 
 
 def _segments(path: str) -> list[str]:
+    """A path or URL, cut at its slashes."""
     if not is_url(path):
         return list(Path(path).parts)
     scheme, _, rest = path.partition("://")

@@ -1,13 +1,12 @@
-"""dnmf.stores.places."""
+"""Paths and URLs alike: what Zarr opens there, whether anything is there, and how it is removed or written."""
 
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 from dnmf.stores.local_disk import holds_nothing
 from dnmf.stores.paths import absolute, is_url
-from dnmf.stores.url_store import URLStore, _missing_parts, _options, _told
+from dnmf.stores.url_store import URLStore, failures_in_words, file_system
 
 
 def place(path: str | Path) -> str | URLStore:
@@ -25,7 +24,7 @@ def place(path: str | Path) -> str | URLStore:
 
 
 def answering(path: str | Path) -> str | URLStore:
-    """The same, after one request to the server of a URL.
+    """What Zarr opens at a path or URL, after one request to the server of a URL.
 
     Zarr makes several at a time; where all fail, those that are under way when the first is told are lost with a noise.
 
@@ -41,8 +40,9 @@ def answering(path: str | Path) -> str | URLStore:
 
 
 def _has_node(url: str) -> bool:
-    files, inside = _files(url)
-    with _told(url):
+    """Whether there is a Zarr array or group of format 3 at a URL. Asks its server once."""
+    files, inside = file_system(url)
+    with failures_in_words(url):
         try:
             files.cat_file(f"{inside}/zarr.json")
         except FileNotFoundError:
@@ -56,8 +56,8 @@ def occupied(path: str) -> bool:
         return Path(path).exists() and not holds_nothing(Path(path))
     if _has_node(path):
         return True
-    files, inside = _files(path)
-    with _told(path):
+    files, inside = file_system(path)
+    with failures_in_words(path):
         return bool(files.exists(inside))
 
 
@@ -66,8 +66,8 @@ def remove(path: str) -> None:
     if not is_url(path):
         rmtree(path, ignore_errors=True)
         return
-    files, inside = _files(path)
-    with suppress(OSError), _told(path):
+    files, inside = file_system(path)
+    with suppress(OSError), failures_in_words(path):
         files.rm(inside, recursive=True)
 
 
@@ -76,19 +76,10 @@ def upload(folder: Path, url: str) -> None:
 
     What is there already is deleted first, from the top.
     """
-    files, inside = _files(url)
+    files, inside = file_system(url)
     remove(f"{url}/zarr.json")
     remove(url)
     found = [file for file in folder.rglob("*") if file.is_file()]
-    with _told(url):
+    with failures_in_words(url):
         for file in sorted(found, key=lambda file: (file.name == "zarr.json", -len(file.parts))):
             files.pipe_file(f"{inside}/{file.relative_to(folder).as_posix()}", file.read_bytes())
-
-
-def _files(url: str) -> tuple[Any, str]:
-    """The file system of a URL, to call from where no event loop runs; and the path in it."""
-    with _missing_parts(url):
-        from fsspec import url_to_fs  # noqa: PLC0415 - an extra
-
-        files, inside = url_to_fs(url, **_options(url))
-    return files, inside

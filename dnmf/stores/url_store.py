@@ -1,6 +1,6 @@
-"""What Zarr opens at a path or URL. A URL's store asks its server each time, and travels as its URL alone.
+"""The Zarr store behind a URL: it asks its server each time, and travels as its URL alone, without credentials.
 
-Knows Zarr, and fsspec where it is installed. Whose Zarr array or run is there is not looked at.
+Knows Zarr, and fsspec where it is installed.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -8,11 +8,24 @@ from contextlib import contextmanager
 from typing import Any
 
 from zarr.abc.buffer import Buffer, BufferPrototype
-from zarr.abc.store import ByteRequest
+from zarr.abc.store import ByteRequest, Store
 from zarr.storage import FsspecStore
 
+from dnmf.stores.paths import is_url
+
 # fsspec's file systems remember what they listed, for as long as a process lives: nothing of that is trusted.
-FRESH = {"use_listings_cache": False}
+FRESH: dict[str, object] = {"use_listings_cache": False}
+
+
+# Options of fsspec's file systems that say nothing of where or how a server is reached.
+HARMLESS = {*FRESH, "max_concurrency", "asynchronous", "skip_instance_cache", "listings_expiry_time", "max_paths"}
+
+
+# Words in the names of options that are credentials, in fsspec's file systems and in obstore; and values that are none.
+SECRET = ("key", "secret", "token", "password", "credential", "sas", "connection_string", "auth", "cert")
+
+
+PUBLIC = (None, False, True, "", "anon", "cloud", "google_default")
 
 
 # What to say, beside the code, of a failure.
@@ -33,7 +46,7 @@ class URLStore(FsspecStore):
     """
 
     def __init__(self, url: str, read_only: bool = False) -> None:
-        with _missing_parts(url):
+        with _what_is_missing(url):
             opened = FsspecStore.from_url(url, storage_options=_options(url))
         super().__init__(opened.fs, read_only, opened.path)
         self.url = url
@@ -63,39 +76,39 @@ class URLStore(FsspecStore):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Bytes of a key, None where there is none."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             return await super().get(key, prototype, byte_range)
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
         """Parts of keys."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             return await super().get_partial_values(prototype, key_ranges)
 
     async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
         """Write a key: a reader sees all of it or nothing."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             await super().set(key, value, byte_range)
 
     async def exists(self, key: str) -> bool:
         """Whether there is a key."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             return await super().exists(key)
 
     async def getsize(self, key: str) -> int:
         """Bytes of a key."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             return await super().getsize(key)
 
     async def delete(self, key: str) -> None:
         """Delete a key, if it is there."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             await super().delete(key)
 
     async def delete_dir(self, prefix: str) -> None:
         """Delete what is listed below a prefix; first, listed or not, what makes it an array or group."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             await super().delete(f"{prefix.strip('/')}/zarr.json".lstrip("/"))
             await super().delete_dir(prefix)
 
@@ -105,30 +118,73 @@ class URLStore(FsspecStore):
 
     async def list(self) -> AsyncIterator[str]:
         """All keys."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             async for key in super().list():
                 yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """All keys below a prefix."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             async for key in super().list_prefix(prefix):
                 yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Names right below a prefix."""
-        with _told(self.url):
+        with failures_in_words(self.url):
             async for name in super().list_dir(prefix):
                 yield name
 
 
-def _options(url: str) -> dict[str, Any]:
+def without_credentials(store: Store) -> Store:
+    """A caller's store as tasks may carry it: where the environment says the same of how to reach it, its URL.
+
+    Raises
+    ------
+    ValueError
+        If it carries credentials of its own.
+    """
+    options = dict(getattr(getattr(store, "store", None), "config", None) or {})
+    if isinstance(store, FsspecStore) and not isinstance(store, URLStore):
+        from fsspec.config import apply_config  # noqa: PLC0415 - an extra
+
+        files = getattr(store.fs, "sync_fs", store.fs)
+        options = {name: value for name, value in files.storage_options.items() if name not in HARMLESS}
+        url = files.unstrip_protocol(store.path)
+        if options == apply_config(type(files), {}) and is_url(url):
+            return URLStore(url, store.read_only)
+    if found := sorted(set(_secrets(options))):
+        raise ValueError(
+            f"the store of X carries credentials ({', '.join(found)}), which would travel with every task: set them in "
+            f"the environment of this process and of every worker, and give X as a URL or open it without them"
+        )
+    return store
+
+
+def _secrets(options: dict[str, object]) -> Iterator[str]:
+    """Names of options that are credentials."""
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from _secrets(value)
+        elif any(word in str(name).lower() for word in SECRET) and value not in PUBLIC:
+            yield str(name)
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system of a URL, to call from where no event loop runs; and the path in it."""
+    with _what_is_missing(url):
+        from fsspec import url_to_fs  # noqa: PLC0415 - an extra
+
+        files, inside = url_to_fs(url, **_options(url))
+    return files, inside
+
+
+def _options(url: str) -> dict[str, object]:
     """How the file system of a URL is opened. s3fs would ask for the length of every object before it reads it."""
     return {**FRESH, "max_concurrency": 1} if url.startswith(("s3:", "s3a:")) else dict(FRESH)
 
 
 @contextmanager
-def _missing_parts(url: str) -> Iterator[None]:
+def _what_is_missing(url: str) -> Iterator[None]:
     """Say what is to be installed for a URL, or that it is of no known kind."""
     scheme = url.partition("://")[0]
     try:
@@ -141,8 +197,8 @@ def _missing_parts(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
-    """What servers and their libraries raise, as an OSError of ours: no text of theirs, which may hold anything."""
+def failures_in_words(url: str) -> Iterator[None]:
+    """Raise OSError in place of what servers and their libraries raise, without their text, which may hold anything."""
     try:
         yield
     except Exception as error:

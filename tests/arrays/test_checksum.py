@@ -7,13 +7,13 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
+from dnmf.engine.outcome import NONE, Seen, check_same, joined
 from kinds import sparse_stored
 from scipy import sparse
 from xxhash import xxh3_64_intdigest
 
 import dnmf
 from dnmf.arrays.checksum import checksum
-from dnmf.engine.outcome import NONE, Seen, check_same, joined
 from dnmf.events import PassDone, Sampled
 from dnmf.plan import strips
 

@@ -199,12 +199,12 @@ def test_settled_rows_do_not_depend_on_their_neighbours(dtype, kind, name):
 @each_kind
 def test_sums_over_columns_settle_rows_of_least_squares_and_no_other_losses(kind):
     objective, (Y, _, S) = objective_of(kind, "both"), problem()
-    assert (objective.settle_sums is not None) is isinstance(kind, str)
-    if objective.settle_sums:
-        about_zero = objective.prepare(np.zeros((3, len(Y))), Known(np.inf, 0.0, exact=False))
-        sums = add([objective.sums(Y[:, part].T, about_zero, S[:, part]) for part in (slice(3), slice(3, None))])
+    columns = objective.from_columns
+    assert (columns is not None) is isinstance(kind, str)
+    if columns:
         from_rows = objective.settle(Y, S, tol=1e-6, iterations=500)
-        assert_allclose(objective.settle_sums(sums, S, tol=1e-6, iterations=500), from_rows, rtol=1e-9)
+        sums = add([columns.sums(Y[:, part].T, S[:, part]) for part in (slice(3), slice(3, None))])
+        assert_allclose(columns.settle(sums, S, tol=1e-6, iterations=500), from_rows, rtol=1e-9)
 
 
 @each_kind

@@ -34,7 +34,7 @@ class Divergence:
     short: Penalty
 
     keeps_zeros: ClassVar = True
-    settle_sums: ClassVar = None
+    from_columns: ClassVar = None
 
     @property
     def penalized(self) -> bool:

@@ -12,7 +12,7 @@ from dnmf.arrays.sample import StandIn
 from dnmf.arrays.sketch import as_it_is
 from dnmf.losses.least_squares.sums import SPARSE_CLOSE, Evaluation, Shared, Sums, strip_sums
 from dnmf.losses.least_squares.surrogate import Surrogate
-from dnmf.losses.protocol import CLOSE, Known, Size
+from dnmf.losses.protocol import CLOSE, FromColumns, Known, Size
 from dnmf.losses.row_by_row import STRIDE, row_by_row
 from dnmf.rules import Penalty
 from dnmf.rules.from_scratch import scale_rows
@@ -52,6 +52,11 @@ class LeastSquares:
         """Whether there are penalties."""
         return bool(self.long or self.short)
 
+    @property
+    def from_columns(self) -> FromColumns:
+        """Rows follow from their products with S."""
+        return FromColumns(_sums_of_columns, self._settle_sums)
+
     def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
         """Raise ValueError where products of X's entries would leave the range of their dtype."""
         mean = math.sqrt(size.norm / size.entries)
@@ -87,8 +92,7 @@ class LeastSquares:
         """The block that belongs to S, every row of it solved to its end."""
         return self._settle_products(right(S, y), S, tol=tol, iterations=iterations)
 
-    def settle_sums(self, sums: Sums, S: Array, *, tol: float, iterations: int) -> Array:
-        """All rows, from the sums over strips of columns: their products with S."""
+    def _settle_sums(self, sums: Sums, S: Array, *, tol: float, iterations: int) -> Array:
         return self._settle_products(sums.cross.astype(S.dtype), S, tol=tol, iterations=iterations)
 
     def _settle_products(self, N: Array, S: Array, *, tol: float, iterations: int) -> Array:
@@ -108,3 +112,7 @@ class LeastSquares:
         """The sample by its leading directions, or as it is where it is all of Y."""
         long = self.long.weighted(np.sqrt(drawn.counts).astype(drawn.rows.dtype)) if self.long else self.long
         return Surrogate(as_it_is(drawn.rows) if drawn.whole else drawn.sketch, drawn.sketch, (long, self.short))
+
+
+def _sums_of_columns(y: Rows, L: Array) -> Sums:
+    return strip_sums(y, L, None)

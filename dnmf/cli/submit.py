@@ -1,0 +1,32 @@
+"""`dnmf submit`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnmf.cli.driving import check_lasting, check_paths
+from dnmf.cli.errors import console
+from dnmf.cli.options import given, parameters, somewhere
+
+if TYPE_CHECKING:
+    from dnmf.clusters.kind import Profile
+
+
+@click.command()
+@click.argument("x")
+@click.option("--out", required=True, help="The run to write, which every worker must reach.")
+@click.option("--layer", help="Of AnnData, the layer to factorize instead of its X.")
+@parameters
+@click.option("--strict", is_flag=True, help="Refuse X that lacks chunks, which Zarr takes for its fill value.")
+@click.option("--overwrite", is_flag=True, help="Replace a run at --out.")
+@somewhere
+def submit(x: str, out: str, where: "Profile", **asked: Any) -> None:
+    """Factorize on a cluster that runs already, and do not wait for it: this machine may be turned off."""
+    from dnmf.factorization.submit import submit as run_submit
+
+    check_lasting(where)
+    asked = given(asked)
+    check_paths(x, out, asked)
+    with where.open():
+        run_submit(x, out=out, **asked)
+    console.print(f"{out}: submitted; `dnmf status {out}` tells how it stands, `dnmf cancel {out}` stops it")

@@ -1,0 +1,106 @@
+"""What kinds of clusters have in common: each is a class, whose fields are its keys, and which starts what they say."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import ClassVar, NamedTuple
+
+import dask
+import msgspec
+from distributed import Client
+from distributed.deploy import Cluster
+
+from dnmf.clusters.keys import Duration
+from dnmf.clusters.settings import SCHEDULING, allocator
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """A cluster of some kind, as a cluster.yaml describes it; its module is in this package."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind."""
+        return str(self.__struct_config__.tag)
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[Client]:
+        """A client of the cluster, current in the block; what is started for it is ended with the block.
+
+        Raises
+        ------
+        ConnectionError
+            If no scheduler answers at the address, or a cluster does not start.
+        ImportError
+            If a package that the kind needs is not installed.
+        """
+
+
+class Needed(NamedTuple):
+    """What a kind needs beyond dnmf's own: a module, the package that has it, and the extra that installs it."""
+
+    module: str
+    package: str
+    extra: str
+
+
+class Started(Profile, frozen=True, kw_only=True):
+    """A cluster that is started from here, on other machines."""
+
+    needs: ClassVar[Needed]
+    wait: Duration | None = None
+
+    @classmethod
+    def needed(cls) -> ModuleType:
+        """The module that the kind needs, imported.
+
+        Raises
+        ------
+        ImportError
+            Says what to install.
+        """
+        try:
+            return import_module(cls.needs.module)
+        except ImportError:
+            package, extra = cls.needs.package, cls.needs.extra
+            kind = cls.__struct_config__.tag
+            raise ImportError(f"kind {kind} needs {package}: pip install 'dnmf[{extra}]'") from None
+
+    @property
+    @abstractmethod
+    def limit(self) -> int | None:
+        """Memory of one worker process, in bytes; None where the profile does not say it."""
+
+    @abstractmethod
+    def start(self) -> tuple[Cluster, int]:
+        """The cluster, and the number of its workers, which may still be on their way."""
+
+    @contextmanager
+    def open(self) -> Iterator[Client]:
+        """A client of the cluster, with our settings as far as they reach its scheduler and workers."""
+        self.needed()
+        with dask.config.set({**SCHEDULING, **allocator(self.limit, "distributed.nanny.pre-spawn-environ.")}):
+            try:
+                cluster, workers = self.start()
+            except Exception as error:  # whatever SSH, a batch system or Kubernetes raise
+                raise ConnectionError(
+                    f"the cluster of kind {self.kind} did not start ({error or type(error).__name__}): check its "
+                    f"profile, and that this machine reaches it"
+                ) from error
+            with cluster, Client(cluster, set_as_default=False) as client:
+                self._wait(client, workers)
+                with client.as_current():
+                    yield client
+
+    def _wait(self, client: Client, workers: int) -> None:
+        """Wait until that many workers have joined; after the time to wait go on with those that have."""
+        wait = self.wait or Duration("10 minutes")
+        try:
+            client.wait_for_workers(workers, timeout=wait.seconds)
+        except TimeoutError:
+            if not client.scheduler_info(n_workers=-1)["workers"]:
+                raise ConnectionError(
+                    f"no worker of the cluster of kind {self.kind} joined within {wait}: see whether its workers "
+                    f"run and what their logs say, or wait longer, as in `wait: 2 hours`"
+                ) from None

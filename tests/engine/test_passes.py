@@ -1,0 +1,249 @@
+"""A pass on both engines: one read, few tasks, the same sums, and the arrays that Dask sees."""
+
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from counters import CountingStore, CountTasks, executed
+from dask.core import flatten
+from zarr.storage import LocalStore
+
+import dnmf
+from dnmf.engine import passes, schedulers, source
+from dnmf.events import PassDone, Planned, Sampled, StripDone
+from dnmf.losses import Squared
+from dnmf.matrix.opening import open_matrix
+from dnmf.plan import strips
+from dnmf.rules import NO_PENALTY
+
+CD = Squared("cd", NO_PENALTY, NO_PENALTY)
+
+
+@pytest.fixture
+def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strips of some 64 KiB, so that small matrices have many."""
+    monkeypatch.setattr(strips, "SMALL_STRIP", 2**12)
+    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**12)
+    monkeypatch.setattr(strips, "LARGE_STRIP", 2**16)
+
+
+LAYOUTS = {
+    "rows": {"shape": (4000, 60), "chunks": (100, 60)},
+    "grid": {"shape": (4000, 60), "chunks": (250, 25)},
+    "wide": {"shape": (60, 4000), "chunks": (25, 250)},
+    "shards": {"shape": (4000, 60), "chunks": (50, 30), "shards": (200, 60)},
+    "v2": {"shape": (4000, 60), "chunks": (100, 60), "zarr_format": 2},
+}
+
+
+def stored_matrix(path: Path, layout: str) -> tuple[zarr.Array[Any], CountingStore]:
+    rng = np.random.default_rng(0)
+    array = zarr.create_array(str(path), dtype="f4", **LAYOUTS[layout])
+    array[...] = rng.random(array.shape)
+    store = CountingStore(LocalStore(path))
+    return zarr.open_array(store, mode="r"), store
+
+
+def expected_reads(store: CountingStore, array: zarr.Array[Any], times: int) -> bool:
+    reads = store.reads()
+    per_key = set(reads.values())
+    if array.shards:
+        # A read of a shard's chunk fetches the chunk, and the shard's index once per strip.
+        return sum(reads.values()) <= times * (array.nchunks + 2 * len(reads))
+    return len(reads) == array.nchunks and per_key == {times}
+
+
+@pytest.mark.usefixtures("small_strips")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_threads_read_every_chunk_once_per_pass(tmp_path: Path, layout: str) -> None:
+    array, store = stored_matrix(tmp_path / "x.zarr", layout)
+    result = dnmf.factorize(array, 3, max_iter=4, tol=0, cache=False)
+    assert len(result.history["loss"]) == 4
+    assert result.reads == 5
+    assert expected_reads(store, array, 5)
+
+
+@pytest.mark.usefixtures("small_strips")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_cluster_reads_every_chunk_once_per_pass(client: Any, tmp_path: Path, layout: str) -> None:
+    array, store = stored_matrix(tmp_path / "x.zarr", layout)
+    dnmf.factorize(array, 3, max_iter=4, tol=0, cache=False, out=tmp_path / "run.zarr")
+    assert expected_reads(store, array, 5)
+
+
+@pytest.mark.usefixtures("small_strips")
+@pytest.mark.parametrize("where", ["threads", "cluster"])
+@pytest.mark.parametrize("init", ["sample", "random"])
+def test_a_cached_matrix_is_read_once_in_all(
+    request: pytest.FixtureRequest, tmp_path: Path, where: str, init: str
+) -> None:
+    if where == "cluster":
+        request.getfixturevalue("client")
+    array, store = stored_matrix(tmp_path / "x.zarr", "rows")
+    result = dnmf.factorize(array, 3, init=init, max_iter=4, tol=0, cache=True, out=tmp_path / "run.zarr")
+    assert expected_reads(store, array, 1)
+    assert result.reads == 1
+    first = array.nbytes if init == "random" else 0
+    assert result.history["bytes_read"].tolist() == [first, 0, 0, 0]
+    assert result.record["start"]["bytes_read"] == array.nbytes - first
+
+
+@pytest.mark.usefixtures("small_strips")
+def test_at_most_six_tasks_per_strip_and_pass(client: Any, tmp_path: Path) -> None:
+    array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
+    client.register_plugin(CountTasks())
+    counts, plans = [client.run_on_scheduler(executed)], []
+
+    def listen(event: Any) -> None:
+        if isinstance(event, Planned):
+            plans.append(event)
+        if isinstance(event, Sampled | PassDone):
+            counts.append(client.run_on_scheduler(executed))
+
+    dnmf.factorize(array, 3, max_iter=12, tol=0, cache=False, out=tmp_path / "run.zarr", listeners=[listen])
+    client.unregister_scheduler_plugin("count-tasks")
+    per_strip = np.diff(counts) / plans[0].strips
+    assert plans[0].strips >= 8
+    assert per_strip.min() > 2
+    assert per_strip.max() <= 6
+
+
+@pytest.mark.usefixtures("small_strips")
+@pytest.mark.parametrize("where", ["threads", "cluster"])
+def test_every_strip_is_told(request: pytest.FixtureRequest, tmp_path: Path, where: str) -> None:
+    if where == "cluster":
+        request.getfixturevalue("client")
+    array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
+    events: list[Any] = []
+    dnmf.factorize(array, 3, max_iter=2, tol=0, out=tmp_path / "run.zarr", listeners=[events.append])
+    (planned,) = [e for e in events if isinstance(e, Planned)]
+    ticks = [(e.iteration, e.done) for e in events if isinstance(e, StripDone)]
+    assert sorted(ticks) == [(i, done) for i in (0, 1, 2) for done in range(1, planned.strips + 1)]
+
+
+def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
+    array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
+    matrix = open_matrix(array)
+    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    Y = source.strips_of(matrix, plan, name="X-test", check=True)
+    L = passes.drawn(plan, 3, lambda first, rows: np.ones((3, rows), "f4"), name="L-test-0", dtype=np.dtype("f4"))
+    S = schedulers.Threads(2).place(np.ones((3, 60), "f4"), name="S-test")
+    G = schedulers.Threads(2).place(np.eye(3, dtype="f4"), name="G-test")
+    L = passes.update(Y, L, S, G, rank=3, update=lambda y, L, S, G, inner: S @ y.T, inner=1, name="L-test-1")
+    sums = passes.totals(Y, L, None, CD, name="sums-test")
+    L, sums = schedulers.Threads(2).start([L, sums], lambda done: None)
+    total = schedulers.Threads(2).finish([sums], lambda done: None).value
+    X = array[...].astype("f8")
+    expected = X @ np.ones((60, 3))
+    np.testing.assert_allclose(L.compute(), expected, rtol=1e-5)
+    np.testing.assert_allclose(total.cross, expected.T @ X, rtol=1e-5)
+    np.testing.assert_allclose(total.gram, expected.T @ expected, rtol=1e-5)
+    assert total.cross.dtype == total.gram.dtype == np.float64
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_lazy_matrix_is_prepared_like_a_stored_one(axis: int) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 9, (70, 50)).astype("i4")
+    matrix = open_matrix(da.from_array(X, chunks=(13, 17)))
+    plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
+    Y = source.strips_of(matrix, plan, name=f"X-lazy-{axis}", check=True)
+    assert Y.numblocks == (-(-X.shape[axis] // 20), 1)
+    np.testing.assert_array_equal(Y.compute(scheduler="threads"), X if axis == 0 else X.T)
+    assert Y.dtype == np.float64
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_bad_entry_of_a_lazy_matrix_is_named(axis: int) -> None:
+    X = np.ones((70, 50))
+    X[41, 33] = np.nan
+    matrix = open_matrix(da.from_array(X, chunks=(13, 17)))
+    plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
+    Y = source.strips_of(matrix, plan, name=f"X-bad-{axis}", check=True)
+    with pytest.raises(ValueError, match=r"X\[41, 33\] is nan"):
+        Y.compute(scheduler="threads")
+
+
+def test_a_column_statistic_is_refused_and_a_row_statistic_is_not() -> None:
+    x = da.random.default_rng(0).random((400, 30), chunks=(50, 30))
+    plan = strips.Plan(0, 50, 400, 30, 0, in_run=False, cached=False)
+    with pytest.raises(ValueError, match=r"every strip of this Dask array depends on most of it \(8 of 8 loads\)"):
+        source.strips_of(open_matrix(x / x.max(axis=0)), plan, name="X-column", check=True)
+    Y = source.strips_of(open_matrix(np.log1p(x / x.sum(axis=1, keepdims=True))), plan, name="X-row", check=True)
+    assert Y.numblocks == (8, 1)
+
+
+def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Path) -> None:
+    """Its blocks share the store, and perhaps a vector, but no load."""
+    array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
+    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    lazy = da.from_zarr(str(tmp_path / "x.zarr"))
+    for x in (lazy, lazy * np.arange(60.0), da.from_array(array, chunks=(100, 60))):
+        Y = source.strips_of(open_matrix(x), plan, name=f"X-{x.name}", check=True)
+        assert Y.numblocks == (8, 1)
+        np.testing.assert_allclose(Y.compute(scheduler="threads"), x.compute(scheduler="threads"), rtol=1e-6)
+
+
+def test_no_task_of_a_lazy_matrix_carries_all_of_it() -> None:
+    x = da.from_array(np.random.default_rng(0).random((4000, 60)), chunks=(500, 60))
+    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    Y = source.strips_of(open_matrix(x), plan, name="X-light", check=True)
+    tasks = dict(Y.__dask_graph__())
+    assert max(len(cloudpickle.dumps(tasks[key])) for key in flatten(Y.__dask_keys__())) < 10_000
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_long_factor_is_written_and_read_back_as_it_was(axis: int, tmp_path: Path) -> None:
+    plan = strips.Plan(axis, 30, 100, 10, 0, in_run=False, cached=False)
+    shape, chunks = ((100, 3), (30, 3)) if axis == 0 else ((3, 100), (3, 30))
+    target = zarr.create_array(str(tmp_path / "w.zarr"), shape=shape, chunks=chunks, dtype="f4")
+    values = np.random.default_rng(0).random((3, 100)).astype("f4")
+    L = passes.drawn(plan, 3, lambda a, rows: values[:, a : a + rows], name=f"L-w{axis}", dtype=np.dtype("f4"))
+    kept = passes.written(L, target, plan, name=f"L-written-{axis}")
+    np.testing.assert_array_equal(kept.compute(scheduler="threads"), values.T)
+    np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
+    again = passes.stored(target, plan, name=f"L-stored-{axis}")
+    np.testing.assert_array_equal(again.compute(scheduler="threads"), values.T)
+    assert again.chunks == L.chunks
+    major = again.map_blocks(lambda block: np.array([[block.T.flags.c_contiguous]]), dtype=bool)
+    assert major.compute(scheduler="threads").all()
+    target[...] = 0
+    assert passes.saved(L, target, plan, name=f"L-saved-{axis}").compute(scheduler="threads").all()
+    np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
+
+
+def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path) -> None:
+    """What comes over the wire may lie across its alignment, and NumPy would then multiply it another way."""
+
+    def moved(a: np.ndarray) -> np.ndarray:
+        if a.size == 0:
+            return a
+        memory = np.empty(a.nbytes + 1, "u1")
+        copy = np.ndarray(a.shape, a.dtype, buffer=memory[1:], order="C" if a.flags.c_contiguous else "F")
+        copy[...] = a
+        return copy
+
+    array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
+    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    Y = source.strips_of(open_matrix(array), plan, name="X-still", check=False)
+    S, rng = np.random.default_rng(1).random((3, 60)).astype("f4"), np.random.default_rng(2)
+    values = rng.random((3, 4000)).astype("f4")
+    draw = lambda a, rows: np.ascontiguousarray(values[:, a : a + rows])  # noqa: E731
+    L = passes.drawn(plan, 3, draw, name="L-still", dtype=np.dtype("f4"))
+    found = []
+    for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
+        small = schedulers.Threads(2).place(S if place == "still" else moved(S), name=f"S-{place}")
+        gram = schedulers.Threads(2).place((S @ S.T), name=f"G-{place}")
+        new = passes.update(y, factor, small, gram, rank=3, update=CD.update, inner=3, name=f"L-{place}-1")
+        sums = passes.totals(y, new, small, CD, name=f"sums-{place}")
+        free = passes.totals(y, new, None, CD, name=f"free-{place}")
+        new, sums, free = (a.compute(scheduler="threads") for a in (new, sums, free))
+        found.append([new, sums.value, free.value])
+    assert not moved(S).flags.aligned
+    for still, other in zip(*found, strict=True):
+        for field in ("cross", "gram", "square", "norm") if hasattr(still, "cross") else ("T",):
+            np.testing.assert_array_equal(getattr(still, field), getattr(other, field))

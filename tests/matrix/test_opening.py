@@ -1,0 +1,176 @@
+"""X is found wherever it is: in Zarr groups, in AnnData on disk, lazy or in memory, and in files by other programs."""
+
+import shutil
+import warnings
+from contextlib import contextmanager
+
+import anndata
+import numpy as np
+import pytest
+import zarr
+from anndata.experimental import read_lazy
+from kinds import kind_of
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from dnmf.formats.convert import convert
+from dnmf.matrix.opening import open_matrix
+
+SHAPE = (60, 25)
+
+
+@contextmanager
+def written_by_anndata(zarr_format=3):
+    """AnnData and Zarr warn of what they will write some day."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = anndata.settings.zarr_write_format
+        anndata.settings.zarr_write_format = zarr_format
+        yield
+        anndata.settings.zarr_write_format = before
+
+
+def matrix(kind="csr", factor=1):
+    x = sparse.random(*SHAPE, 0.2, format="csr", dtype="f4", random_state=0) * factor
+    return x.toarray() if kind == "dense" else x.asformat(kind)
+
+
+def table(kind="csr", **more):
+    """AnnData with a layer of twice as large numbers."""
+    return anndata.AnnData(X=matrix(kind), layers={"counts": matrix(kind, 2)}, **more)
+
+
+@pytest.fixture(params=[(kind, version) for kind in ("csr", "csc", "dense") for version in (2, 3)])
+def on_disk(request, tmp_path):
+    """The kind of X, and AnnData in Zarr."""
+    kind, version = request.param
+    with written_by_anndata(version):
+        table(kind).write_zarr(tmp_path / "a.zarr")
+    return kind, tmp_path / "a.zarr"
+
+
+def whole(opened):
+    """All of X, from one strip."""
+    y = opened.strips(axis := opened.grid.axes[0], check=True)[:, :]
+    y = y.toarray() if opened.sparse else y
+    return y if axis == 0 else y.T
+
+
+def test_anndata_on_disk_opens_by_path_by_member_and_by_layer(on_disk):
+    kind, path = on_disk
+    for X, layer, member, factor in (
+        (path, None, "X", 1),
+        (str(path), "counts", "layers/counts", 2),
+        (path / "X", None, "X", 1),
+        (f"{path}/layers/counts", None, "layers/counts", 2),
+        (zarr.open_group(path, mode="r"), None, "X", 1),
+        (zarr.open_group(path, mode="r"), "counts", "layers/counts", 2),
+        (zarr.open(path / "X", mode="r"), None, "X", 1),
+        (zarr.open_group(path, mode="r")["layers/counts"], None, "layers/counts", 2),
+    ):
+        opened = open_matrix(X, layer=layer)
+        assert kind_of(opened) == ("stored", "dense" if kind == "dense" else "sparse")
+        assert opened.location == f"{path}/{member}"
+        assert opened.array.read_only
+        assert_array_equal(whole(opened), matrix("dense", factor))
+
+
+def test_what_anndata_and_we_write_has_one_fingerprint_by_any_name(on_disk):
+    _, path = on_disk
+    prints = {open_matrix(X).fingerprint for X in (path, path / "X", zarr.open_group(path, mode="r")["X"])}
+    assert len(prints) == 1
+    assert open_matrix(path, layer="counts").location != open_matrix(path).location
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
+def test_anndata_in_memory_opens(kind):
+    opened = open_matrix(table(kind))
+    assert kind_of(opened) == ("memory", "dense" if kind == "dense" else "sparse")
+    assert_array_equal(whole(opened), matrix("dense"))
+    assert_array_equal(whole(open_matrix(table(kind), layer="counts")), matrix("dense", 2))
+
+
+def test_lazy_anndata_opens_as_dask_arrays(on_disk):
+    kind, path = on_disk
+    with written_by_anndata():
+        lazy = read_lazy(path)
+    for layer, factor in ((None, 1), ("counts", 2)):
+        opened = open_matrix(lazy, layer=layer)
+        assert (kind_of(opened)[0], opened.sparse, opened.location) == ("lazy", kind != "dense", "a Dask array")
+        with written_by_anndata():
+            y = opened.strips(0, check=True)[:, :]
+        assert_array_equal(y if kind == "dense" else y.toarray(), matrix("dense", factor))
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_a_backed_matrix_of_anndata_opens_as_its_group(kind, tmp_path):
+    with written_by_anndata():
+        table(kind).write_zarr(tmp_path / "a.zarr")
+        backed = anndata.io.sparse_dataset(zarr.open_group(tmp_path / "a.zarr", mode="r")["X"])
+        holder = anndata.AnnData(X=backed)
+    for X in (backed, holder):
+        opened = open_matrix(X)
+        assert (kind_of(opened), opened.location) == (("stored", "sparse"), f"{tmp_path}/a.zarr/X")
+        assert_array_equal(whole(opened), matrix("dense"))
+
+
+@pytest.mark.parametrize("kind", ["csr", "dense"])
+def test_anndata_backed_by_hdf5_is_refused_and_converts(kind, tmp_path):
+    table(kind).write_h5ad(tmp_path / "a.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    for X, layer in ((backed, None), (backed.X, None))[: 1 + (kind == "csr")]:
+        with pytest.raises(TypeError) as refused:
+            open_matrix(X, layer=layer)
+        assert str(refused.value) == (
+            "X is in an HDF5 file, which is not read strip by strip: make Zarr of it, `dnmf convert X.h5ad X.zarr`"
+        )
+    convert(tmp_path / "a.h5ad", tmp_path / "x.zarr")
+    assert_array_equal(whole(open_matrix(tmp_path / "x.zarr")), matrix("dense"))
+
+
+def test_a_missing_layer_is_refused_and_those_there_are_named(tmp_path):
+    with written_by_anndata():
+        table().write_zarr(tmp_path / "a.zarr")
+    with pytest.raises(ValueError, match="without layers/raw") as refused:
+        open_matrix(tmp_path / "a.zarr", layer="raw")
+    assert str(refused.value) == f"{tmp_path}/a.zarr is AnnData without layers/raw: its layers are counts"
+    with pytest.raises(ValueError, match="no layer 'raw'") as refused:
+        open_matrix(table(), layer="raw")
+    assert str(refused.value) == "the AnnData object has no layer 'raw': it has counts"
+
+
+def test_anndata_without_x_is_refused(tmp_path):
+    empty = anndata.AnnData(layers={"counts": matrix()})
+    with pytest.raises(ValueError, match="has no X") as refused:
+        open_matrix(empty)
+    assert str(refused.value) == "the AnnData object has no X: name one of its layers (counts) with layer="
+    with written_by_anndata():
+        empty.write_zarr(tmp_path / "a.zarr")
+    shutil.rmtree(tmp_path / "a.zarr" / "X", ignore_errors=True)
+    with pytest.raises(ValueError, match="is AnnData without X: its layers are counts"):
+        open_matrix(tmp_path / "a.zarr")
+
+
+def test_a_layer_is_for_anndata_only(tmp_path):
+    array = zarr.create_array(str(tmp_path / "x.zarr"), shape=(2, 2), dtype="f4", chunks=(2, 2))
+    with written_by_anndata():
+        table().write_zarr(tmp_path / "a.zarr")
+    for X, where in (
+        (str(tmp_path / "x.zarr"), f"{tmp_path}/x.zarr"),
+        (array, f"{tmp_path}/x.zarr"),
+        (tmp_path / "a.zarr" / "X", f"{tmp_path}/a.zarr/X"),
+        (np.eye(2), "an array in memory"),
+        (sparse.eye(2, format="csr"), "an array in memory"),
+    ):
+        with pytest.raises(ValueError, match="is for AnnData") as refused:
+            open_matrix(X, layer="counts")
+        assert str(refused.value) == f"layer='counts' is for AnnData, and X is {where}: leave it out"
+
+
+def test_a_group_of_matrices_is_refused_and_they_are_named(tmp_path):
+    with written_by_anndata():
+        table().write_zarr(tmp_path / "a.zarr")
+    for X in (tmp_path / "a.zarr" / "layers", zarr.open_group(tmp_path / "a.zarr", mode="r")["layers"]):
+        with pytest.raises(ValueError, match="is a Zarr group, not an array") as refused:
+            open_matrix(X)
+        assert str(refused.value).endswith(f"name one of its matrices ({tmp_path}/a.zarr/layers/counts)")
