@@ -102,7 +102,7 @@ class Declared:
 
     check: Range | Names
     help: str
-    default: Any
+    default: object
     flags: tuple[str, ...]
     may_change: bool
 
@@ -120,7 +120,7 @@ def _is(
     check: Range | Names,
     *flags: str,
     help: str,  # noqa: A002, as click calls it
-    default: Any = None,
+    default: object = None,
     may_change: bool = False,
     newer: bool = False,
 ) -> Any:
@@ -174,7 +174,7 @@ class Parameters:
     )  # fmt: skip
 
     @classmethod
-    def of(cls, asked: Mapping[str, Any]) -> "Parameters":
+    def of(cls, asked: Mapping[str, object]) -> "Parameters":
         """The parameters among what is asked for, by name, and the defaults of all others.
 
         Raises
@@ -216,7 +216,7 @@ DECLARED: dict[str, Declared] = {each.name: each.metadata["declared"] for each i
 MAY_CHANGE = tuple(name for name, declared in DECLARED.items() if declared.may_change)
 
 
-def values_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+def values_of(asked: Mapping[str, object]) -> dict[str, Any]:
     """The values of all parameters: what is asked for, as plain numbers, and the defaults of the rest."""
     values = {name: plain(asked.get(name, declared.default)) for name, declared in DECLARED.items()}
     values["beta_loss"] = loss_by_number(values["beta_loss"])
@@ -256,7 +256,7 @@ def minimized(
     return losses.Divergence(beta, long, short)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A number of Python's own: a run's record is JSON."""
     return value.item() if isinstance(value, np.generic) else value
 

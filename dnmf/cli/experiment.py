@@ -54,7 +54,7 @@ def demo(
     features, samples : rows and columns of X.
     max_iter : passes.
     seed : of the first factors.
-    listeners : called with every event of `dnmf.progress`.
+    listeners : called with every event of `dnmf.events`.
 
     Raises
     ------

@@ -1,7 +1,6 @@
 """The command line: each command parses, calls one function, and prints; one file per command."""
 
 import sys
-from typing import Any
 
 import click
 
@@ -21,7 +20,7 @@ from dnmf.cli.transform import transform
 class Commands(click.Group):
     """Commands that end with a sentence where they do not end well."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the command that was typed."""
         with errors_as_sentences():
             return super().invoke(ctx)

@@ -1,8 +1,8 @@
 """Options of the command line that several commands have, and their types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
 
 Command = Callable[..., None]
+T = TypeVar("T")
 
 
 class Loss(click.ParamType[float | str]):
@@ -94,7 +95,7 @@ def changes(command: Command) -> Command:
     return _options(command, first=False)
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
+def given(options: Mapping[str, T | None]) -> dict[str, T]:
     """The options that were given or have a default."""
     return {name: value for name, value in options.items() if value is not None}
 

@@ -5,7 +5,7 @@ None of them names code: no class, module, option or shell line goes through.
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import Annotated, ClassVar, Self, cast
 
 from dask.utils import parse_bytes, parse_timedelta
 from msgspec import Meta
@@ -19,7 +19,7 @@ class Key:
     required: ClassVar[str]
 
     @staticmethod
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         """Whether plain YAML is as required."""
         raise NotImplementedError
 
@@ -37,11 +37,11 @@ class Key:
         return cast("Callable[[object], Self]", cls)(value)
 
 
-def _is_line(value: Any) -> bool:
+def _is_line(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and value.strip() != ""
 
 
-def _is_word(value: Any) -> bool:
+def _is_word(value: object) -> bool:
     # Some are put on a command line as they are. Variables, as in $TMPDIR, are meant to be filled in there; nothing
     # that starts a command or an option of its own can be written with these characters.
     return isinstance(value, str) and re.fullmatch(r"[\w./~$][\w./~${}:@+-]*", value, flags=re.ASCII) is not None
@@ -79,7 +79,7 @@ class Lines(Key, list[str]):
     required = "a list of texts of one line each"
 
     @staticmethod
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         """Whether it is a list of one or more of them."""
         return isinstance(value, list) and value != [] and all(map(_is_line, value))
 
@@ -90,7 +90,7 @@ class Hosts(Key, list[str]):
     required = "a list of at least two names of hosts, the scheduler's first"
 
     @staticmethod
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         """Whether it is a list of two or more of them."""
         return isinstance(value, list) and len(value) > 1 and all(map(_is_word, value))
 
@@ -101,9 +101,9 @@ class Size(Key, str):
     required = "a size above 0, as in 2GiB"
 
     @staticmethod
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         """Whether it is a number, or a text with a unit."""
-        return _is_positive(parse_bytes, value)
+        return isinstance(value, int | str) and _is_positive(parse_bytes, value)
 
     @property
     def bytes(self) -> int:
@@ -117,9 +117,9 @@ class Duration(Key, str):
     required = "a time above 0, as in 10 minutes"
 
     @staticmethod
-    def holds(value: Any) -> bool:
+    def holds(value: object) -> bool:
         """Whether it is a number, or a text with a unit."""
-        return _is_positive(parse_timedelta, value)
+        return isinstance(value, int | str) and _is_positive(parse_timedelta, value)
 
     @property
     def seconds(self) -> float:
@@ -127,8 +127,8 @@ class Duration(Key, str):
         return float(parse_timedelta(str(self)))
 
 
-def _is_positive(parse: Callable[[Any], Any], value: Any) -> bool:
+def _is_positive(parse: Callable[[int | str], float], value: int | str) -> bool:
     try:
-        return type(value) in (int, str) and bool(parse(value) > 0)
+        return not isinstance(value, bool) and parse(value) > 0
     except (ValueError, KeyError):
         return False

@@ -1,7 +1,7 @@
 """cluster.yaml: which profile is meant, and the kind of cluster that it describes."""
 
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import msgspec
 import yaml
@@ -48,7 +48,7 @@ def read_profile(where: str) -> Profile:
     return _profile(path, name, dict(profiles[name]))
 
 
-def _profile(path: str, name: str, keys: dict[str, Any]) -> Profile:
+def _profile(path: str, name: str, keys: dict[object, object]) -> Profile:
     kind = keys.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{path}: profile {name} has kind {kind!r}: known kinds are {', '.join(KINDS)}")
@@ -73,10 +73,10 @@ def _profile(path: str, name: str, keys: dict[str, Any]) -> Profile:
     return profile
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """The JSON Schema of a cluster.yaml, for editors and the documentation."""
 
-    def described(key: type) -> dict[str, Any]:
+    def described(key: type) -> dict[str, object]:
         kind = "array" if issubclass(key, list) else ["string", "integer"]
         return {"type": kind, "description": cast("type[Key]", key).required}
 
