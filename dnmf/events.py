@@ -175,8 +175,6 @@ class Saved:
 
 
 Event = Planned | StripDone | Sampled | Started | PassDone | Saved | Stopped
-
-
 Listener = Callable[[Event], None]
 
 

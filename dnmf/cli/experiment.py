@@ -16,7 +16,6 @@ from dnmf.run.result import Factorization
 
 OUTPUTS = ("X.zarr", "run.zarr", "gaussians.png", "loss.png", "reconstructions.png", "basis.gif")
 
-
 # What X.zarr says of itself, so that a second demo can tell its own folder from a user's.
 MARK = {"made_by": "dnmf demo"}
 

@@ -32,7 +32,7 @@ class Jobs(Started, frozen=True, kw_only=True):
     @property
     def limit(self) -> int:
         """Memory of one worker process, in bytes."""
-        return self.memory.bytes // (self.processes or 1)
+        return self.memory // (self.processes or 1)
 
     def start(self) -> tuple[Cluster, int]:
         """Workers in jobs, and their number."""

@@ -15,9 +15,14 @@ from distributed.deploy import Cluster
 from dnmf.clusters.keys import Duration
 from dnmf.clusters.settings import SCHEDULING, allocator
 
+# Seconds for workers to join, where a profile does not say it.
+WAIT = 600.0
+
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """A cluster of some kind, as a cluster.yaml describes it; its module is in this package."""
+
+    files: ClassVar[tuple[str, ...]] = ()  # keys that hold paths of files
 
     @property
     def kind(self) -> str:
@@ -95,12 +100,12 @@ class Started(Profile, frozen=True, kw_only=True):
 
     def _wait(self, client: Client, workers: int) -> None:
         """Wait until that many workers have joined; after the time to wait go on with those that have."""
-        wait = self.wait or Duration("10 minutes")
+        wait = self.wait or WAIT
         try:
-            client.wait_for_workers(workers, timeout=wait.seconds)
+            client.wait_for_workers(workers, timeout=wait)
         except TimeoutError:
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 raise ConnectionError(
-                    f"no worker of the cluster of kind {self.kind} joined within {wait}: see whether its workers "
-                    f"run and what their logs say, or wait longer, as in `wait: 2 hours`"
+                    f"no worker of the cluster of kind {self.kind} joined within {wait:.0f} s: see whether its "
+                    f"workers run and what their logs say, or wait longer, as in `wait: 2 hours`"
                 ) from None

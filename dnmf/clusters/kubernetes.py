@@ -23,7 +23,7 @@ class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
     @property
     def limit(self) -> int:
         """Memory of one worker, in bytes."""
-        return self.memory.bytes
+        return self.memory
 
     def start(self) -> tuple[Cluster, int]:
         """Pods, and their number."""
@@ -34,7 +34,7 @@ class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
 
     def arguments(self) -> dict[str, object]:
         """The keys, as KubeCluster and its `make_cluster_spec` take them."""
-        size = {"cpu": str(self.cores), "memory": str(self.memory.bytes)}
+        size = {"cpu": str(self.cores), "memory": str(self.memory)}
         settings = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(v) for key, v in SCHEDULING.items()}
         return {
             "name": self.name,

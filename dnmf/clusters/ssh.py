@@ -11,6 +11,7 @@ class SSH(Started, frozen=True, kw_only=True, tag="ssh"):
     """Hosts, the first of which has the scheduler, and what their workers have. The rest is ssh's own, unless given."""
 
     needs = Needed("asyncssh", "asyncssh", "ssh")
+    files = ("key", "known_hosts")
     hosts: Hosts
     threads: Count
     workers: Count = 1
@@ -26,7 +27,7 @@ class SSH(Started, frozen=True, kw_only=True, tag="ssh"):
     @property
     def limit(self) -> int | None:
         """Memory of one worker process, in bytes."""
-        return None if self.memory is None else self.memory.bytes
+        return self.memory
 
     def start(self) -> tuple[Cluster, int]:
         """Workers on all hosts but the first, and their number."""

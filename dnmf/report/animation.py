@@ -13,11 +13,7 @@ from dnmf.arrays.rows import Array
 from dnmf.report.figures import _label_loss, shades
 
 History = Mapping[str, NDArray[np.generic]]
-
-
 FRAMES = 80
-
-
 FIRST, MIDDLE, LAST = 800, 90, 3000  # milliseconds that frames of an animation stay
 
 

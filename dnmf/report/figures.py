@@ -20,8 +20,6 @@ from dnmf.run.result import Factorization
 
 # Okabe and Ito's palette, told apart with any kind of colour vision; yellow is left out, too pale for a line on white.
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
 PANELS, SAMPLES = 32, 6
 
 
