@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from dnmf.cli.cancel import cancel
 from dnmf.cli.convert import convert
 from dnmf.cli.demo import demo
 from dnmf.cli.errors import errors_as_sentences, quiet_dask
@@ -12,7 +13,7 @@ from dnmf.cli.info import info
 from dnmf.cli.plot import plot
 from dnmf.cli.resume import resume
 from dnmf.cli.signals import signals_as_exceptions
-from dnmf.cli.status import cancel, status
+from dnmf.cli.status import status
 from dnmf.cli.submit import submit
 from dnmf.cli.transform import transform
 

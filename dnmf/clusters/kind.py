@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import dask
 import msgspec
 from distributed import Client
 from distributed.deploy import Cluster
 
-from dnmf.clusters.keys import Duration
+from dnmf.clusters.keys import Duration, Size
 from dnmf.clusters.settings import SCHEDULING, allocator
 
 # Seconds for workers to join, where a profile does not say it.
@@ -42,18 +42,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """
 
 
-class Needed(NamedTuple):
-    """What a kind needs beyond dnmf's own: a module, the package that has it, and the extra that installs it."""
-
-    module: str
-    package: str
-    extra: str
-
-
 class Started(Profile, frozen=True, kw_only=True):
     """A cluster that is started from here, on other machines."""
 
-    needs: ClassVar[Needed]
+    needs: ClassVar[tuple[str, str, str]]  # a module, the package that has it, the extra that installs it
+    memory: Size | None = None
     wait: Duration | None = None
 
     @classmethod
@@ -65,17 +58,17 @@ class Started(Profile, frozen=True, kw_only=True):
         ImportError
             Says what to install.
         """
+        module, package, extra = cls.needs
         try:
-            return import_module(cls.needs.module)
+            return import_module(module)
         except ImportError:
-            package, extra = cls.needs.package, cls.needs.extra
             kind = cls.__struct_config__.tag
             raise ImportError(f"kind {kind} needs {package}: pip install 'dnmf[{extra}]'") from None
 
     @property
-    @abstractmethod
     def limit(self) -> int | None:
         """Memory of one worker process, in bytes; None where the profile does not say it."""
+        return self.memory
 
     @abstractmethod
     def start(self) -> tuple[Cluster, int]:

@@ -5,25 +5,20 @@ from importlib import import_module
 from distributed.deploy import Cluster
 
 from dnmf.clusters.keys import Count, Size, Word
-from dnmf.clusters.kind import Needed, Started
+from dnmf.clusters.kind import Started
 from dnmf.clusters.settings import SCHEDULING, allocator
 
 
 class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
     """A name, an image that has dnmf, the number of workers, and what each of them has."""
 
-    needs = Needed("dask_kubernetes.operator", "dask-kubernetes", "kubernetes")
+    needs = ("dask_kubernetes.operator", "dask-kubernetes", "kubernetes")
     name: Word
     image: Word
     workers: Count
     cores: Count
     memory: Size
     namespace: Word | None = None
-
-    @property
-    def limit(self) -> int:
-        """Memory of one worker, in bytes."""
-        return self.memory
 
     def start(self) -> tuple[Cluster, int]:
         """Pods, and their number."""
