@@ -66,16 +66,10 @@ def number(check: Range, *flags: str, **more: Any) -> Callable[[Command], Comman
 
 def _option(name: str, declared: Declared, *, first: bool) -> Callable[[Command], Command]:
     """The option of a parameter, where a run begins with it or goes on."""
-    # The default of alpha_H is no number: it is that of alpha_W.
+    # The default of alpha_H is no number: it is that of alpha_W. What is required must not have one, not even None.
     default = declared.default if first and declared.check.holds(declared.default) else None
-    return click.option(
-        *declared.flags,
-        name,
-        type=type_of(declared.check),
-        default=default,
-        required=first and declared.required,
-        help=declared.help,
-    )
+    more: dict[str, Any] = {"required": True} if first and declared.required else {"default": default}
+    return click.option(*declared.flags, name, type=type_of(declared.check), help=declared.help, **more)
 
 
 def _options(command: Command, *, first: bool) -> Command:
