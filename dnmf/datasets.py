@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dnmf.arrays.draws import uniform_table
 from dnmf.arrays.rows import Array
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.paths import check_replaceable
@@ -58,7 +59,7 @@ def gaussians(
     basis = gaussian_basis(features, d)
 
     def columns(start: int, stop: int) -> Array:
-        return basis @ _uniform(seed, 0, start, stop, d).T
+        return basis @ uniform_table(seed, 0, start, stop - start, d).T
 
     return _write(path, (features, samples), dtype, columns, axis=1)
 
@@ -103,7 +104,7 @@ def low_rank(
     def rows(start: int, stop: int) -> Array:
         clean = _exponential(seed, 0, start, stop, rank).astype(dtype) @ V
         if noise:
-            factor = _uniform(seed, 2, start, stop, shape[1]).astype(dtype)
+            factor = uniform_table(seed, 2, start, stop - start, shape[1]).astype(dtype)
             factor *= 2 * noise
             factor += 1 - noise
             clean *= factor
@@ -112,16 +113,9 @@ def low_rank(
     return _write(path, shape, dtype, rows, axis=0, chunks=chunks, **storage)
 
 
-def _uniform(seed: int, stream: int, start: int, stop: int, width: int) -> NDArray[np.float64]:
-    """Rows start … stop − 1 of an endless (rows × width) table of U(0, 1)."""
-    bits = np.random.PCG64(np.random.SeedSequence([seed, stream]))
-    bits.advance(start * width)
-    return np.random.Generator(bits).random((stop - start, width))
-
-
 def _exponential(seed: int, stream: int, start: int, stop: int, width: int) -> NDArray[np.float64]:
-    """The same table, of the exponential distribution of mean 1."""
-    return np.asarray(-np.log1p(-_uniform(seed, stream, start, stop, width)))
+    """Rows start … stop − 1 of an endless table of numbers of the exponential distribution of mean 1."""
+    return np.asarray(-np.log1p(-uniform_table(seed, stream, start, stop - start, width)))
 
 
 def _write(

@@ -4,15 +4,13 @@ Name, default, check, help and spelling of a parameter are said once, where `Par
 options, the ranges and names of the estimators and the table of the documentation are made of that.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from dnmf import losses
-from dnmf.losses import NAMED, loss_by_number
+from dnmf.losses import NAMED, SWEEPS, beta_of, is_number, solvers_of
 from dnmf.rules import RULES, Penalty
 
 # W and V, arrays of any kind: the caller's own may be NumPy's, Zarr's or Dask's.
@@ -21,11 +19,6 @@ Factors = tuple[Any, Any]
 # First factors that are computed from a sample of X, and all that are made by name.
 SAMPLED = ("sample", "nndsvd", "nndsvda", "nndsvdar")
 INITS = (*SAMPLED, "random")
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a finite number of Python's own."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +163,10 @@ class Parameters:
     def __post_init__(self) -> None:
         """Raise ValueError for the first parameter that makes no sense."""
         check(**{name: getattr(self, name) for name in DECLARED})
-        if self.solver == "cd" and self.beta_loss != 2:
+        if self.solver not in (able := solvers_of(self.beta_loss)):
             raise ValueError(
-                f"solver is 'cd' and beta_loss is {self.beta_loss:g}: solver 'mu' is required for any other loss than "
-                f"'frobenius'"
+                f"solver is {self.solver!r} and beta_loss is {self.beta_loss:g}: solver "
+                f"{' or '.join(map(repr, able))} is required for any other loss than 'frobenius'"
             )
 
     @property
@@ -186,10 +179,16 @@ class Parameters:
         """Passes at most. One more than iterations where those are the published ones, see the loop."""
         return self.max_iter + 1 if self.published else self.max_iter
 
-    def objective(self, shape: tuple[int, int], axis: int, *, sparse: bool) -> "losses.Objective":
-        """What is minimized for X of a shape (m, n), cut along an axis."""
-        alphas = (self.alpha_W, self.alpha_H)
-        return minimized(self.solver, self.beta_loss, alphas, self.l1_ratio, shape, axis, sparse=sparse)
+    @property
+    def sweeps(self) -> int:
+        """Of a factor in a pass, where no sample tells how many pay."""
+        return self.inner_iter or SWEEPS
+
+    def penalties(self, shape: tuple[int, int], axis: int) -> tuple[Penalty, Penalty]:
+        """On the long and on the short factor of X (m, n), cut along an axis; scaled as scikit-learn does."""
+        m, n = shape
+        of_W, of_V = Penalty.scaled(n, self.alpha_W, self.l1_ratio), Penalty.scaled(m, self.alpha_H, self.l1_ratio)
+        return (of_W, of_V) if axis == 0 else (of_V, of_W)
 
 
 # By name, in the order in which they are shown.
@@ -200,7 +199,7 @@ MAY_CHANGE = tuple(name for name, declared in DECLARED.items() if declared.may_c
 def values_of(asked: Mapping[str, object]) -> dict[str, Any]:
     """The values of all parameters: what is asked for, as plain numbers, and the defaults of the rest."""
     values = {name: plain(asked.get(name, declared.default)) for name, declared in DECLARED.items()}
-    values["beta_loss"] = loss_by_number(values["beta_loss"])
+    values["beta_loss"] = beta_of(values["beta_loss"])
     if not isinstance(values["init"], str):
         values["init"] = "given"
     if values["alpha_H"] == "same":
@@ -213,28 +212,6 @@ def check(**values: object) -> None:
     for name, value in values.items():
         if not DECLARED[name].holds(value):
             raise ValueError(f"{name} is {value!r}: {DECLARED[name].check.words} is required")
-
-
-def minimized(
-    solver: str,
-    beta: float,
-    alphas: tuple[float, float],
-    l1_ratio: float,
-    shape: tuple[int, int],
-    axis: int = 0,
-    *,
-    sparse: bool,
-) -> "losses.Objective":
-    """What is minimized for X of a shape (m, n), cut along an axis; penalties are scaled as scikit-learn does."""
-    m, n = shape
-    of_W, of_V = (
-        Penalty(size * alpha * l1_ratio, size * alpha * (1 - l1_ratio))
-        for size, alpha in zip((n, m), alphas, strict=True)
-    )
-    long, short = (of_W, of_V) if axis == 0 else (of_V, of_W)
-    if beta == 2:
-        return losses.Squared(solver, long, short, sparse)
-    return losses.Divergence(beta, long, short)
 
 
 def plain(value: object) -> Any:

@@ -1,27 +1,35 @@
-"""Hypothesis profiles and one real cluster. Oracles are in naive.py, random inputs in strategies.py."""
+"""One BLAS thread, Hypothesis profiles, two real clusters. Oracles are in naive.py, random inputs in strategies.py."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"  # of the processes that tests start, and of what is loaded from here on
 
 import pytest
+import scipy.linalg  # noqa: F401 - brings a BLAS of its own
 from distributed import Client
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from dnmf.clusters.local import local_cluster
 
+threadpool_limits(limits=1, user_api="blas")  # plugins of pytest may have loaded NumPy before
+
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
-settings.register_profile("dev", deadline=None, max_examples=20)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# Where nobody waits to look at a new failure, examples are the same each time.
+settings.register_profile("dev", derandomize="CI" in os.environ, deadline=None, max_examples=10)
+settings.load_profile("dev")
 
 
-@pytest.fixture(scope="session")
-def client():
-    """A client of a real LocalCluster of two workers; the first test that asks for it starts it.
-
-    It is the current client in the tests that ask for it, and in no other: see `_current`.
-    """
+@contextmanager
+def _hidden(**asked: Any) -> Iterator[Client]:
+    """A client of a real LocalCluster, which is the current one of no test that does not ask for it."""
     # In a context of its own: the client that a cluster opens would be every later test's current one.
-    context, opened = copy_context(), local_cluster(workers=2)
+    context, opened = copy_context(), local_cluster(**asked)
     first = context.run(opened.__enter__)
     try:
         first.close()
@@ -31,11 +39,36 @@ def client():
         context.run(opened.__exit__, None, None, None)
 
 
-@pytest.fixture(autouse=True)
-def _current(request):
-    """Make the session's client the current one where a test asks for it; other tests compute on threads."""
-    if "client" not in request.fixturenames:
-        yield
-        return
-    with request.getfixturevalue("client").as_current():
-        yield
+@pytest.fixture(scope="session", name="_shared")
+def shared() -> Iterator[Client]:
+    """The client of two workers that share the memory of the machine; the first test that asks for it starts them."""
+    with _hidden(workers=2) as hidden:
+        yield hidden
+
+
+@pytest.fixture(scope="session", name="_small")
+def small() -> Iterator[Client]:
+    """The client of two workers of 400 MiB, which tests may kill: they start again."""
+    with _hidden(workers=2, memory="400MiB") as hidden:
+        yield hidden
+
+
+@pytest.fixture
+def client(_shared: Client) -> Iterator[Client]:
+    """The client of the shared cluster, current in this test; other tests compute on threads."""
+    with _shared.as_current():
+        yield _shared
+
+
+@pytest.fixture
+def tight(_small: Client) -> Iterator[Client]:
+    """The client of the workers of 400 MiB, current in this test; both of them are there."""
+    _small.wait_for_workers(2, timeout=60)
+    with _small.as_current():
+        yield _small
+
+
+@pytest.fixture(scope="session")
+def address(_shared: Client) -> str:
+    """Where the scheduler of the shared cluster is, for the command line; no client is current."""
+    return str(_shared.scheduler.address)

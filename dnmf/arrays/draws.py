@@ -1,12 +1,19 @@
-"""dnmf.arrays.draws."""
-
-from typing import Any
+"""Random numbers that belong to a row or an iteration: the same in whatever pieces they are drawn."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.arrays.rows import Array
 
-def random_rows(seed: int, stream: int, first: int, rows: int, rank: int, dtype: np.dtype[Any]) -> NDArray[np.floating]:
+
+def uniform_table(seed: int, stream: int, first: int, rows: int, width: int) -> NDArray[np.float64]:
+    """Rows `first` … `first + rows − 1` (rows, width) of an endless table of numbers in [0, 1)."""
+    bits = np.random.PCG64(np.random.SeedSequence([seed, stream]))
+    bits.advance(first * width)
+    return np.random.Generator(bits).random((rows, width))
+
+
+def random_rows(seed: int, stream: int, first: int, rows: int, rank: int, dtype: np.dtype[np.floating]) -> Array:
     """Rows `first` … `first + rows − 1` of a random factor: uniform in [0, 1), the same in whatever pieces it is drawn.
 
     Parameters
@@ -27,10 +34,7 @@ def random_rows(seed: int, stream: int, first: int, rows: int, rank: int, dtype:
     >>> bool(np.array_equal(whole[:, 3:], random_rows(0, 0, 3, 2, 2, np.dtype("f8"))))
     True
     """
-    bits = np.random.PCG64(np.random.SeedSequence([seed, stream]))
-    bits.advance(first * rank)
-    drawn = np.random.Generator(bits).random((rows, rank))
-    return np.ascontiguousarray(drawn.T, dtype=dtype)
+    return np.ascontiguousarray(uniform_table(seed, stream, first, rows, rank).T, dtype=dtype)
 
 
 def random_order(seed: int, iteration: int, rank: int) -> tuple[int, ...]:

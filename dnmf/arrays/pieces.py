@@ -1,7 +1,6 @@
-"""dnmf.arrays.pieces."""
+"""Rows of a strip a few at a time: as many as a core's caches hold, or of like length."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,7 @@ def pieces(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[Rows]:
     return (part_of(y, cut) for cut in cuts(y, non_zeros))
 
 
-def padded(y: Any) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array]]:
+def padded(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array]]:
     """Sparse rows in groups of like length: numbers of the rows (g,), columns and entries (g, c) of their non-zeros.
 
     Shorter rows end in entries of 0 in column 0. Groups are as large as the pieces of `cuts`. Products of a group are

@@ -3,8 +3,6 @@
 Rows y (h × N) are a NumPy array or a `scipy.sparse.csr_matrix`; factors are component-major: L (k × h), S (k × N).
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -22,6 +20,17 @@ def right(S: Array, y: Rows) -> Array:
 def left(L: Array, y: Rows) -> Array:
     """L y (k × N)."""
     return np.asarray((y.T @ np.ascontiguousarray(L.T)).T if is_sparse(y) else L @ y)
+
+
+def gram(S: Array) -> Array:
+    """S Sᵀ (k × k), multiplied in float64, in S's dtype."""
+    return np.asarray(gram8(S), S.dtype)
+
+
+def gram8(S: Array) -> NDArray[np.float64]:
+    """S Sᵀ (k × k) in float64."""
+    S8 = S.astype("f8")
+    return np.asarray(S8 @ S8.T)
 
 
 def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
@@ -48,7 +57,7 @@ def total(y: Rows) -> float:
     return float(y.data.sum(dtype="f8") if is_sparse(y) else y.sum(axis=1).sum(dtype="f8"))
 
 
-def model_at(y: Any, L: Array, S_rows: Array) -> Array:
+def model_at(y: Rows, L: Array, S_rows: Array) -> Array:
     """(Lᵀ S) where sparse rows y have their non-zeros, in their order; `S_rows` is Sᵀ (N × k), contiguous."""
     model, L_rows = np.empty(y.nnz, S_rows.dtype), np.ascontiguousarray(L.T)
     for cut in cuts(y):
@@ -58,6 +67,6 @@ def model_at(y: Any, L: Array, S_rows: Array) -> Array:
     return model
 
 
-def with_data(y: Any, data: Array) -> Any:
+def with_data(y: Rows, data: Array) -> Rows:
     """Sparse rows with other numbers in the same places."""
     return sparse.csr_matrix((data, y.indices, y.indptr), shape=y.shape)

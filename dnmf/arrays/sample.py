@@ -16,14 +16,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.draws import random_rows
 from dnmf.arrays.products import row_powers, total, with_data
-from dnmf.arrays.rows import Rows, is_sparse, settled, stacked
+from dnmf.arrays.rows import Rows, aligned, is_sparse, stacked
+from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 
 STREAM = 2  # of the random numbers: 0 and 1 are those of W and V
 
@@ -114,9 +114,9 @@ def is_whole(sample: Sample, size: int) -> bool:
     return len(sample.keys) <= size
 
 
-def drawn(sample: Sample, size: int) -> tuple[Rows, NDArray[np.float64]]:
+def count_rows(sample: Sample, size: int) -> tuple[Rows, NDArray[np.float64]]:
     """The drawn rows (s, N), and how many times each of them counts (s,): a matrix that stands for Y."""
-    rows = settled(sample.rows)
+    rows = aligned(sample.rows)
     if is_whole(sample, size):
         return rows, np.ones(rows.shape[0])
     last = int(np.argmax(sample.keys))
@@ -124,13 +124,39 @@ def drawn(sample: Sample, size: int) -> tuple[Rows, NDArray[np.float64]]:
     return rows[others], 1 / -np.expm1(-sample.keys[last] * sample.sizes[others])
 
 
-def weighted(rows: Rows, counts: NDArray[np.float64]) -> Rows:
+def weigh(rows: Rows, counts: NDArray[np.float64]) -> Rows:
     """Rows times the roots of their counts, (s, N), so that each counts once in a sum of squares."""
     if (counts == 1).all():
         return rows
-    weights: NDArray[Any] = np.sqrt(counts).astype(rows.dtype)
+    weights = np.sqrt(counts).astype(rows.dtype)
     return (
         with_data(rows, rows.data * np.repeat(weights, np.diff(rows.indptr)))
         if is_sparse(rows)
         else rows * weights[:, None]
     )
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """The drawn rows, as a matrix that stands for Y.
+
+    Attributes
+    ----------
+    rows : (s, N), as they are in Y.
+    counts : (s,) how many times each of them counts.
+    sketch : of the rows, each times the root of its count.
+    whole : whether they are all rows that are not zero.
+    """
+
+    rows: Rows
+    counts: NDArray[np.float64]
+    sketch: Sketch
+    whole: bool
+
+
+def stand_in(sample: Sample, size: int, *, rank: int, seed: int) -> StandIn:
+    """What stands for Y in a factorization of so many components, in memory and between passes."""
+    rows, counts = count_rows(sample, size)
+    A = weigh(rows, counts)
+    small = sketch(A, rank, seed=seed) if len(counts) else as_it_is(A)
+    return StandIn(rows, counts, small, is_whole(sample, size))

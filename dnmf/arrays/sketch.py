@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dnmf.arrays.products import left, right, row_powers
 from dnmf.arrays.rows import Array, Rows, is_sparse
 
-# Directions beyond twice the rank. On speech with 24 components, 4k + 20 instead of 2k + 10 gained nothing.
-EXTRA = 10
-
-
-# Subspace iterations of the range finder.
-POWERS = 2
+# Directions beyond twice the rank: on speech with 24 components, 4k + 20 instead of 2k + 10 gained nothing. Subspace
+# iterations of the range finder.
+EXTRA, POWERS = 10, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ def _orthonormal(columns: Array) -> Array:
     return np.linalg.qr(columns)[0]
 
 
-def nndsvd(A: Sketch, rank: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def nndsvd(A: Sketch, rank: int) -> tuple[Array, Array]:
     """Factors (k, s) and (k, N) from the leading singular vectors: of each pair the larger of its two signs' parts.
 
     Components beyond the number of singular vectors are zero.
@@ -100,5 +96,5 @@ def nndsvd(A: Sketch, rank: int) -> tuple[NDArray[np.floating], NDArray[np.float
     return W, H
 
 
-def _size(pair: tuple[NDArray[np.floating], NDArray[np.floating]]) -> float:
+def _size(pair: tuple[Array, Array]) -> float:
     return float(np.linalg.norm(pair[0]) * np.linalg.norm(pair[1]))

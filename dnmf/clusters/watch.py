@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -75,7 +76,8 @@ def _outcome(call: Callable[[], T]) -> "SimpleQueue[Future[T]]":
 
 def _check_alive(client: Client) -> None:
     """Ask the scheduler for a sign of life."""
-    answer, deadline = _outcome(lambda: client.scheduler_info(n_workers=0)), time.monotonic() + ANSWER
+    # `scheduler_info` would not raise where the connection is closed.
+    answer, deadline = _outcome(partial(client.run_on_scheduler, int)), time.monotonic() + ANSWER
     while client.status == "running":
         with suppress(Empty):
             error = answer.get(timeout=LOOK).exception()

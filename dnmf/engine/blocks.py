@@ -3,7 +3,7 @@
 Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import checksum
-from dnmf.arrays.rows import Array, Rows, settled
-from dnmf.engine.read import NONE, Outcome, Piece
+from dnmf.arrays.rows import Array, Rows, Value, align, aligned
+from dnmf.engine.read import NONE, Move, Outcome, Piece, Total
 from dnmf.run.arrays import StoredArray
 from dnmf.run.factors import whole
 
@@ -48,32 +48,23 @@ class Places:
         return np.array([where[0].indices(self.length)[:2]])
 
 
-def move_rows(y: Rows, place: Place, shared: object, L: Array | None, *, rows: Callable[..., Array]) -> Array:
+def move_rows(y: Rows, place: Place, shared: Value | None, L: Array | None, *, move: Move) -> Array:
     """The strip's block of the long factor after a read, (h, k)."""
-    blocks = [rows(piece, *others) for piece, others in _pieces(y, place, shared, L)]
+    blocks = [move.rows(piece, *others) for piece, others in _pieces(y, place, shared, L)]
     return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)).T
 
 
-def add_up(
-    y: Rows,
-    place: Place,
-    shared: object,
-    L: Array | None,
-    *,
-    part: Callable[..., object],
-    add: Callable[[Sequence[object]], object],
-    reads: bool,
-) -> Outcome:
+def add_up(y: Rows, place: Place, shared: Value | None, L: Array | None, *, total: Total, reads: bool) -> Outcome:
     """What the strip adds, and its checksum if it was read for that."""
-    parts = [part(piece, *others) for piece, others in _pieces(y, place, shared, L)]
-    return Outcome(parts[0] if len(parts) == 1 else add(parts), checksum(y) if reads else NONE)
+    parts = [total.part(piece, *others) for piece, others in _pieces(y, place, shared, L)]
+    return Outcome(parts[0] if len(parts) == 1 else total.add(parts), checksum(y) if reads else NONE)
 
 
-def _pieces(y: Rows, place: Place, shared: object, L: Array | None) -> Iterator[tuple[Piece, list[object]]]:
+def _pieces(y: Rows, place: Place, shared: Value | None, L: Array | None) -> Iterator[tuple[Piece, list[object]]]:
     """The pieces of a strip, each with what goes with it. Today a strip is one piece."""
-    others = [] if shared is None else [shared.aligned()]
-    block = [] if L is None else [settled(L).T]
-    yield Piece(settled(y), int(place[0, 0])), [*others, *block]
+    others = [] if shared is None else [align(shared)]
+    block = [] if L is None else [aligned(L).T]
+    yield Piece(aligned(y), int(place[0, 0])), [*others, *block]
 
 
 def draw_rows(place: Place, draw: Draw) -> Array:

@@ -35,23 +35,21 @@ class DaskEngine:
         Y, first, keeps = source.Y, source.later is not None, self.plan.cached
         shared = None if what.shared is None else self.scheduler.place(what.shared)
         wanted = {}
-        if what.rows is not None:
-            L = passes.moved_rows(Y, L, shared, what)
-            wanted["L"] = L = self._written(L, what.target)
+        if what.move is not None:
+            L = passes.moved_rows(Y, L, shared, what.move)
+            wanted["L"] = L = self._written(L, what.move.target)
         if keeps and first:
             wanted["Y"] = Y
-        if what.part is not None:
-            outcomes = passes.parts(Y, L, shared, what, reads=source.stored)
+        if what.total is not None:
+            outcomes = passes.parts(Y, L, shared, what.total, reads=source.stored)
             if not wanted:
                 wanted["flags"] = passes.flags(outcomes)
-            wanted["total"] = passes.total(outcomes, what)
+            wanted["total"] = passes.tree(outcomes, what.total)
         running = self.scheduler.start(list(wanted.values()), tick)
         begun = dict(zip(wanted, running.arrays, strict=True))
-        if what.target is not None:
+        if what.move is not None:
             # Read back under a new name, or the scheduler would remember where it came from for ever.
-            L = self.load(what.target)
-        elif what.rows is not None:
-            L = begun["L"]
+            L = begun["L"] if what.move.target is None else self.load(what.move.target)
         plain = Y if source.later is None else source.later
         return Pending(Source(begun.get("Y", plain), None, stored=not keeps), L, running.wait)
 

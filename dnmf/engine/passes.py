@@ -8,7 +8,8 @@ are persisted together, in one graph that Dask optimizes once: optimizing a seco
 them, and read X twice. Names are new each time: Dask takes arrays of one name for one array.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 from dnmf.arrays.rows import Array
 from dnmf.engine import blocks
 from dnmf.engine.blocks import Draw, Place, Places
-from dnmf.engine.read import Outcome, Read, joined
+from dnmf.engine.read import Add, Move, Outcome, Total, joined
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
 
@@ -43,26 +44,26 @@ def places(heights: Sequence[int]) -> da.Array:
     return da.from_array(source, chunks=chunks, name=False, asarray=False, inline_array=True, meta=empty("i8"))
 
 
-def moved_rows(Y: da.Array, L: da.Array | None, shared: Delayed | None, what: Read) -> da.Array:
+def moved_rows(Y: da.Array, L: da.Array | None, shared: Delayed | None, move: Move) -> da.Array:
     """The long factor after a read, strip by strip."""
-    block, chunks = partial(blocks.move_rows, rows=what.rows), (Y.chunks[0], (what.rank,))
+    block, chunks = partial(blocks.move_rows, move=replace(move, target=None)), (Y.chunks[0], (move.rank,))
     others = (places(Y.chunks[0]), shared, L)
     return da.map_blocks(block, Y, *others, name=named("L"), chunks=chunks, meta=empty(Y.dtype))
 
 
-def parts(Y: da.Array, L: da.Array | None, shared: Delayed | None, what: Read, *, reads: bool) -> da.Array:
+def parts(Y: da.Array, L: da.Array | None, shared: Delayed | None, total: Total, *, reads: bool) -> da.Array:
     """An `Outcome` for every strip; `reads` says whether Y is read for it, and so has checksums."""
-    block = partial(blocks.add_up, part=what.part, add=what.add, reads=reads)
+    block = partial(blocks.add_up, total=total, reads=reads)
     others, ones = (places(Y.chunks[0]), shared, L), ((1,) * Y.numblocks[0], (1,))
     return da.map_blocks(block, Y, *others, name=named("parts"), chunks=ones, meta=empty(object))
 
 
-def total(outcomes: da.Array, what: Read) -> da.Array:
+def tree(outcomes: da.Array, total: Total) -> da.Array:
     """What came of all strips, added up in a tree, in order: an array of one `Outcome`."""
-    added = partial(_added, add=what.add)
+    added = partial(_added, add=total.add)
     return da.reduction(
         outcomes, chunk=_same, combine=added, aggregate=added, axis=0, concatenate=False,
-        split_every=what.width, dtype=object, meta=np.empty((0,), object), name=named("total"),
+        split_every=total.width, dtype=object, meta=np.empty((0,), object), name=named("total"),
     )  # fmt: skip
 
 
@@ -70,9 +71,7 @@ def _same(part: Outcome, axis: object, keepdims: object) -> Outcome:
     return part
 
 
-def _added(
-    parts: Outcome | list[object], axis: object, keepdims: object, add: Callable[[Sequence[object]], object]
-) -> Outcome:
+def _added(parts: Outcome | list[object], axis: object, keepdims: object, add: Add) -> Outcome:
     return joined(list(flatten(parts, container=list)) if isinstance(parts, list) else [parts], add)
 
 

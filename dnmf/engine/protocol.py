@@ -13,7 +13,12 @@ from dnmf.engine.read import Outcome, Read
 from dnmf.matrix.matrix import Matrix
 from dnmf.run.arrays import StoredArray
 
-Strips, Shared, Item, Result = TypeVar("Strips"), TypeVar("Shared"), TypeVar("Item"), TypeVar("Result")
+# X as it is cut, and factors as they are cut: whatever an engine makes of them.
+Strips = TypeVar("Strips")
+
+Shared = TypeVar("Shared")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # Told how many strips of a read are done.
 Tick = Callable[[int], None]

@@ -6,11 +6,12 @@ factor L (M × k) is cut as Y is; in tasks its blocks are component-major (k × 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dnmf.arrays.checksum import Checksums
-from dnmf.arrays.rows import Array, Rows
+from dnmf.arrays.rows import Array, Rows, Value
 from dnmf.plan.memory import SPLIT_EVERY
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
@@ -26,31 +27,58 @@ class Piece:
     first: int
 
 
+# Adds up what pieces, or strips, add, given in the order of their rows.
+Add = Callable[[Sequence[Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What becomes of the rows of the long factor.
+
+    Attributes
+    ----------
+    rows : of a piece, and what goes with it: its block (k, h) after the read.
+    rank : components k.
+    target : stored array that the long factor is written to, strip by strip, or None.
+    """
+
+    rows: Callable[..., Array]
+    rank: int
+    target: StoredArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What pieces add, and how that is added up.
+
+    Attributes
+    ----------
+    part : of a piece, and what goes with it: what it adds.
+    add : adds parts up; so many of them at a time (`width`), in a tree.
+    """
+
+    part: Callable[..., Any]
+    add: Add
+    width: int = SPLIT_EVERY
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """One visit to every piece of Y.
 
-    `rows` and `part` are called with a piece; then, where something is shared, with that; then, where there is a long
-    factor, with the piece's block of it (k, h). `part` sees the block as `rows` left it.
+    Functions are called with a piece; then, where something is shared, with that; then, where there is a long factor,
+    with the piece's block of it (k, h). `total` sees the block as `move` left it.
 
     Attributes
     ----------
-    rows : what becomes of the rows of the long factor, (k, h); None where they stay what they are.
-    part : what a piece adds; None where only the rows matter.
-    add : adds up what pieces, then strips add, given in the order of their rows.
-    width : so many parts are added up at a time, in a tree.
+    move : what becomes of the rows of the long factor; None where they stay what they are.
+    total : what all pieces add up to; None where only the rows matter.
     shared : what every piece needs; sent once.
-    rank : components k of the long factor that `rows` makes.
-    target : stored array that the long factor is written to, strip by strip, or None.
     """
 
-    rows: Callable[..., Array] | None = None
-    part: Callable[..., object] | None = None
-    add: Callable[[Sequence[object]], object] | None = None
-    width: int = SPLIT_EVERY
-    shared: object = None
-    rank: int = 0
-    target: StoredArray | None = None
+    move: Move | None = None
+    total: Total | None = None
+    shared: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +91,11 @@ class Outcome:
     checksums : (strips,) or (0,).
     """
 
-    value: object
+    value: Any
     checksums: Checksums
 
 
-def joined(parts: Sequence[Outcome], add: Callable[[Sequence[object]], object]) -> Outcome:
+def joined(parts: Sequence[Outcome], add: Add) -> Outcome:
     """What came of several groups of strips, given in the order of their strips."""
     return Outcome(add([part.value for part in parts]), np.concatenate([part.checksums for part in parts]))
 

@@ -118,9 +118,9 @@ class Submitted:
                 for future in futures_of(self.arrays):
                     future.release()
 
-    def _wait(self, blocks: Sequence[Future], total: Future) -> None:
+    def _wait(self, blocks: Sequence[Future[Any]], total: Future[Any]) -> None:
         """Wait until all blocks and the total are there, or one of them has failed."""
-        settled: SimpleQueue[Future] = SimpleQueue()
+        settled: SimpleQueue[Future[Any]] = SimpleQueue()
         waiting, done = {future.key for future in (*blocks, total)}, 0
         for future in (*blocks, total):
             future.add_done_callback(settled.put)

@@ -22,8 +22,8 @@ from dnmf.estimators.scikit_learn import (
     validate_data,
 )
 from dnmf.factorization.transform import transform
-from dnmf.losses import NAMED
-from dnmf.losses.divergence.sums import sums
+from dnmf.losses import beta_of
+from dnmf.losses.divergence.sums import strip_sums
 from dnmf.matrix.opening import is_anndata, open_matrix
 
 # What X in memory may be, for scikit-learn's checks.
@@ -59,7 +59,7 @@ def reconstruction_error(X: ArrayLike, W: Array, H: Array, beta: float) -> float
     >>> reconstruction_error(np.array([[3.0, 0.0], [0.0, 4.0]]), np.zeros((2, 1)), np.ones((1, 2)), 2)
     5.0
     """
-    loss = sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
+    loss = strip_sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
     return math.sqrt(max(loss, 0.0))
 
 
@@ -138,7 +138,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _beta(self) -> float:
-        return NAMED[self.beta_loss] if isinstance(self.beta_loss, str) else float(self.beta_loss)
+        return beta_of(self.beta_loss)
 
     @property
     def _tol(self) -> float:

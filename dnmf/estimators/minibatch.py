@@ -20,7 +20,7 @@ from dnmf.estimators.first_factors import custom_factors, first_factors, given_f
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_non_negative, gen_batches
 from dnmf.matrix.opening import open_matrix
 from dnmf.streaming.batches import Read, batches_of
-from dnmf.streaming.steps import Components, Problem, Watch, begun, moved, solve, step, watched
+from dnmf.streaming.steps import Components, Problem, Watch, begin, move, solve, step
 
 
 class MiniBatchNMF(BaseNMF):
@@ -183,7 +183,7 @@ class MiniBatchNMF(BaseNMF):
 
     def _begin(self, H: Array, m: int) -> None:
         """First components, and what a batch leaves of the memory of earlier ones where X has m rows."""
-        self._keep(begun(H))
+        self._keep(begin(H))
         self._kept = self.forget_factor ** (min(self.batch_size, m) / m)
 
     def _keep(self, components: Components) -> None:
@@ -195,7 +195,7 @@ class MiniBatchNMF(BaseNMF):
 
         With fresh restarts W stays as it is.
         """
-        problem, components = self._problem, begun(self.components_)
+        problem, components = self._problem, begin(self.components_)
         batches = list(gen_batches(m, min(self.batch_size, m)))
         n_steps, unknown, watch = self.max_iter * len(batches), W is None, Watch()
         if unknown and not self.fresh_restarts:
@@ -206,12 +206,12 @@ class MiniBatchNMF(BaseNMF):
             if W is None or self.fresh_restarts or (unknown and i < len(batches)):
                 L = solve(y, before.H, problem, self.fresh_restarts_max_iter)
             else:
-                L = moved(y, W[:, rows], before.H, problem)
+                L = move(y, W[:, rows], before.H, problem)
             L, components, cost = step(y, L, before, problem, self._kept)
             if W is not None and not self.fresh_restarts:
                 W[:, rows] = L
             if i > 0:
-                watch = watched(watch, cost, min(y.shape[0] / (m + 1), 1))
+                watch = watch.after(cost, min(y.shape[0] / (m + 1), 1))
             self._say(f"Minibatch step {i + 1}/{n_steps}: mean batch cost: {cost}" + _average(watch))
             if reason := self._reason(watch, before.H, components.H):
                 self._say(f"Converged ({reason}) at step {i + 1}/{n_steps}")

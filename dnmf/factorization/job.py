@@ -5,17 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import zarr
-from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import Checksums
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.read import check_same
 from dnmf.events import Event, Listener, Planned, StripDone, log
-from dnmf.losses import Objective
-from dnmf.losses.accuracy import relative_error
+from dnmf.losses.choose import loss_of
+from dnmf.losses.protocol import AnyLoss, AnySurrogate, relative_error
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
@@ -25,6 +23,15 @@ from dnmf.run.checkpoint import Checkpoint
 from dnmf.run.keeper import Keeper, Outcome
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.record import Start
+
+
+def minimized(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None) -> AnyLoss:
+    """What is minimized for X that is cut along an axis; in a pass maybe with an order of the components."""
+    long, short = parameters.penalties(matrix.grid.shape, axis)
+    return loss_of(
+        parameters.solver, parameters.beta_loss, long, short,
+        sparse=matrix.sparse, short_sweeps=parameters.sweeps, order=order,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class Job:
     parameters: Parameters
     plan: Plan
     workers: Workers
-    objective: Objective
+    loss: AnyLoss
     engine: Engine[Any]
     keeper: Keeper
     given: Factors | None
@@ -107,18 +114,18 @@ class LongBlocks:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Iterate:
     """Where the factorization stands between two passes.
 
     Attributes
     ----------
     iteration : passes so far, that of the sample aside.
-    source, L : X as it is cut and the long factor, as the engine has them; None for L where `update` makes its own.
+    source, L : X as it is cut and the long factor, as the engine has them; None for L before a pass has made it.
     S : (k, N) short factor for the next pass.
-    update : of the long factor in the next pass: a method of the objective.
+    move : of the long factor, if the next pass is the first one: a method of the loss.
     start : how the first factors came about.
-    model : what stands for X between passes, or None.
-    plain : (k, N) short factor that the next pass would have had without a model.
+    surrogate : what stands for X between passes, or None.
+    plain : (k, N) short factor that the next pass would have had without a surrogate.
     loss : of the last pass; before the first one what is expected, or None.
     total : the objective of the last pass.
     gain : the decrease that moving the short factor brings, relative to the objective.
@@ -131,11 +138,11 @@ class Point:
     iteration: int
     source: Source[Any]
     L: Any
-    S: NDArray[np.floating]
-    update: Callable[..., Array]
+    S: Array
+    move: Callable[..., Array]
     start: Start
-    model: Any = None
-    plain: Any = None
+    surrogate: AnySurrogate | None = None
+    plain: Array | None = None
     loss: float | None = None
     total: float = math.nan
     gain: float = math.inf
@@ -151,8 +158,8 @@ class Point:
             iteration=self.iteration,
             short=self.S,
             plain=self.plain,
-            modelled=self.model is not None,
-            rows=None if self.model is None else self.model.rows,
+            modelled=self.surrogate is not None,
+            rows=None if self.surrogate is None else self.surrogate.rows,
             checksums=self.checksums,
             loss=self.loss,
             total=self.total,

@@ -20,11 +20,20 @@ from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Pending
 from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
-from dnmf.factorization.job import Job, LongBlocks, Point
-from dnmf.factorization.reads import Shared, pass_over
-from dnmf.losses import Objective
-from dnmf.losses.accuracy import check_finite, is_noisy, relative_error
+from dnmf.factorization.job import Iterate, Job, LongBlocks, minimized
+from dnmf.factorization.reads import pass_over
+from dnmf.losses.protocol import (
+    AnyLoss,
+    Evaluation,
+    Known,
+    Shared,
+    Size,
+    check_finite,
+    is_noisy,
+    relative_error,
+)
 from dnmf.parameters import Parameters
+from dnmf.run.arrays import StoredArray
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
 from dnmf.run.lease import Busy
@@ -35,11 +44,7 @@ from dnmf.stores.paths import shown
 ENDED = {KeyboardInterrupt: "was interrupted", Terminated: "was terminated", Cancelled: "was cancelled"}
 
 
-First = Callable[[Job], tuple[Point, History]]
-
-
-# Sweeps of a factor per pass where no sample tells how many pay.
-SWEEPS = 10
+First = Callable[[Job], tuple[Iterate, History]]
 
 
 # By what a gain falls from one pass to the next, at most: with a model of X, and without one.
@@ -51,12 +56,12 @@ NEGLIGIBLE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
-    """A pass: what the engine began, its objective, the base of its sums, its sweeps, what it reads, since when."""
+class RunningPass:
+    """A pass: what the engine began, the loss, what strips share, its sweeps, what it reads, since when."""
 
     pending: Pending[Any]
-    objective: Objective
-    base: Array | None
+    loss: AnyLoss
+    shared: Shared
     sweeps: int
     bytes_read: int
     began: float
@@ -66,15 +71,15 @@ def run(job: Job, first: First) -> None:
     """All passes, from where the run stands to its end; a run that ends early says why."""
     try:
         job.tell(job.planned)
-        point, history = first(job)
+        iterate, history = first(job)
         job = replace(job, listeners=(history, *job.listeners))
-        while point.reason is None:
-            # Rebinding `point` lets go of the old long factor while the pass goes on.
-            point, going = _begin(job, point)
-            outcome = going.pending.wait()
-            point = replace(point, checksums=job.checked(point.checksums, outcome.checksums))
-            point = _complete(job, point, going, outcome.value, history)
-        job.keeper.finish(point.outcome, point.checkpoint, history, LongBlocks(job.engine, point.L))
+        while iterate.reason is None:
+            # Rebinding `iterate` lets go of the old long factor while the pass goes on.
+            iterate, running = _begin(job, iterate)
+            outcome = running.pending.wait()
+            iterate = replace(iterate, checksums=job.checked(iterate.checksums, outcome.checksums))
+            iterate = _complete(job, iterate, running, outcome.value, history)
+        job.keeper.finish(iterate.outcome, iterate.checkpoint, history, LongBlocks(job.engine, iterate.L))
     except (Paused, Busy):
         raise
     except BaseException as error:
@@ -85,115 +90,125 @@ def run(job: Job, first: First) -> None:
         with suppress(Exception):
             job.keeper.stop(ENDED.get(type(error)) or f"failed: {full_disk(error, shown(job.group.store_path))}")
         raise
-    job.tell(Stopped(point.reason))
+    job.tell(Stopped(iterate.reason))
 
 
-def _begin(job: Job, point: Point) -> tuple[Point, Going]:
-    """Hand a pass to the engine. The point that comes back has the new long factor and still the old short one."""
-    began, iteration, parameters = time.perf_counter(), point.iteration + 1, job.parameters
-    objective, model, sweeps = _objective(job, iteration), point.model, _sweeps(job, iteration)
-    if model is not None:
-        model, sweeps = objective.follow(model, point.S, first=point.L is None, inner=parameters.inner_iter)
+def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
+    """Hand a pass to the engine. The iterate that comes back has the new long factor and still the old short one."""
+    began, iteration = time.perf_counter(), iterate.iteration + 1
+    loss, surrogate, sweeps = _loss(job, iteration), iterate.surrogate, _sweeps(job, iteration)
+    shared = loss.prepare(iterate.S, Known(iterate.loss, iterate.norm, exact=_may_be_last(job, iterate)))
+    if surrogate is not None:
+        surrogate, sweeps = surrogate.follow(shared, job.parameters.inner_iter)
+    at, target = _generation(job, iteration)
+    # The first pass sets components in their own order.
+    move = iterate.move if iteration == 1 else loss.update
+    what = pass_over(loss, shared, move, sweeps=sweeps, target=target)
+    bytes_read = job.matrix.grid.stored_nbytes if iterate.source.stored else 0
+    pending = job.engine.read(iterate.source, iterate.L, what, job.ticker(iteration))
+    iterate = replace(iterate, iteration=iteration, source=pending.source, L=pending.L, surrogate=surrogate, at=at)
+    return iterate, RunningPass(pending, loss, shared, sweeps, bytes_read, began)
+
+
+def _generation(job: Job, iteration: int) -> tuple[str | None, StoredArray | None]:
+    """Where a pass saves its state, and the array that its long factor is written to; None where it saves none."""
     every = job.keeper.policy.every
-    writes = job.plan.in_run or (every is not None and iteration % every == 0)
-    at = new_generation(job.group, iteration) if writes else None
-    base = objective.base(point.S, point.loss, point.norm, exact=_may_be_last(job, point))
-    target = None if at is None else job.keeper.long.array(job.group, at)
-    update = point.update if iteration == 1 else objective.update
-    what = pass_over(objective, Shared(point.S, objective.shared(point.S), base), update, sweeps, target)
-    bytes_read = job.matrix.grid.stored_nbytes if point.source.stored else 0
-    pending = job.engine.read(point.source, point.L, what, job.ticker(iteration))
-    point = replace(point, iteration=iteration, source=pending.source, L=pending.L, model=model, at=at)
-    return point, Going(pending, objective, base, sweeps, bytes_read, began)
+    if not job.plan.in_run and (every is None or iteration % every):
+        return None, None
+    at = new_generation(job.group, iteration)
+    return at, job.keeper.long.array(job.group, at)
 
 
-def _objective(job: Job, iteration: int) -> Objective:
+def _loss(job: Job, iteration: int) -> AnyLoss:
     """The job's, in a pass of its own order of components where those are shuffled."""
-    if not job.parameters.shuffle:
-        return job.objective
-    return job.objective.shuffled(random_order(job.parameters.seed, iteration, job.parameters.rank))
+    parameters = job.parameters
+    if not parameters.shuffle:
+        return job.loss
+    return minimized(parameters, job.matrix, job.plan.axis, random_order(parameters.seed, iteration, parameters.rank))
 
 
 def _sweeps(job: Job, iteration: int) -> int:
     """Updates of the long factor in a pass, where no sample tells how many pay."""
     extra = job.parameters.passes if job.plan.axis == 0 else 1
-    return 0 if job.parameters.published and iteration == extra else job.parameters.inner_iter or SWEEPS
+    return 0 if job.parameters.published and iteration == extra else job.parameters.sweeps
 
 
-def _complete(job: Job, point: Point, going: Going, sums: Any, history: History) -> Point:
+def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, history: History) -> Iterate:
     """Tell and save what is known now, and move the short factor; or say why this pass was the last one."""
-    norm, objective = sums.norm if math.isnan(point.norm) else point.norm, going.objective
-    objective.check_range(norm, math.prod(job.matrix.grid.shape), job.matrix.dtype)
-    loss = objective.loss(sums, going.base, point.S, norm)
-    check_finite(loss)
-    total = loss + objective.penalties(sums, point.S)
-    moved = objective.moved(sums, going.base, point.S, job.parameters.inner_iter or SWEEPS)
-    decrease = objective.decrease(sums, going.base, point.S, moved, norm)
-    misled = point.model is not None and point.iteration > 1 and _rose(job, point, total)
-    gain = decrease / (total + NEGLIGIBLE * norm) if norm else 0.0
-    point = replace(point, loss=loss, total=total, norm=norm, gain=gain)
+    found = running.loss.evaluate(sums, running.shared)
+    running.loss.check_range(Size(math.prod(job.matrix.grid.shape), found.norm), job.matrix.dtype)
+    check_finite(found.loss)
+    total, moved = found.loss + found.penalties, found.step()
+    misled = iterate.surrogate is not None and iterate.iteration > 1 and _rose(job, iterate, total)
+    gain = found.gain(moved) / (total + NEGLIGIBLE * found.norm) if found.norm else 0.0
+    ended = replace(iterate, loss=found.loss, total=total, norm=found.norm, gain=gain)
     # Only a loss that is good to six digits ends a run.
-    exact = objective.is_exact(going.base, loss, norm) or point.iteration == job.parameters.passes
-    reason = _reason(job.parameters, point, misled=misled) if exact else None
-    ended = point = replace(point, reason=reason)
-    if reason is None and misled:
+    if found.exact or iterate.iteration == job.parameters.passes:
+        ended = replace(ended, reason=_reason(job.parameters, ended, misled=misled))
+    following = ended if ended.reason else _moved(ended, found, moved, misled=misled)
+    _tell(job, ended, running, found)
+    if ended.at is not None:
+        job.keeper.commit(ended.at, ended.outcome, following.checkpoint, history)
+        job.tell(Saved(ended.iteration))
+    return following
+
+
+def _moved(iterate: Iterate, found: Evaluation, moved: Array, *, misled: bool) -> Iterate:
+    """Where the next pass begins: `moved` by the pass alone, or by steps on the surrogate."""
+    if misled:
         # The sample misleads: go on without it, from where the pass before would have gone without it.
-        point = replace(point, S=point.plain, model=None)
-    elif reason is None and point.model is not None:
-        step = objective.corrected(point.model, point.S, sums, going.base)
-        model = None if step is None else point.model
-        point = replace(point, S=moved if step is None else step, model=model, plain=moved)
-    elif reason is None:
-        point = replace(point, S=moved)
-    _tell(job, ended, going, sums)
-    if point.at is not None:
-        job.keeper.commit(point.at, ended.outcome, point.checkpoint, history)
-        job.tell(Saved(point.iteration))
-    return point
+        assert iterate.plain is not None
+        return replace(iterate, S=iterate.plain, surrogate=None)
+    if iterate.surrogate is None:
+        return replace(iterate, S=moved)
+    step = iterate.surrogate.corrected(found)
+    if step is None:
+        return replace(iterate, S=moved, surrogate=None, plain=moved)
+    return replace(iterate, S=step, plain=moved)
 
 
-def _rose(job: Job, point: Point, total: float) -> bool:
+def _rose(job: Job, iterate: Iterate, total: float) -> bool:
     """Whether an objective is above that of the pass before, by more than rounding."""
-    return total > point.total and not is_noisy(total - point.total, point.norm, job.matrix.dtype)
+    return total > iterate.total and not is_noisy(total - iterate.total, iterate.norm, job.matrix.dtype)
 
 
-def _tell(job: Job, point: Point, going: Going, sums: Any) -> None:
+def _tell(job: Job, iterate: Iterate, running: RunningPass, found: Evaluation) -> None:
     """A pass is done: tell of it."""
-    assert point.loss is not None
+    assert iterate.loss is not None
     job.tell(
         PassDone(
-            iteration=point.iteration,
-            loss=point.loss,
-            objective=point.total,
-            relative_error=relative_error(point.loss, point.norm),
-            gradient=going.objective.gradient(sums, going.base, point.S),
-            gain=point.gain,
-            sweeps=going.sweeps,
-            seconds=time.perf_counter() - going.began,
-            bytes_read=going.bytes_read,
-            short=point.S,
+            iteration=iterate.iteration,
+            loss=iterate.loss,
+            objective=iterate.total,
+            relative_error=relative_error(iterate.loss, iterate.norm),
+            gradient=found.gradient_norm(),
+            gain=iterate.gain,
+            sweeps=running.sweeps,
+            seconds=time.perf_counter() - running.began,
+            bytes_read=running.bytes_read,
+            short=iterate.S,
         )
     )
 
 
-def _may_be_last(job: Job, point: Point) -> bool:
-    """Whether the pass after this point may end the run, so that its loss must be exact."""
+def _may_be_last(job: Job, iterate: Iterate) -> bool:
+    """Whether the pass after this one may end the run, so that its loss must be exact."""
     tol = job.parameters.tol
-    if point.iteration + 1 == job.parameters.passes:
+    if iterate.iteration + 1 == job.parameters.passes:
         return True
-    if point.iteration == 0:
-        return point.model is not None and job.objective.is_whole(point.model)
-    decrease = tol * (point.total + NEGLIGIBLE * point.norm)
+    if iterate.iteration == 0:
+        return iterate.surrogate is not None and iterate.surrogate.whole
+    decrease = tol * (iterate.total + NEGLIGIBLE * iterate.norm)
     return tol > 0 and (
-        point.gain < FALLS[point.model is not None] * tol or is_noisy(decrease, point.norm, job.matrix.dtype)
+        iterate.gain < FALLS[iterate.surrogate is not None] * tol or is_noisy(decrease, iterate.norm, job.matrix.dtype)
     )
 
 
-def _reason(parameters: Parameters, point: Point, *, misled: bool) -> str | None:
+def _reason(parameters: Parameters, iterate: Iterate, *, misled: bool) -> str | None:
     """Why to stop after a pass, as a sentence, or None to go on. What the sample misled to is no place to stop at."""
-    iteration, gain = point.iteration, point.gain
+    iteration, gain = iterate.iteration, iterate.gain
     passes = f"{iteration} pass" + ("" if iteration == 1 else "es")
-    if point.loss == 0:
+    if iterate.loss == 0:
         return f"after {passes} the loss is 0: X is factorized exactly"
     # The published rules may overshoot where penalties outweigh the loss: a move that does is no reason to stop.
     if parameters.tol > 0 and abs(gain) < parameters.tol and not misled:

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from dnmf.factorization.job import Job, LongBlocks, Point
+from dnmf.arrays.rows import Array
+from dnmf.arrays.sample import stand_in
+from dnmf.factorization.job import Iterate, Job, LongBlocks
 from dnmf.factorization.starts import first_factors
-from dnmf.factorization.trials import model_of
+from dnmf.losses.protocol import AnySurrogate
 from dnmf.run.checkpoint import Generation, read_generation
 from dnmf.run.factors import stored_long
 from dnmf.run.generations import clear_top
@@ -23,7 +25,7 @@ def check_unchanged(keeper: Keeper, record: Begun) -> None:
         raise Busy(f"the run {shown(keeper.group.store_path)} went on while it was opened: try again")
 
 
-def restored(job: Job, *, record: Record) -> tuple[Point, History]:
+def restored(job: Job, *, record: Record) -> tuple[Iterate, History]:
     """Where the run stands: its last generation, as the loop had it. Its lease is held.
 
     Raises
@@ -42,21 +44,20 @@ def restored(job: Job, *, record: Record) -> tuple[Point, History]:
     return _stands(job, found) if found else first_factors(job)
 
 
-def _stands(job: Job, found: Generation) -> tuple[Point, History]:
+def _stands(job: Job, found: Generation) -> tuple[Iterate, History]:
     """Where the run stands by a generation."""
     record, last = found.record, found.checkpoint
     begun = last.iteration > 0 or job.parameters.init == "given"
     assert record.start is not None
-    assert job.kept or not last.modelled
     cut_alike = job.plan.heights == record.state.plan.heights
-    point = Point(
+    iterate = Iterate(
         iteration=last.iteration,
         source=job.engine.open(job.matrix),
         L=job.engine.load(stored_long(job.group, record)) if begun else None,
         S=last.short,
-        update=job.objective.update if begun else job.objective.solve,
+        move=job.loss.update if begun else job.loss.solve,
         start=record.start,
-        model=replace(model_of(job, job.kept.sample)[1], rows=last.rows) if last.modelled and job.kept else None,
+        surrogate=_surrogate(job, last.rows) if last.modelled else None,
         plain=last.plain,
         loss=last.loss,
         total=last.total,
@@ -66,10 +67,17 @@ def _stands(job: Job, found: Generation) -> tuple[Point, History]:
         at=record.at,
         reason=record.state.reason if _asks_the_same(job, record) else None,
     )
-    history = History(job.parameters.snapshot_every, job.plan.axis, point.S)
+    history = History(job.parameters.snapshot_every, job.plan.axis, iterate.S)
     if last.iteration:
         history.recall(found.passes, found.snapshots)
-    return (point, history) if record.at != "" else (_opened_again(job, point, history), history)
+    return (iterate, history) if record.at != "" else (_opened_again(job, iterate, history), history)
+
+
+def _surrogate(job: Job, rows: Array | None) -> AnySurrogate:
+    """What stood for X between passes, with what it knew of the long factor."""
+    assert job.kept is not None
+    drawn = stand_in(job.kept.sample, job.plan.sample, rank=job.parameters.rank, seed=job.parameters.seed)
+    return job.loss.surrogate(drawn).with_rows(rows)
 
 
 def _asks_the_same(job: Job, record: Record) -> bool:
@@ -78,11 +86,11 @@ def _asks_the_same(job: Job, record: Record) -> bool:
     return (before.max_iter, before.tol) == (now.max_iter, now.tol) and record.status != "finished"
 
 
-def _opened_again(job: Job, point: Point, history: History) -> Point:
+def _opened_again(job: Job, iterate: Iterate, history: History) -> Iterate:
     """A finished run, as one that goes on: the top of the run is free for what it ends with."""
     if job.parameters.published and job.plan.axis == 0:
         # The last pass moved nothing: it told the loss.
-        point = replace(point, iteration=point.iteration - 1)
+        iterate = replace(iterate, iteration=iterate.iteration - 1)
         history.forget_last()
-    at = job.keeper.move_down(point.outcome, point.checkpoint, history, LongBlocks(job.engine, point.L))
-    return replace(point, at=at, L=job.engine.load(job.keeper.long.array(job.group, at)))
+    at = job.keeper.move_down(iterate.outcome, iterate.checkpoint, history, LongBlocks(job.engine, iterate.L))
+    return replace(iterate, at=at, L=job.engine.load(job.keeper.long.array(job.group, at)))

@@ -16,7 +16,7 @@ from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job
+from dnmf.factorization.job import Job, minimized
 from dnmf.factorization.loop import First, run
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix
@@ -104,7 +104,7 @@ def job_for(
         parameters=parameters,
         plan=cut,
         workers=workers,
-        objective=parameters.objective(matrix.grid.shape, cut.axis, sparse=matrix.sparse),
+        loss=minimized(parameters, matrix, cut.axis),
         engine=engine,
         keeper=Keeper(group, long_factor(record), short_factor(record), record, policy),
         given=given,

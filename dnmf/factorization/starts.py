@@ -26,20 +26,20 @@ import numpy as np
 
 from dnmf.arrays.draws import random_rows
 from dnmf.arrays.rows import Array
+from dnmf.arrays.sample import stand_in
 from dnmf.engine.protocol import Source
 from dnmf.events import Sampled, Saved, Started
-from dnmf.factorization.job import Job, Point
+from dnmf.factorization.job import Iterate, Job
 from dnmf.factorization.reads import sampling
-from dnmf.factorization.trials import _short_factor, model_of
+from dnmf.factorization.trials import short_factor
+from dnmf.losses.protocol import AnyLoss, Size
 from dnmf.parameters import SAMPLED
+from dnmf.rules.from_scratch import lift_zeros
 from dnmf.run.factors import write_factor
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.record import Start
-
-# An entry that must not be zero is at least this share of its component's mean.
-LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class RandomRows:
         return random_rows(self.seed, self.stream, first, rows, self.rank, self.dtype)
 
 
-def first_point(job: Job) -> Point:
+def _first_iterate(job: Job) -> Iterate:
     """The first factors, before the first pass."""
     source = job.engine.open(job.matrix)
     if job.given is not None:
@@ -64,7 +64,7 @@ def first_point(job: Job) -> Point:
     return _sampled(job, source) if job.parameters.init in SAMPLED else _random(job, source)
 
 
-def _given(job: Job, source: Source[Any]) -> Point:
+def _given(job: Job, source: Source[Any]) -> Iterate:
     """The caller's, written to the run first: the long one may be larger than memory."""
     assert job.given is not None
     axis = job.plan.axis
@@ -73,61 +73,70 @@ def _given(job: Job, source: Source[Any]) -> Point:
     write_factor(job.keeper.long, job.group, at, long)
     L = job.engine.load(job.keeper.long.array(job.group, at))
     S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
-    return Point(0, source, L, S, job.objective.update, Start(0.0, 0), at=at)
+    return Iterate(0, source, L, S, job.loss.update, Start(0.0, 0), at=at)
 
 
-def _random(job: Job, source: Source[Any]) -> Point:
+def _random(job: Job, source: Source[Any]) -> Iterate:
     """Drawn by row index, and scaled in the first pass."""
     cut, rank, dtype = job.plan, job.parameters.rank, job.matrix.dtype
     L = job.engine.draw(RandomRows(job.parameters.seed, cut.axis, rank, dtype))
     S = random_rows(job.parameters.seed, 1 - cut.axis, 0, cut.width, rank, dtype)
-    return Point(0, source, L, S, job.objective.scale_and_update, Start(0.0, 0))
+    return Iterate(0, source, L, S, job.loss.scale_and_update, Start(0.0, 0))
 
 
-def _sampled(job: Job, source: Source[Any]) -> Point:
+def _sampled(job: Job, source: Source[Any]) -> Iterate:
     """From the sample, which is drawn now, or was kept by another run."""
-    began, objective, kept, size = time.perf_counter(), job.objective, job.kept, job.plan.sample
-    if kept is None:
-        seed, beta, read = job.parameters.seed, objective.beta, job.matrix.grid.stored_nbytes
-        pending = job.engine.read(source, None, sampling(seed=seed, size=size, beta=beta), job.ticker(0))
-        outcome, source = pending.wait(), pending.source
-        kept = StoredSample(outcome.value, job.plan.axis, size, read, job.checked(None, outcome.checksums))
+    began, loss, size = time.perf_counter(), job.loss, job.plan.sample
+    kept, source = (job.kept, source) if job.kept else _draw(job, source)
     sample = kept.sample
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
-    norm = sample.norm if sample.beta == objective.beta else math.nan
-    objective.check_range(norm, job.plan.length * job.plan.width, job.matrix.dtype, sample.total)
+    norm = sample.norm if sample.beta == loss.beta else math.nan
+    loss.check_range(Size(job.plan.length * job.plan.width, norm, sample.total), job.matrix.dtype)
     if job.kept is None:
         job.keeper.keep_sample(kept)
-    small, model = model_of(job, sample)
-    S, share = _short_factor(job, small, model, sample)
-    if not objective.penalized:
-        # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
-        top = S.max(axis=1, keepdims=True)
-        S = S / np.where(top > 0, top, 1)
-    if objective.keeps_zeros:
-        S = np.maximum(S, LEAST_SHARE * S.mean(axis=1, keepdims=True))
+    drawn = stand_in(sample, size, rank=job.parameters.rank, seed=job.parameters.seed)
+    surrogate = loss.surrogate(drawn)
+    S, share = short_factor(job, drawn.sketch, surrogate, sample)
     error = None if share is None else math.sqrt(share)
-    start = Start(time.perf_counter() - began, kept.bytes_read, small.rows, error)
+    start = Start(time.perf_counter() - began, kept.bytes_read, drawn.sketch.rows, error)
     job.tell(Started(start.seconds, error))
-    expected = share * norm if share and not math.isnan(norm) else None
-    return Point(
+    return Iterate(
         iteration=0,
         source=source,
         L=None,
-        S=S,
-        update=objective.solve,
+        S=_ready(loss, S),
+        move=loss.solve,
         start=start,
-        model=model,
-        loss=expected,
+        surrogate=surrogate,
+        loss=share * norm if share and not math.isnan(norm) else None,
         norm=norm,
         checksums=kept.checksums,
     )
 
 
-def first_factors(job: Job) -> tuple[Point, History]:
+def _draw(job: Job, source: Source[Any]) -> tuple[StoredSample, Source[Any]]:
+    """Read X for its sample; X for the passes after that."""
+    size, bytes_read = job.plan.sample, job.matrix.grid.stored_nbytes
+    what = sampling(seed=job.parameters.seed, size=size, beta=job.loss.beta)
+    pending = job.engine.read(source, None, what, job.ticker(0))
+    outcome = pending.wait()
+    checksums = job.checked(None, outcome.checksums)
+    return StoredSample(outcome.value, job.plan.axis, size, bytes_read, checksums), pending.source
+
+
+def _ready(loss: AnyLoss, S: Array) -> Array:
+    """A short factor that the first pass can solve the long one against."""
+    if not loss.penalized:
+        # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
+        top = S.max(axis=1, keepdims=True)
+        S = S / np.where(top > 0, top, 1)
+    return lift_zeros(S) if loss.keeps_zeros else S
+
+
+def first_factors(job: Job) -> tuple[Iterate, History]:
     """Where a run begins that holds nothing yet, or nothing but a sample."""
-    point = first_point(job)
-    if job.keeper.keep_start(point.at, point.start, point.checkpoint):
+    iterate = _first_iterate(job)
+    if job.keeper.keep_start(iterate.at, iterate.start, iterate.checkpoint):
         job.tell(Saved(0))
-    return point, History(job.parameters.snapshot_every, job.plan.axis, point.S)
+    return iterate, History(job.parameters.snapshot_every, job.plan.axis, iterate.S)

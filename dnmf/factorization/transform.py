@@ -1,5 +1,7 @@
 """`transform`: the W that belongs to a V for new rows of X, every row by itself, in one read."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,18 +12,21 @@ import numpy as np
 from dask.delayed import Delayed
 
 from dnmf.arrays.rows import Array, is_sparse
-from dnmf.engine.passes import empty, moved_rows, named, parts, saved, total
-from dnmf.engine.read import Outcome, Read
+from dnmf.engine.dask_engine import DaskEngine
+from dnmf.engine.passes import empty, moved_rows, named, parts, tree
+from dnmf.engine.read import Outcome
 from dnmf.engine.source import lazy_strips, strips_of
 from dnmf.factorization.factorize import check_apart
-from dnmf.factorization.reads import Shared, products_with, solving
+from dnmf.factorization.reads import Given, adding_columns, solving
 from dnmf.factorization.session import Session, open_session
-from dnmf.losses import Objective, Squared, loss_by_number
+from dnmf.losses import beta_of, solvers_of
+from dnmf.losses.choose import loss_of
+from dnmf.losses.protocol import AnyLoss
 from dnmf.matrix.matrix import Matrix
-from dnmf.parameters import check, minimized, plain
+from dnmf.parameters import check, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan
-from dnmf.run.arrays import open_array
+from dnmf.rules import NO_PENALTY, Penalty
 from dnmf.run.factors import Factor, as_stored
 from dnmf.run.opening import TRANSFORMED, check_out, create_transformed
 from dnmf.run.result import Factorization
@@ -81,34 +86,25 @@ def transform(
         beta_loss, alpha_W, l1_ratio = asked.beta_loss, asked.alpha_W, asked.l1_ratio
         model = model.V
     # In memory any sparse X can be read by rows.
-    X, beta, tol, max_iter = (
-        X.tocsr() if is_sparse(X) else X,
-        loss_by_number(plain(beta_loss)),
-        plain(tol),
-        plain(max_iter),
-    )
-    alpha, share = plain(alpha_W), plain(l1_ratio)
-    check(alpha_W=alpha, l1_ratio=share, tol=tol, max_iter=max_iter)
+    X, how = X.tocsr() if is_sparse(X) else X, {"tol": plain(tol), "iterations": plain(max_iter)}
+    alpha_W, l1_ratio = plain(alpha_W), plain(l1_ratio)
+    check(alpha_W=alpha_W, l1_ratio=l1_ratio, tol=how["tol"], max_iter=how["iterations"])
     with open_session(X, out=out, layer=layer, memory_limit=memory_limit, here=out is None) as session:
         matrix = session.matrix
         V = _checked(model, matrix)
-        solver = "cd" if beta == 2 else "mu"
-        objective = minimized(solver, beta, (alpha, 0.0), share, matrix.grid.shape, sparse=matrix.sparse)
-        what = solving(objective, V, tol=tol, max_iter=max_iter)
+        loss = _loss(V, beta_of(plain(beta_loss)), alpha_W, l1_ratio, matrix)
         if matrix.lazy and out is None:
-            return moved_rows(lazy_strips(matrix, matrix.array.chunks[0], 0, check=True), None, _value(what), what)
+            strips = lazy_strips(matrix, matrix.array.chunks[0], 0, check=True)
+            return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
         if out is not None:
             check_out(out, overwrite=overwrite, mark=TRANSFORMED)
             check_apart(matrix, out)
-        _check_rows(matrix, objective)
         cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
-        W = _expression(matrix, cut, what, objective, {"tol": tol, "iterations": max_iter})
+        W = _expression(matrix, cut, loss, V, how)
         if out is not None:
             session.check_workers(out)
             return _written(W, out, session, cut, overwrite=overwrite)
-        if matrix.in_memory:
-            return W.compute(scheduler="threads", num_workers=session.workers.threads)
-        return W
+        return DaskEngine(session.scheduler, cut).collect(W) if matrix.in_memory else W
 
 
 def _checked(V: Any, matrix: Matrix) -> Array:
@@ -121,39 +117,38 @@ def _checked(V: Any, matrix: Matrix) -> Array:
     return np.ascontiguousarray(V, matrix.dtype)
 
 
-def _check_rows(matrix: Matrix, objective: Objective) -> None:
-    """Refuse X that cannot be read by rows, where that is needed."""
-    if 0 not in matrix.grid.axes and not isinstance(objective, Squared):
+def _loss(V: Array, beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
+    """What is minimized over W, if X can be read as that needs."""
+    penalty = Penalty.scaled(matrix.grid.shape[1], alpha, l1_ratio)
+    loss = loss_of(solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1)
+    if 0 not in matrix.grid.axes and loss.from_columns is None:
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
         )
+    return loss
 
 
-def _expression(matrix: Matrix, cut: Plan, what: Read, objective: Objective, how: dict) -> da.Array:
-    """W as a Dask expression: strip by strip, or from the products over all strips of columns."""
-    Y = strips_of(matrix, cut, check=True)
+def _shared(V: Array) -> Delayed:
+    return dask.delayed(Given(V), name=named("V"), traverse=False)
+
+
+def _expression(matrix: Matrix, cut: Plan, loss: AnyLoss, V: Array, how: dict[str, Any]) -> da.Array:
+    """W as a Dask expression: strip by strip, or from the sums over all strips of columns."""
+    strips = strips_of(matrix, cut, check=True)
     if cut.axis == 0:
-        return moved_rows(Y, None, _value(what), what)
-    V, adding = what.shared.S, products_with(objective)
-    L = da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=named("V"))
-    products = total(parts(Y, L, None, adding, reads=False), adding)
-    chunks, solve = (
-        ((matrix.grid.shape[0],), (len(V),)),
-        partial(_solve, dtype=matrix.dtype, objective=objective, how=how),
-    )
-    return da.map_blocks(
-        solve, products, _value(what), new_axis=1, name=named("W"), chunks=chunks, meta=empty(matrix.dtype)
-    )
+        return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
+    assert loss.from_columns is not None
+    adding, L = adding_columns(loss.from_columns), da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=named("V"))
+    sums = tree(parts(strips, L, None, adding, reads=False), adding)
+    solve = partial(_solved, settle=partial(loss.from_columns.settle, **how))
+    chunks, meta = ((matrix.grid.shape[0],), (len(V),)), empty(matrix.dtype)
+    return da.map_blocks(solve, sums, _shared(V), new_axis=1, name=named("W"), chunks=chunks, meta=meta)
 
 
-def _solve(sums: Outcome, shared: Shared, *, dtype: np.dtype[np.floating], objective: Squared, how: dict) -> Array:
-    """W (m, k) from the products of V with all columns of X."""
-    return np.ascontiguousarray(objective.settled_products(sums.value.cross.astype(dtype), shared.S, **how).T)
-
-
-def _value(what: Read) -> Delayed:
-    return dask.delayed(what.shared, name=named("V"), traverse=False)
+def _solved(sums: Outcome, given: Given, *, settle: Callable[..., Array]) -> Array:
+    """W (m, k) from the sums over strips of columns."""
+    return np.ascontiguousarray(settle(sums.value, given.S).T)
 
 
 def _written(W: da.Array, out: str | Path, session: Session, cut: Plan, *, overwrite: bool) -> da.Array:
@@ -162,7 +157,6 @@ def _written(W: da.Array, out: str | Path, session: Session, cut: Plan, *, overw
     group = create_transformed(out, record, overwrite=overwrite)
     (m, k), height = W.shape, cut.height if cut.axis == 0 else len(W)
     factor = Factor("W", (m, k), (min(m, height), k), W.dtype)
-    flags = saved(W, factor.array(group, ""), 0)
-    session.scheduler.start([flags, flags.all()], lambda done: None).wait()
+    DaskEngine(session.scheduler, replace(cut, axis=0)).save(W, factor.array(group, ""))
     factor.publish(group, "")
-    return as_stored(open_array(group, "W", (m, k)), name=named("W"))
+    return as_stored(factor.array(group, ""), name=named("W"))

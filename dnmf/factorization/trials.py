@@ -1,4 +1,4 @@
-"""dnmf.factorization.trials."""
+"""Starts on a sample: which are tried, how far they are followed, and the short factor of the best one."""
 
 from functools import partial
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from dnmf.arrays.draws import random_rows
+from dnmf.arrays.products import gram
 from dnmf.arrays.rows import Array
-from dnmf.arrays.sample import Sample, drawn, is_whole, weighted
-from dnmf.arrays.sketch import Sketch, as_it_is, nndsvd, sketch
+from dnmf.arrays.sample import Sample
+from dnmf.arrays.sketch import Sketch, nndsvd
 from dnmf.factorization.job import Job
 from dnmf.losses.extrapolation import Fit
 from dnmf.losses.least_squares.in_memory import affordable, alternate
-from dnmf.losses.least_squares.sums import gram
+from dnmf.losses.protocol import AnySurrogate
 from dnmf.rules import Penalty, coordinate_descent
 from dnmf.rules.from_scratch import from_scratch
 
@@ -24,15 +25,7 @@ RANDOM_STARTS, FIRST_STREAM = 7, 10
 SHORT, FURTHER, FINALISTS, LONG, TOL = 10, 20, 3, 1000, 1e-4
 
 
-def model_of(job: Job, sample: Sample) -> tuple[Sketch, Any]:
-    """The rows that were drawn by their leading directions, and as what stands for X between passes."""
-    rows, counts = drawn(sample, job.plan.sample)
-    A = weighted(rows, counts)
-    small = sketch(A, job.parameters.rank, seed=job.parameters.seed) if len(counts) else as_it_is(A)
-    return small, job.objective.model(small, rows, counts, whole=is_whole(sample, job.plan.sample))
-
-
-def _short_factor(job: Job, small: Sketch, model: Any, sample: Sample) -> tuple[Array, float | None]:
+def short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:
     """The short factor, and the sample's relative loss where it was factorized."""
     rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
     mean, dtype = sample.total / (job.plan.length * job.plan.width), small.B.dtype
@@ -43,13 +36,13 @@ def _short_factor(job: Job, small: Sketch, model: Any, sample: Sample) -> tuple[
         fill: Any = {"nndsvd": 0.0, "nndsvda": mean, "nndsvdar": small_numbers}[init]
         H = nndsvd(small, rank)[1]
         return np.where(H > 0, H, fill).astype(dtype), None
-    penalties = job.objective.penalties_of_starts(model)
+    penalties = model.penalties
     follow = partial(_followed, rank=rank, seed=seed, mean=mean, penalties=penalties)
     fits = job.engine.map(follow, small, range(RANDOM_STARTS + 1))
     ahead = sorted(fits, key=lambda fit: float(fit.objective))[:FINALISTS]
     further = partial(_followed_further, penalties=penalties)
     best = min(job.engine.map(further, small, ahead), key=lambda fit: float(fit.objective))
-    return job.objective.begun(best, small, model, iterations=LONG, tol=TOL)
+    return model.factorize(best, iterations=LONG, tol=TOL)
 
 
 def _followed(A: Sketch, stream: int, *, rank: int, seed: int, mean: float, penalties: tuple[Penalty, Penalty]) -> Fit:
@@ -57,7 +50,7 @@ def _followed(A: Sketch, stream: int, *, rank: int, seed: int, mean: float, pena
     if stream < RANDOM_STARTS:
         H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)
         solve = from_scratch(coordinate_descent, keeps_zeros=False)
-        W = solve(None, A.right(H), gram(H), 1)  # type: ignore[arg-type]
+        W = solve(A.right(H), gram(H), 1)
     else:
         W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(A, rank))
     most = affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1)

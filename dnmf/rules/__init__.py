@@ -14,13 +14,19 @@ from dnmf.rules.coordinate_descent import coordinate_descent
 from dnmf.rules.multiplicative import multiplicative
 from dnmf.rules.penalty import NO_PENALTY, Penalty
 
-Array = NDArray[np.floating]
-Rule = Callable[[Array, Array, Array, int], Array]
+_Array = NDArray[np.floating]
 
-# A penalty, and for cd an order of components, are bound to a rule by whoever chooses it.
-RULES: dict[str, Callable[..., Array]] = {"cd": coordinate_descent, "mu": multiplicative}
+# A rule moves F by N and G in so many sweeps; what solves makes its own F, from N and G alone.
+Rule = Callable[[_Array, _Array, _Array, int], _Array]
+Solve = Callable[[_Array, _Array, int], _Array]
 
-# Rules that cannot move an entry away from zero: first factors must be positive.
-KEEPS_ZEROS = frozenset({"mu"})
+# By the name of their solver. A penalty, and an order of the components, are bound to them by `dnmf.rules.solver`.
+RULES: dict[str, Callable[..., _Array]] = {"cd": coordinate_descent, "mu": multiplicative}
 
-__all__ = ["KEEPS_ZEROS", "NO_PENALTY", "RULES", "Penalty", "Rule", "coordinate_descent", "multiplicative"]
+# Rules that cannot move an entry away from zero, so that first factors must be positive; rules that set one component
+# after the other, in any order.
+KEEPS_ZEROS, IN_ORDER = frozenset({"mu"}), frozenset({"cd"})
+
+__all__ = [
+    "IN_ORDER", "KEEPS_ZEROS", "NO_PENALTY", "RULES", "Penalty", "Rule", "Solve", "coordinate_descent", "multiplicative"
+]  # fmt: skip

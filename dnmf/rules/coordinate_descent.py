@@ -17,14 +17,14 @@ def coordinate_descent(
     F: NDArray[np.floating],
     N: NDArray[np.floating],
     G: NDArray[np.floating],
-    inner: int = 1,
+    sweeps: int = 1,
     *,
     penalty: Penalty = NO_PENALTY,
     order: tuple[int, ...] | None = None,
 ) -> NDArray[np.floating]:
     """Set one component after the other to its best non-negative value, given the others.
 
-    F_j ← max(0, (N_j − l1 − Σ_{i≠j} G_ji F_i) / (G_jj + l2)) for j = 1…k, `inner` times with the same N and G.
+    F_j ← max(0, (N_j − l1 − Σ_{i≠j} G_ji F_i) / (G_jj + l2)) for j = 1…k, `sweeps` times with the same N and G.
     The loss, with its penalties, never rises.
 
     Parameters
@@ -32,7 +32,7 @@ def coordinate_descent(
     F : (k, r) factor, component-major, non-negative. Not changed.
     N : (k, r) numerator.
     G : (k, k) Gram matrix of the other factor.
-    inner : number of sweeps over the components.
+    sweeps : number of sweeps over the components.
     penalty : l1 and l2, on F.
     order : the components in the order in which they are set, each once; None for 1…k.
 
@@ -63,7 +63,7 @@ def coordinate_descent(
     updated = np.empty_like(F, order="C")
     for start in range(0, F.shape[1], ROWS_IN_CACHE):
         group = slice(start, start + ROWS_IN_CACHE)
-        updated[:, group] = _sweep(F[:, group], target[:, group], weights, components, inner)
+        updated[:, group] = _sweep(F[:, group], target[:, group], weights, components, sweeps)
     return updated
 
 
@@ -81,12 +81,12 @@ def _sweep(
     target: NDArray[np.floating],
     weights: NDArray[np.floating],
     components: Sequence[int],
-    inner: int,
+    sweeps: int,
 ) -> NDArray[np.floating]:
     """Sweep over the components: F_j ← max(0, target_j − weights_j F), where weights have a zero diagonal."""
     F = np.array(F, order="C")
     step = np.empty(F.shape[1], F.dtype)
-    for _ in range(inner):
+    for _ in range(sweeps):
         for j in components:
             np.matmul(weights[j], F, out=step)
             np.subtract(target[j], step, out=step)

@@ -1,30 +1,15 @@
-"""First factors: random ones, a long factor from a short one, and a short one from the singular vectors of a sample.
-
-Random numbers are drawn by row index, so they do not depend on how X is cut. Pure NumPy.
-"""
+"""First factors from what they have to fit: their scale, row by row, or all of them, by least squares."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.rules import NO_PENALTY, Penalty, Rule
+from dnmf.rules import NO_PENALTY, Penalty, Rule, Solve
 
 # Relative ridge of the least-squares start: components of a good fit may be nearly parallel.
 RIDGE = 1e-6
 
-
-# Where the multiplicative rule starts from least squares, this share of a plain start is the least: it keeps zeros.
-LEAST_SHARE = 0.01
-
-
-def scaled(rule: Rule) -> Rule:
-    """A rule that first gives a random factor the right scale, row by row."""
-
-    def scale_and_update(
-        F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.floating], inner: int
-    ) -> NDArray[np.floating]:
-        return rule(scale_rows(F, N, G), N, G, inner)
-
-    return scale_and_update
+# Where a rule keeps zeros, an entry of a first factor is at least this share of a plain one.
+LEAST_START = 0.01
 
 
 def scale_rows(F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -49,8 +34,18 @@ def scale_rows(F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.f
     return np.asarray(F * scale, F.dtype)
 
 
-def from_scratch(rule: Rule, *, keeps_zeros: bool, penalty: Penalty = NO_PENALTY) -> Rule:
-    """A rule that makes its own first factor: the least-squares solution, cut off at zero.
+def least_start(N: NDArray[np.floating], G: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The least entries (k, r) of a first factor that must have no zeros; 0 where nothing of X's row is explained."""
+    return np.asarray(LEAST_START * scale_rows(np.ones_like(N), N, G))
+
+
+def lift_zeros(F: NDArray[np.floating]) -> NDArray[np.floating]:
+    """F (k, r) with no entry below that share of its component's mean."""
+    return np.asarray(np.maximum(F, LEAST_START * F.mean(axis=1, keepdims=True)))
+
+
+def from_scratch(rule: Rule, *, keeps_zeros: bool, penalty: Penalty = NO_PENALTY) -> Solve:
+    """What makes its own first factor, the least-squares solution cut off at zero, and moves it by a rule.
 
     On matrices with nearly parallel components, three to ten times fewer sweeps then bring the rule as far as from N
     divided by the diagonal of G. Every row depends on its row of X and on G alone.
@@ -62,12 +57,12 @@ def from_scratch(rule: Rule, *, keeps_zeros: bool, penalty: Penalty = NO_PENALTY
     penalty : l1 and l2, on the factor.
     """
 
-    def solve(_: object, N: NDArray[np.floating], G: NDArray[np.floating], inner: int) -> NDArray[np.floating]:
+    def solve(N: NDArray[np.floating], G: NDArray[np.floating], sweeps: int) -> NDArray[np.floating]:
         G8 = G.astype("f8")
         ridge = (RIDGE * float(np.linalg.norm(G8)) + penalty.l2) * np.eye(len(G))
         pull = N - np.asarray(penalty.l1, N.dtype) if penalty else N
         solution = np.linalg.pinv(G8 + ridge, hermitian=True).astype(N.dtype) @ pull
-        least = LEAST_SHARE * scale_rows(np.ones_like(N), N, G) if keeps_zeros else 0
-        return rule(np.maximum(solution, least, out=solution), N, G, inner)
+        least = least_start(N, G) if keeps_zeros else 0
+        return rule(np.maximum(solution, least, out=solution), N, G, sweeps)
 
     return solve

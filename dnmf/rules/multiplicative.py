@@ -10,13 +10,13 @@ def multiplicative(
     F: NDArray[np.floating],
     N: NDArray[np.floating],
     G: NDArray[np.floating],
-    inner: int = 1,
+    sweeps: int = 1,
     *,
     penalty: Penalty = NO_PENALTY,
 ) -> NDArray[np.floating]:
     """Multiply each entry of a factor by the ratio that leaves it alone exactly where the gradient is zero.
 
-    F ← F ⊙ N / (G F + l1 + l2 F), `inner` times with the same N and G. The loss, with its penalties, never rises and a
+    F ← F ⊙ N / (G F + l1 + l2 F), `sweeps` times with the same N and G. The loss, with its penalties, never rises and a
     zero stays zero.
 
     Parameters
@@ -24,7 +24,7 @@ def multiplicative(
     F : (k, r) factor, component-major, non-negative. Not changed.
     N : (k, r) numerator.
     G : (k, k) Gram matrix of the other factor.
-    inner : number of updates.
+    sweeps : number of updates.
     penalty : l1 and l2, on F.
 
     Returns
@@ -48,7 +48,7 @@ def multiplicative(
     """
     largest = np.finfo(F.dtype).max
     F, denominator, ratio = F.copy(order="C"), np.empty_like(F, order="C"), np.empty_like(F, order="C")
-    for _ in range(inner):
+    for _ in range(sweeps):
         np.matmul(G, F, out=denominator)
         if penalty:
             denominator += penalty.gradient(F)

@@ -1,7 +1,6 @@
 """Penalties on the entries of a factor, as scikit-learn's alpha_W, alpha_H and l1_ratio define them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,13 @@ class Penalty:
     l2 : on the sum of their squares.
     """
 
-    l1: Any = 0.0
+    l1: float | NDArray[np.floating] = 0.0
     l2: float = 0.0
+
+    @classmethod
+    def scaled(cls, size: int, alpha: float, l1_ratio: float) -> "Penalty":
+        """That of scikit-learn's alpha and l1_ratio, where the other factor has so many rows or columns."""
+        return cls(size * alpha * l1_ratio, size * alpha * (1 - l1_ratio))
 
     def __bool__(self) -> bool:
         """Whether anything is penalized."""

@@ -1,4 +1,4 @@
-"""Batches of rows, read one after the other from X that is not in memory."""
+"""Batches of rows of X that is not in memory, read as they are asked for."""
 
 from collections.abc import Callable
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array, Rows
-from dnmf.losses.divergence import sums as divergence_sums
-from dnmf.losses.divergence.rows import update
+from dnmf.losses.divergence.rows import move_rows
+from dnmf.losses.divergence.sums import strip_sums
 from dnmf.rules import Penalty
 from dnmf.rules.beta_multiplicative import exponent
 
@@ -58,8 +58,13 @@ class Watch:
     least: float = math.inf
     stale: int = 0
 
+    def after(self, cost: float, share: float) -> "Watch":
+        """One more step's cost, which makes up `share` of the average."""
+        average = cost if self.average is None else (1 - share) * self.average + share * cost
+        return Watch(average, min(average, self.least), 0 if average < self.least else self.stale + 1)
 
-def begun(H: Array) -> Components:
+
+def begin(H: Array) -> Components:
     """First components, which count as one update that led to them."""
     return Components(H, H.astype("f8"), np.ones(H.shape))
 
@@ -70,15 +75,15 @@ def solve(y: Rows, H: Array, problem: Problem, max_iter: int) -> Array:
     penalty, _ = problem.penalties(y.shape)
     L = np.full((k, y.shape[0]), np.sqrt(y.mean() / k), H.dtype)
     for _ in range(max_iter):
-        before, L = L, update(y, L, H, 1, beta=problem.beta, penalty=penalty)
+        before, L = L, move_rows(y, L, H, 1, beta=problem.beta, penalty=penalty)
         if problem.tol > 0 and np.linalg.norm(L - before) <= problem.tol * np.linalg.norm(L):
             break
     return L
 
 
-def moved(y: Rows, L: Array, H: Array, problem: Problem) -> Array:
+def move(y: Rows, L: Array, H: Array, problem: Problem) -> Array:
     """One update of L for a batch."""
-    return update(y, L, H, 1, beta=problem.beta, penalty=problem.penalties(y.shape)[0])
+    return move_rows(y, L, H, 1, beta=problem.beta, penalty=problem.penalties(y.shape)[0])
 
 
 def step(y: Rows, L: Array, components: Components, problem: Problem, kept: float) -> tuple[Array, Components, float]:
@@ -100,7 +105,7 @@ def step(y: Rows, L: Array, components: Components, problem: Problem, kept: floa
     of_W, of_H = problem.penalties(y.shape)
     if beta < 1:
         L[L < LEAST_ENTRY] = 0
-    sums = divergence_sums.sums(y, L, H, beta=beta)
+    sums = strip_sums(y, L, H, beta=beta)
     H8 = H.astype("f8")
     penalties = of_W.l1 * sums.mass + of_H.l1 * H8.sum() + of_W.l2 * sums.square + of_H.l2 * np.vdot(H8, H8)
     below = sums.denominator.copy()
@@ -116,9 +121,3 @@ def step(y: Rows, L: Array, components: Components, problem: Problem, kept: floa
         updated[updated < LEAST_ENTRY] = 0
     cost = (sums.loss / 2 + float(penalties)) / y.shape[0]
     return L, Components(updated.astype(H.dtype), numerator, denominator), cost
-
-
-def watched(watch: Watch, cost: float, share: float) -> Watch:
-    """One more step's cost, which makes up `share` of the average."""
-    average = cost if watch.average is None else (1 - share) * watch.average + share * cost
-    return Watch(average, min(average, watch.least), 0 if average < watch.least else watch.stale + 1)

@@ -1,6 +1,9 @@
-"""dnmf.losses.divergence.entries."""
+"""The divergence entry by entry: the model of a piece of rows, and what the rules and the loss need of it.
 
-from typing import Any
+Rows y (h × N) are dense or sparse; of sparse ones the model M is formed where they are not zero.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +15,7 @@ from dnmf.plan.pieces import piece_rows
 from dnmf.rules.beta_multiplicative import floor
 
 
-def _positive(y: Rows, beta: float) -> Array:
+def require_positive(y: Rows, beta: float) -> Array:
     """Rows, as an array, if none of their entries is zero."""
     zeros = y.nnz < y.shape[0] * y.shape[1] or y.data.min() <= 0 if is_sparse(y) else y.min() <= 0
     if zeros:
@@ -23,32 +26,33 @@ def _positive(y: Rows, beta: float) -> Array:
     return np.asarray(y.toarray() if is_sparse(y) else y)
 
 
-def _model(y: Rows, L: Array, S: Array, beta: float) -> Array:
+def form_model(y: Rows, L: Array, S: Array, beta: float) -> Array:
     """M, of sparse rows where they are not zero."""
     M = model_at(y, L, np.ascontiguousarray(S.T)) if is_sparse(y) else L.T @ S
     return np.maximum(M, floor(beta, M.dtype), out=M)
 
 
-def _terms(y: Rows, M: Array, beta: float) -> tuple[Rows, Array | None]:
+def split_terms(y: Rows, M: Array, beta: float) -> tuple[Rows, Array | None]:
     """Y ⊙ M^(β−2), sparse where Y is, and M^(β−1), or None where it has a closed form or Y is sparse. M is lost."""
     if is_sparse(y):
-        return (y if beta == 2 else with_data(y, _numerator_entries(y.data, M, beta))), None
+        return (y if beta == 2 else with_data(y, numerator_entries(y.data, M, beta))), None
     if beta == 2:
         return y, M
     if beta == 1:
         return np.divide(y, M, out=M), None
     if beta > 2:
         # M may be next to 0 here: it is not divided by.
-        return _numerator_entries(y, M, beta), M ** (beta - 1)
+        return numerator_entries(y, M, beta), M ** (beta - 1)
     Q = 1 / M if beta == 0 else M ** (beta - 1)
     return np.multiply(np.divide(y, M, out=M), Q, out=M), Q
 
 
-def _numerator_entries(y: Array, M: Array, beta: float) -> Array:
+def numerator_entries(y: Array, M: Array, beta: float) -> Array:
+    """Y ⊙ M^(β−2), entry by entry."""
     return np.asarray(y / M if beta == 1 else y * M ** (beta - 2))
 
 
-def _dense_models(L: Array, S: Array, beta: float) -> Any:
+def dense_models(L: Array, S: Array, beta: float) -> Iterator[tuple[slice, Array]]:
     """Pieces of M^(β−1), (rows × N), each with where its rows are."""
     rows = piece_rows(S.shape[1], residual=True)
     for start in range(0, L.shape[1], rows):
@@ -57,7 +61,7 @@ def _dense_models(L: Array, S: Array, beta: float) -> Any:
         yield cut, np.maximum(M, floor(beta, M.dtype), out=M) ** (beta - 1)
 
 
-def _divergences(y: Rows, M: Array, L: Array, S: Array, beta: float) -> NDArray[np.float64]:
+def row_divergences(y: Rows, M: Array, L: Array, S: Array, beta: float) -> NDArray[np.float64]:
     """D of every row, (h,)."""
     if not is_sparse(y):
         return np.asarray(_divergence(y, M, beta).sum(axis=1, dtype="f8"))
@@ -88,5 +92,5 @@ def _row_powers_of_model(L: Array, S: Array, beta: float) -> NDArray[np.float64]
         return np.asarray(L8.T @ S8.sum(axis=1))
     if beta == 2:
         return np.asarray(np.einsum("kh,kh->h", L8, (S8 @ S8.T) @ L8))
-    parts = [(M ** (beta / (beta - 1))).sum(axis=1, dtype="f8") for _, M in _dense_models(L, S, beta)]
+    parts = [(M ** (beta / (beta - 1))).sum(axis=1, dtype="f8") for _, M in dense_models(L, S, beta)]
     return np.concatenate(parts)

@@ -1,51 +1,61 @@
-"""dnmf.losses.divergence.rows."""
-
-from typing import Any
+"""How rows of the long factor move, piece by piece, while their strip is in memory."""
 
 import numpy as np
 
 from dnmf.arrays.pieces import cuts, padded, part_of
-from dnmf.arrays.products import right
+from dnmf.arrays.products import gram, right
 from dnmf.arrays.rows import Array, Rows, is_sparse
-from dnmf.losses.divergence.entries import _dense_models, _model, _numerator_entries, _terms
-from dnmf.rules import Penalty
-from dnmf.rules.beta_multiplicative import floor, stepped
+from dnmf.losses.divergence.entries import dense_models, form_model, numerator_entries, split_terms
+from dnmf.rules import Penalty, coordinate_descent
+from dnmf.rules.beta_multiplicative import floor, multiply
+from dnmf.rules.from_scratch import from_scratch, least_start
+
+# Sweeps of least squares that rows from scratch begin with.
+FIRST_SWEEPS = 10
 
 
-def update(y: Rows, L: Array, S: Array, inner: int, *, beta: float, penalty: Penalty) -> Array:
-    """Move the rows of a strip `inner` times: L ← L ⊙ (S (Y ⊙ M^(β−2))ᵀ / (S (M^(β−1))ᵀ + l1 + l2 L))^exponent.
+def solve_rows(y: Rows, S: Array, sweeps: int, *, beta: float, penalty: Penalty) -> Array:
+    """Rows (k, h) from scratch: least squares, without zeros, and moved `sweeps` times."""
+    N, G = right(S, y), gram(S)
+    start = from_scratch(coordinate_descent, keeps_zeros=False)(N, G, FIRST_SWEEPS)
+    np.maximum(start, least_start(N, G), out=start)
+    return move_rows(y, start, S, sweeps, beta=beta, penalty=penalty)
+
+
+def move_rows(y: Rows, L: Array, S: Array, sweeps: int, *, beta: float, penalty: Penalty) -> Array:
+    """Move the rows of a strip `sweeps` times: L ← L ⊙ (S (Y ⊙ M^(β−2))ᵀ / (S (M^(β−1))ᵀ + l1 + l2 L))^exponent.
 
     Parameters
     ----------
     y : (h, N) rows.
     L : (k, h). Not changed.
     S : (k, N).
-    inner : number of updates.
+    sweeps : number of updates.
     beta, penalty : of the loss, and on L.
     """
     if is_sparse(y) and beta != 2:
-        return _update_sparse(y, L, S, inner, beta, penalty)
+        return _move_sparse(y, L, S, sweeps, beta, penalty)
     moved = np.empty_like(L, order="C")
     for cut in cuts(y):
         part, piece = L[:, cut], part_of(y, cut)
-        for _ in range(inner):
-            P, Q = _terms(piece, _model(piece, part, S, beta), beta)
-            part = stepped(part, right(S, P), _below(part, S, Q, beta), beta, penalty)
+        for _ in range(sweeps):
+            P, Q = split_terms(piece, form_model(piece, part, S, beta), beta)
+            part = multiply(part, right(S, P), _below(part, S, Q, beta), beta, penalty)
         moved[:, cut] = part
     return moved
 
 
-def _update_sparse(y: Any, L: Array, S: Array, inner: int, beta: float, penalty: Penalty) -> Array:
-    """The same for sparse rows: columns of S are gathered once, and serve all updates."""
+def _move_sparse(y: Rows, L: Array, S: Array, sweeps: int, beta: float, penalty: Penalty) -> Array:
+    """Move sparse rows: columns of S are gathered once, and serve all updates."""
     moved, S_rows, least = np.empty_like(L, order="C"), np.ascontiguousarray(S.T), floor(beta, S.dtype)
     total = S.sum(axis=1, keepdims=True)
     for rows, columns, entries in padded(y):
         part, gathered = np.ascontiguousarray(L[:, rows]), S_rows.take(columns, axis=0)
-        for _ in range(inner):
+        for _ in range(sweeps):
             M = np.matmul(gathered, part.T[:, :, None])[:, :, 0]
-            P = _numerator_entries(entries, np.maximum(M, least, out=M), beta)
+            P = numerator_entries(entries, np.maximum(M, least, out=M), beta)
             top = np.matmul(P[:, None, :], gathered)[:, 0].T
-            part = stepped(part, top, total if beta == 1 else _below(part, S, None, beta), beta, penalty)
+            part = multiply(part, top, total if beta == 1 else _below(part, S, None, beta), beta, penalty)
         moved[:, rows] = part
     return moved
 
@@ -58,5 +68,5 @@ def _below(L: Array, S: Array, Q: Array | None, beta: float) -> Array:
         return S @ Q.T
     if beta == 2:
         return (S @ S.T) @ L
-    dense = (S @ Q.T for _, Q in _dense_models(L, S, beta))
+    dense = (S @ Q.T for _, Q in dense_models(L, S, beta))
     return np.concatenate(list(dense), axis=1)

@@ -1,4 +1,4 @@
-"""β-divergences: how a strip moves its rows of the long factor, and what it adds to the sums of a pass.
+"""β-divergences: what a strip adds to the sums of a pass, and what follows from them.
 
 D(Y | M) = Σ d(y, m) with the model M = Lᵀ S, and, for β other than 0 and 1,
 
@@ -13,7 +13,7 @@ C. Févotte and J. Idier, Neural Computation 23, 2011, doi:10.1162/NECO_a_00168:
 table 2, and that the loss never rises.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,18 +22,35 @@ from numpy.typing import NDArray
 from dnmf.arrays.pieces import cuts, part_of
 from dnmf.arrays.products import left, row_powers
 from dnmf.arrays.rows import Array, Rows
-from dnmf.losses.divergence.entries import _dense_models, _divergences, _model, _positive, _terms
+from dnmf.losses import SWEEPS
+from dnmf.losses.divergence.entries import dense_models, form_model, require_positive, row_divergences, split_terms
 from dnmf.plan.pieces import LARGE_PIECE
 from dnmf.rules import Penalty
-from dnmf.rules.beta_multiplicative import stepped
+from dnmf.rules.beta_multiplicative import multiply
 
 # A ratio of a move below this counts as this: its negative powers must not overflow.
 LEAST_RATIO = 1e-60
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What every strip needs in a pass.
+
+    Attributes
+    ----------
+    S : (k, N) short factor.
+    base : S in the dtype in which the model is formed for the sums.
+    norm : Σ y^β, NaN where it is not known.
+    """
+
+    S: Array
+    base: Array
+    norm: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sums:
-    """What one or more strips add to a pass, in float64. Sums are added with `add`.
+    """What one or more strips add to a pass, in float64.
 
     Attributes
     ----------
@@ -52,7 +69,7 @@ class Sums:
     square: float
 
 
-def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = None) -> Sums:
+def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = None) -> Sums:
     """The sums of one strip.
 
     Parameters
@@ -69,16 +86,16 @@ def sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = No
         If an entry is 0 where the divergence is infinite then: for β ≤ 0.
     """
     if beta <= 0:
-        y = _positive(y, beta)
+        y = require_positive(y, beta)
     L = L.astype(S.dtype, copy=False)
     numerator, loss = np.zeros(S.shape), 0.0
     below = np.zeros((len(S), 1) if beta == 1 else S.shape)
     for cut in cuts(y, LARGE_PIECE):
         piece, part = part_of(y, cut), L[:, cut]
         counted = part if weights is None else part * weights[cut]
-        M = _model(piece, part, S, beta)
-        rows = _divergences(piece, M, part, S, beta)
-        P, Q = _terms(piece, M, beta)
+        M = form_model(piece, part, S, beta)
+        rows = row_divergences(piece, M, part, S, beta)
+        P, Q = split_terms(piece, M, beta)
         numerator += left(counted, P)
         below += _counted_below(counted, part, S, Q, beta)
         loss += 2 * float(rows.sum() if weights is None else rows @ weights[cut])
@@ -103,43 +120,69 @@ def _counted_below(counted: Array, L: Array, S: Array, Q: Array | None, beta: fl
     if beta == 2:
         return np.asarray((counted @ L.T) @ S, "f8")
     below = np.zeros(S.shape)
-    for cut, Q in _dense_models(L, S, beta):
+    for cut, Q in dense_models(L, S, beta):
         below += counted[:, cut] @ Q
     return below
 
 
-def add(parts: Sequence[Sums]) -> Sums:
-    """Add sums up in the order given; none of the parts is changed."""
-    numerator, denominator = parts[0].numerator.copy(), parts[0].denominator.copy()
-    for part in parts[1:]:
-        numerator += part.numerator
-        denominator += part.denominator
-    scalars = {name: sum(getattr(part, name) for part in parts) for name in ("loss", "norm", "mass", "square")}
-    return Sums(numerator, denominator, **scalars)
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the sums of a pass say about its short factor S, by the rule and with penalties on L and on S."""
 
+    sums: Sums
+    shared: Shared
+    beta: float
+    long: Penalty
+    short: Penalty
 
-def moved(sums: Sums, S: Array, *, beta: float, penalty: Penalty) -> Array:
-    """The short factor (k × N, S's dtype) after a pass that was made with S: one update, in float64."""
-    return stepped(S.astype("f8"), sums.numerator, sums.denominator, beta, penalty).astype(S.dtype)
+    @property
+    def norm(self) -> float:
+        """Σ y^β."""
+        return self.sums.norm if math.isnan(self.shared.norm) else self.shared.norm
 
+    @property
+    def loss(self) -> float:
+        """Twice the divergence at S, not below 0."""
+        return max(self.sums.loss, 0.0)
 
-def least_decrease(sums: Sums, S: Array, moved: Array, *, beta: float, penalty: Penalty) -> float:
-    """By how much a move of the short factor decreases the loss with its penalty, at least, and without a read.
+    @property
+    def penalties(self) -> float:
+        """What the penalties add to the loss."""
+        if not (self.long or self.short):
+            return 0.0
+        return self.long.value(self.sums.mass, self.sums.square) + self.short.of(self.shared.S)
 
-    The difference of the function that majorizes the loss at S, which the update minimizes: the part of d that is
-    convex in m by Jensen's inequality, the concave part by its tangent.
-    """
-    S8 = S.astype("f8")
-    r = np.divide(moved, S8, out=np.ones_like(S8), where=S8 > 0)
-    least = np.maximum(r, LEAST_RATIO)
-    rise = r - 1 if beta > 2 else np.log(least) if beta == 1 else (least ** (beta - 1) - 1) / (beta - 1)
-    fall = r - 1 if beta < 1 else (r**beta - 1) / beta
-    # An entry becomes 0 where the numerator is.
-    gained = float(np.sum(S8 * (np.where(sums.numerator > 0, sums.numerator * rise, 0) - sums.denominator * fall)))
-    return 2 * gained - (penalty.of(moved) - penalty.of(S))
+    @property
+    def exact(self) -> bool:
+        """Always: the model is formed in the strip."""
+        return True
 
+    def step(self) -> Array:
+        """The short factor after one update, in float64: a second one would need another look at Y."""
+        S, sums = self.shared.S, self.sums
+        return multiply(S.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short).astype(S.dtype)
 
-def projected_gradient(sums: Sums, S: Array, penalty: Penalty) -> float:
-    """‖∇‖ of the loss with respect to S, over the entries that the rule can move: those above 0."""
-    gradient = 2 * (sums.denominator - sums.numerator + penalty.gradient(S.astype("f8")))
-    return float(np.linalg.norm(gradient[S > 0]))
+    def gain(self, moved: Array) -> float:
+        """By how much ten such moves would decrease the objective, if all were like this one."""
+        return SWEEPS * self.least_decrease(moved)
+
+    def least_decrease(self, moved: Array) -> float:
+        """By how much a move of the short factor decreases the objective, at least, and without a read.
+
+        The difference of the function that majorizes the loss at S, which the update minimizes: the part of d that is
+        convex in m by Jensen's inequality, the concave part by its tangent.
+        """
+        S8, beta, sums = self.shared.S.astype("f8"), self.beta, self.sums
+        r = np.divide(moved, S8, out=np.ones_like(S8), where=S8 > 0)
+        least = np.maximum(r, LEAST_RATIO)
+        rise = r - 1 if beta > 2 else np.log(least) if beta == 1 else (least ** (beta - 1) - 1) / (beta - 1)
+        fall = r - 1 if beta < 1 else (r**beta - 1) / beta
+        # An entry becomes 0 where the numerator is.
+        gained = float(np.sum(S8 * (np.where(sums.numerator > 0, sums.numerator * rise, 0) - sums.denominator * fall)))
+        return 2 * gained - (self.short.of(moved) - self.short.of(self.shared.S))
+
+    def gradient_norm(self) -> float:
+        """‖∇‖ of the objective with respect to S, over the entries that the rule can move: those above 0."""
+        S, sums = self.shared.S, self.sums
+        gradient = 2 * (sums.denominator - sums.numerator + self.short.gradient(S.astype("f8")))
+        return float(np.linalg.norm(gradient[S > 0]))

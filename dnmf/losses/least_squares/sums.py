@@ -1,7 +1,4 @@
-"""The sums of a pass, and what follows from them: the loss, and whether to go on. Pure NumPy.
-
-Y stands for X as it is cut (Xᵀ where strips are whole columns), L for the long and S for the short factor, both
-component-major: Y ≈ Lᵀ S, with Y (M × N), L (k × M), S (k × N).
+"""The sums of a pass, and what follows from them: the loss, the next short factor, and whether to go on. Pure NumPy.
 
 The loss of factors is never formed from all of Y. With sums taken about a base B (k × N),
 
@@ -22,9 +19,8 @@ the free loss is off by some 1e-8 ‖Y‖² (log-normal factors; less for others
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,25 +28,39 @@ from numpy.typing import NDArray
 from dnmf.arrays.pieces import cuts, part_of
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.losses.protocol import CLOSE
 from dnmf.plan.pieces import LARGE_PIECE, piece_rows
-from dnmf.rules import NO_PENALTY, Penalty, Rule
-
-# Below this loss relative to ‖Y‖² a residual of float32 entries is formed in float64: it would lose its sixth digit.
-CLOSE = 1e-4
-
+from dnmf.rules import Penalty
+from dnmf.rules.solver import Solver
 
 # Of sparse rows: as many float32 numbers are added to an entry of LY, on average, before float64 takes over; non-zeros
 # of a piece at least; and the loss relative to ‖Y‖² below which all of it is float64.
 ADDITIONS, LEAST_PIECE, SPARSE_CLOSE = 32, 2**12, 0.05
 
 
-# Sums of squares of squares must neither vanish nor overflow.
-SAFE_SIZES = {"f": (1e-15, 1e15), "d": (1e-120, 1e120)}
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every strip needs in a pass.
+
+    Attributes
+    ----------
+    S : (k, N) short factor.
+    gram : (k, k), S Sᵀ in S's dtype.
+    base : (k, N) that the sums are taken about: S in the dtype of the residual, or None for 0.
+    norm : ‖Y‖², NaN where it is not known.
+    solver : of the short factor, and of the sample's rows.
+    """
+
+    S: Array
+    gram: Array
+    base: Array | None
+    norm: float
+    solver: Solver
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What one or more strips add to a pass. Sums are added with `add`; all of them in float64.
+    """What one or more strips add to a pass, all of it in float64.
 
     Attributes
     ----------
@@ -68,7 +78,7 @@ class Sums:
     mass: float
 
 
-def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | None) -> Sums:
+def strip_sums(y: Rows, L: Array, base: Array | None) -> Sums:
     """The sums of one strip.
 
     Parameters
@@ -84,12 +94,8 @@ def strip_sums(y: Rows, L: NDArray[np.floating], base: NDArray[np.floating] | No
             return Sums(_sparse_cross(y, L, ADDITIONS * y.shape[1]), gram, 0.0, 0.0, mass)
         norm = float(row_powers(y, 2).sum())
         return _about(base.astype("f8"), Sums(_sparse_cross(y, L8, LARGE_PIECE), gram, 0.0, norm, mass))
-    if base is None:
-        del L8  # as large as two blocks of float32
-        cross, square, norm = _cross(y, L), 0.0, 0.0
-    else:
-        del L8
-        cross, square, norm = _residual(y, L, base)
+    del L8  # as large as two blocks of float32
+    cross, square, norm = (_cross(y, L), 0.0, 0.0) if base is None else _residual(y, L, base)
     return Sums(cross, gram, square, norm, mass)
 
 
@@ -152,96 +158,89 @@ def _square(a: Array) -> float:
     return float(np.einsum("ij,ij->i", lines, lines).sum(dtype="f8"))
 
 
-def add(parts: Sequence[Sums]) -> Sums:
-    """Add sums up in the order given; none of the parts is changed."""
-    cross, gram = parts[0].cross.copy(), parts[0].gram.copy()
-    for part in parts[1:]:
-        cross += part.cross
-        gram += part.gram
-    square, norm, mass = (sum(getattr(p, name) for p in parts) for name in ("square", "norm", "mass"))
-    return Sums(cross, gram, square, norm, mass)
+@dataclass(frozen=True)
+class Evaluation:
+    """What the sums of a pass say about any short factor (k, N), for the long factor that they were made with.
 
-
-def gram(S: NDArray[np.floating]) -> NDArray[np.floating]:
-    """S Sᵀ (k × k), multiplied in float64, in S's dtype."""
-    return np.asarray(gram8(S), S.dtype)
-
-
-def gram8(S: NDArray[np.floating]) -> NDArray[np.float64]:
-    """S Sᵀ (k × k) in float64."""
-    S8 = S.astype("f8")
-    return np.asarray(S8 @ S8.T)
-
-
-def cross(sums: Sums, base: Array | None) -> NDArray[np.float64]:
-    """L Y (k × N), whatever base the sums were taken about."""
-    if base is None:
-        return sums.cross
-    # L Y is not negative, but as a sum of rounded numbers it may come out below 0, and mu would multiply by that.
-    return np.asarray(np.maximum(sums.cross + sums.gram @ base.astype("f8"), 0))
-
-
-def moved(rule: Rule, inner: int, sums: Sums, base: Array | None, S: Array) -> Array:
-    """The short factor (k × N, S's dtype) after a pass: its rule in float64, on the sums, whatever their base."""
-    return rule(S.astype("f8"), cross(sums, base), sums.gram, inner).astype(S.dtype)
-
-
-def projected_gradient(sums: Sums, base: Array | None, S: Array, penalty: Penalty = NO_PENALTY) -> float:
-    """‖∇‖ of the loss and the penalty with respect to the short factor S (k × N).
-
-    What would push an entry of 0 below 0 does not count.
-
-    0 exactly where no change of S alone decreases the loss.
-
-    References
+    Attributes
     ----------
-    C.-J. Lin, Neural Computation 19, 2007, doi:10.1162/neco.2007.19.10.2756, equation 8.
+    sums, shared : of the pass.
+    long, short : penalties on L and on S.
+    sweeps : of the short factor.
+    sparse : whether strips are sparse.
     """
-    step = S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
-    gradient = 2 * (sums.gram @ step - sums.cross + penalty.gradient(S.astype("f8")))
-    return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))
 
+    sums: Sums
+    shared: Shared
+    long: Penalty
+    short: Penalty
+    sweeps: int
+    sparse: bool
 
-def loss(sums: Sums, base: NDArray[np.floating] | None, S: NDArray[np.floating], norm: float) -> float:
-    """‖Y − Lᵀ S‖² for the long factor that the sums were made with and any short factor S (k × N).
+    @property
+    def norm(self) -> float:
+        """‖Y‖²."""
+        return self.sums.norm if math.isnan(self.shared.norm) else self.shared.norm
 
-    `norm` is ‖Y‖². The result is not below 0.
-    """
-    square = norm if base is None else sums.square
-    step = S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
-    total = square - 2 * float(np.vdot(step, sums.cross)) + float(np.vdot(sums.gram, step @ step.T))
-    return 0.0 if total < 0 else total
+    @cached_property
+    def loss(self) -> float:
+        """‖Y − Lᵀ S‖² at the short factor of the pass."""
+        return self.loss_at(self.shared.S)
 
+    def loss_at(self, S: Array) -> float:
+        """‖Y − Lᵀ S‖², not below 0."""
+        sums, step = self.sums, self._from_base(S)
+        square = self.norm if self.shared.base is None else sums.square
+        total = square - 2 * float(np.vdot(step, sums.cross)) + float(np.vdot(sums.gram, step @ step.T))
+        return 0.0 if total < 0 else total
 
-def base(S: Array, known: float | None, norm: float, *, exact: bool, sparse: bool = False) -> Array | None:
-    """The base for the sums of the next pass: None for 0, or the short factor in the dtype of the residual.
+    def _from_base(self, S: Array) -> NDArray[np.float64]:
+        base = self.shared.base
+        return S.astype("f8") if base is None else S.astype("f8") - base.astype("f8")
 
-    Parameters
-    ----------
-    S : (k, N) short factor at the start of the pass.
-    known : the last known loss, None before the first pass.
-    norm : ‖Y‖².
-    exact : whether the loss after the pass must be good to six digits.
-    sparse : whether Y is sparse.
-    """
-    if known is None or known < (SPARSE_CLOSE if sparse else CLOSE) * norm:
-        return S.astype("f8")
-    return S if exact and not sparse else None
+    @property
+    def penalties(self) -> float:
+        """What the penalties add to the loss."""
+        if not (self.long or self.short):
+            return 0.0
+        return self.long.value(self.sums.mass, float(np.trace(self.sums.gram))) + self.short.of(self.shared.S)
 
+    @property
+    def exact(self) -> bool:
+        """Whether the loss is good to six digits: about this base, and as large as it is."""
+        base = self.shared.base
+        if base is None:
+            return self.sparse and self.loss >= SPARSE_CLOSE * self.norm
+        return base.dtype == np.float64 or self.loss >= CLOSE * self.norm
 
-def is_exact(base: Array | None, loss: float, norm: float, *, sparse: bool = False) -> bool:
-    """Whether a loss from sums about this base is good to six digits."""
-    if base is None:
-        return sparse and loss >= SPARSE_CLOSE * norm
-    return base.dtype == np.float64 or loss >= CLOSE * norm
+    @property
+    def cross(self) -> NDArray[np.float64]:
+        """L Y (k × N), whatever base the sums were taken about."""
+        base = self.shared.base
+        if base is None:
+            return self.sums.cross
+        # L Y is not negative, but as a sum of rounded numbers it may come out below 0, and mu would multiply by that.
+        return np.asarray(np.maximum(self.sums.cross + self.sums.gram @ base.astype("f8"), 0))
 
+    def step(self) -> Array:
+        """The short factor after its sweeps, in float64, on the sums, whatever their base."""
+        S, rule = self.shared.S, self.shared.solver.rule(self.short)
+        return rule(S.astype("f8"), self.cross, self.sums.gram, self.sweeps).astype(S.dtype)
 
-def check_range(norm: float, entries: int, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where products of X's entries would leave the range of its dtype; `norm` is Σ x^β."""
-    size = math.sqrt(norm / entries)
-    low, high = SAFE_SIZES[dtype.char]
-    if norm != 0 and not math.isnan(norm) and not low < size < high:
-        raise ValueError(
-            f"the root mean square of X is {size:.1e}, and products of {dtype} entries of that size leave its range: "
-            f"multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as float64"
-        )
+    def gain(self, moved: Array) -> float:
+        """By how much a move of the short factor decreases the objective."""
+        loss = self.loss - self.loss_at(moved)
+        return loss + (self.short.of(self.shared.S) - self.short.of(moved) if self.short else 0.0)
+
+    def gradient_norm(self) -> float:
+        """‖∇‖ of the objective with respect to S; what would push an entry of 0 below 0 does not count.
+
+        0 exactly where no change of S alone decreases the objective.
+
+        References
+        ----------
+        C.-J. Lin, Neural Computation 19, 2007, doi:10.1162/neco.2007.19.10.2756, equation 8.
+        """
+        S, sums = self.shared.S, self.sums
+        gradient = 2 * (sums.gram @ self._from_base(S) - sums.cross + self.short.gradient(S.astype("f8")))
+        return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))

@@ -20,109 +20,102 @@ sample, in place of all; 2. no regularization; 3. few alternating steps in place
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dnmf.arrays.products import gram, gram8
 from dnmf.arrays.rows import Array
 from dnmf.arrays.sketch import Sketch
-from dnmf.losses.least_squares.sums import gram, gram8
-from dnmf.rules import NO_PENALTY, Penalty, Rule
+from dnmf.losses.extrapolation import Fit
+from dnmf.losses.least_squares.in_memory import affordable, alternate
+from dnmf.losses.least_squares.sums import Evaluation, Shared
+from dnmf.losses.protocol import FARTHEST, STEPS
+from dnmf.rules import Penalty
 
-# Steps on the sample between two passes, and sweeps of its long factor in each: 30 steps gained nothing over 10, 3 gave
-# up to half of the gain away.
-STEPS, SWEEPS = 10, 3
-
-
-# Where a step makes an entry this many times as large as any before, the correction outweighs the sample: it has too
-# few rows. Without a limit that grows doubly exponentially.
-FARTHEST = 1e3
-
+# Sweeps of the sample's long factor in each step between two passes; of its steps, 30 gained nothing over 10, 3 gave up
+# to half of the gain away.
+STEP_SWEEPS = 3
 
 # Sweeps of a pass: as long as one more decreases the sample's loss by this share of it, or of a hundredth of its size.
 SWEEP_PAYS, ENOUGH = 1e-5, 1e-4
-
 
 MOST_SWEEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Surrogate:
     """The sample, and the rows that belong to it in a long factor: moved as all rows of X are, with the same short one.
 
     Attributes
     ----------
-    A : (s, N) sample.
+    A : (s, N) sample; rows of X were multiplied by the roots of their counts.
+    small : its sketch, which is A itself where some of X is left out of the sample.
+    long, short : penalties on its rows, which grow with them, and on the short factor.
     rows : (k, s) its long factor; None before the first pass.
-    weights : (s,) by which rows of X were multiplied; None where that does not matter.
     """
 
     A: Sketch
-    rows: Array | None
-    weights: Array | None = None
+    small: Sketch
+    long: Penalty
+    short: Penalty
+    rows: Array | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out of the sample."""
+        return self.A.Q is None
 
-def follow(
-    model: Model, S: Array, first: Rule, rule: Rule, inner: int | None, penalty: Penalty = NO_PENALTY
-) -> tuple[Model, int]:
-    """The model's rows after the next pass, and how many sweeps that pass makes.
+    @property
+    def penalties(self) -> tuple[Penalty, Penalty]:
+        """Those of the sample."""
+        return self.long, self.short
 
-    Parameters
-    ----------
-    model : before the pass.
-    S : (k, N) the pass's short factor.
-    first, rule : the rule of the first sweep, and that of all further ones.
-    inner : sweeps, or None for as many as pay on the sample.
-    penalty : that of the rules, on the rows.
-    """
-    # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
-    N, G, A = np.maximum(model.A.right(S), 0), gram(S), model.A
-    rows, sweeps = first(model.rows, N, G, 1), 1  # type: ignore[arg-type]
-    loss = A.square - 2 * float(np.vdot(rows, N)) + float(np.vdot(rows, G @ rows))
-    while sweeps < (inner or MOST_SWEEPS):
-        moved = rule(rows, N, G, 1)
-        step = moved - rows
-        # Not the difference of two losses, which float32 would round away.
-        decrease = float(np.vdot(step, 2 * (N - G @ rows - penalty.gradient(rows)) - G @ step - penalty.l2 * step))
-        rows, sweeps, loss = moved, sweeps + 1, loss - decrease
-        if inner is None and decrease < SWEEP_PAYS * (loss + ENOUGH * A.square):
-            break
-    return replace(model, rows=rows), sweeps
+    def with_rows(self, rows: Array | None) -> "Surrogate":
+        """The sample, with another long factor."""
+        return replace(self, rows=rows)
 
+    def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
+        """The sample after the next pass, and how many sweeps that pass makes: None for as many as pay here."""
+        # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
+        N, G, A, rule = np.maximum(self.A.right(shared.S), 0), shared.gram, self.A, shared.solver.rule(self.long)
+        rows = shared.solver.solve(self.long)(N, G, 1) if self.rows is None else rule(self.rows, N, G, 1)
+        made, loss = 1, A.square - 2 * float(np.vdot(rows, N)) + float(np.vdot(rows, G @ rows))
+        while made < (sweeps or MOST_SWEEPS):
+            moved = rule(rows, N, G, 1)
+            step = moved - rows
+            # Not the difference of two losses, which float32 would round away.
+            slope = 2 * (N - G @ rows - self.long.gradient(rows)) - G @ step - self.long.l2 * step
+            decrease = float(np.vdot(step, slope))
+            rows, made, loss = moved, made + 1, loss - decrease
+            if sweeps is None and decrease < SWEEP_PAYS * (loss + ENOUGH * A.square):
+                break
+        return self.with_rows(rows), made
 
-def corrected(
-    model: Model,
-    S: Array,
-    cross: NDArray[np.float64],
-    long: NDArray[np.float64],
-    rule: Rule,
-    rows_rule: Rule | None = None,
-) -> Array | None:
-    """The short factor (k, N) for the next pass, or None where the sample is too poor a model of X to take a step.
+    def corrected(self, evaluation: Evaluation) -> Array | None:
+        """The short factor (k, N) for the next pass, or None where the sample is too poor to take a step."""
+        A, rows, shared, penalized = self.A, self.rows, evaluation.shared, bool(self.long or self.short)
+        assert rows is not None
+        S, moved = shared.S, shared.S.astype("f8")
+        rule, rows_rule = shared.solver.rule(self.short), shared.solver.rule(self.long)
+        drift = evaluation.cross - A.left(rows) - (evaluation.sums.gram - gram8(rows)) @ moved
+        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+        for step in range(STEPS):
+            if step:
+                short = moved.astype(S.dtype)
+                rows = rows_rule(rows, np.maximum(A.right(short), 0), gram(short), STEP_SWEEPS)
+            moved = rule(moved, np.maximum(A.left(rows) + drift, 0), gram8(rows), STEP_SWEEPS)
+            if moved.max() > FARTHEST * S.max():
+                return None
+            if penalized:  # then the length of a row of S matters, and is not kept
+                continue
+            new = np.linalg.norm(moved, axis=1, keepdims=True)
+            # A component that was zero may come back, and then keeps the length that it comes with.
+            lengths = np.where(lengths > 0, lengths, new)
+            stretch = np.divide(new, lengths, out=np.ones_like(new), where=(new > 0) & (lengths > 0))
+            moved, rows = moved / stretch, rows * stretch.astype(S.dtype)
+        return moved.astype(S.dtype)
 
-    Parameters
-    ----------
-    model : after the pass, its rows solved against S as all rows of X are.
-    S : (k, N) short factor of the pass.
-    cross, long : (k, N), L Y, and (k, k), L Lᵀ, of the pass.
-    rule : that of the short factor.
-    rows_rule : that of the sample's rows, where penalties make it another one: then the length of a row of S matters,
-        and is not kept.
-    """
-    A, rows, moved = model.A, model.rows, S.astype("f8")
-    assert rows is not None
-    drift = cross - A.left(rows) - (long - gram8(rows)) @ moved
-    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-    for step in range(STEPS):
-        if step:
-            short = moved.astype(S.dtype)
-            rows = (rows_rule or rule)(rows, np.maximum(A.right(short), 0), gram(short), SWEEPS)
-        moved = rule(moved, np.maximum(A.left(rows) + drift, 0), gram8(rows), SWEEPS)
-        if moved.max() > FARTHEST * S.max():
-            return None
-        if rows_rule is not None:
-            continue
-        new = np.linalg.norm(moved, axis=1, keepdims=True)
-        # A component that was zero may come back, and then keeps the length that it comes with.
-        lengths = np.where(lengths > 0, lengths, new)
-        stretch = np.divide(new, lengths, out=np.ones_like(new), where=(new > 0) & (lengths > 0))
-        moved, rows = moved / stretch, rows * stretch.astype(S.dtype)
-    return moved.astype(S.dtype)
+    def factorize(self, fit: Fit, *, iterations: int, tol: float) -> tuple[Array, float]:
+        """The short factor from the best start, on the sketch and then on the sample, and its relative loss."""
+        for A in (self.small,) if self.A is self.small else (self.small, self.A):
+            most = affordable(A, len(fit.H), iterations)
+            fit = alternate(A, fit.W, fit.H, iterations=most, tol=tol, penalties=self.penalties)
+        return fit.H, fit.loss / self.A.square if self.A.square else 0.0

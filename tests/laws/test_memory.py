@@ -1,0 +1,136 @@
+"""Memory and provenance on real workers: what was projected holds, nothing is spilled, nothing piles up."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from counters import peak_memory
+from distributed import Client, wait
+
+import dnmf
+from dnmf import datasets
+from dnmf.clusters.local import local_cluster
+from dnmf.events import PassDone, Planned
+from dnmf.plan import choose
+
+MIB = 2**20
+
+
+def memory_now() -> int:
+    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
+
+
+def worker_process(dask_worker: Any) -> tuple[str, int]:
+    return dask_worker.id, os.getpid()
+
+
+def spilled(dask_worker: Any) -> float:
+    """Everything that the worker has ever written to its spill store: seconds, writes and bytes, added up."""
+    metrics = dask_worker.data.cumulative_metrics
+    return sum(value for key, value in metrics.items() if key[0] == "disk-write")
+
+
+@pytest.mark.large
+def test_spilling_would_show() -> None:
+    with local_cluster(workers=1, memory=256 * MIB) as client:
+        futures = client.map(lambda i: bytes(30 * MIB), range(8))
+        wait(futures)
+        (spill,) = client.run(spilled).values()
+    assert spill > 0
+
+
+def in_one_worker(folder: Path, limit: int) -> tuple[Planned, int, dnmf.Factorization]:
+    """Factorize its X in one worker, which must neither spill nor die: the plan, its peak memory, the result."""
+    plans: list[Planned] = []
+    with local_cluster(workers=1, memory=limit) as client:
+        before = client.run(worker_process)
+        result = dnmf.factorize(
+            str(folder / "x.zarr"), 8, max_iter=2, tol=0, out=folder / "run.zarr",
+            listeners=[lambda event: plans.append(event) if isinstance(event, Planned) else None],
+        )  # fmt: skip
+        (peak,) = client.run(peak_memory).values()
+        (spill,) = client.run(spilled).values()
+        after = client.run(worker_process)
+    assert spill == 0
+    assert after == before
+    return plans[0], peak, result
+
+
+@pytest.mark.large
+def test_x_eight_times_the_memory_runs_through_one_worker(tmp_path: Path) -> None:
+    limit, rows, columns = 256 * MIB, 262_144, 2048
+    datasets.low_rank(tmp_path / "x.zarr", (rows, columns), 8, chunks=(256, columns), compressors=None)
+    plan, peak, result = in_one_worker(tmp_path, limit)
+    assert plan.nbytes >= 8 * limit
+    assert plan.limit == limit
+    assert peak <= plan.peak
+    assert 0 < result.relative_error < 0.5
+
+
+def sparse_x(path: Path, rows: int, columns: int, per_row: int) -> None:
+    """Sparse X with as many non-zeros in every row, one in each of as many runs of columns, as AnnData stores it."""
+    rng, size, run = np.random.default_rng(0), rows * per_row, columns // per_row
+    attributes = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": [rows, columns]}
+    group = zarr.create_group(str(path), attributes=attributes)
+    storage = {"shape": (size,), "chunks": (2**17,), "compressors": None}
+    data, indices = (
+        group.create_array(name, dtype=kind, **storage) for name, kind in (("data", "f4"), ("indices", "i4"))
+    )
+    for start in range(0, size, 2**22):
+        places = np.arange(start, min(start + 2**22, size))
+        data[start : start + 2**22] = rng.random(len(places), "f4") + 0.1
+        indices[start : start + 2**22] = places % per_row * run + rng.integers(0, run, len(places))
+    pointers = group.create_array("indptr", shape=(rows + 1,), chunks=(2**16,), dtype="i8")
+    pointers[...] = np.arange(0, size + 1, per_row)
+
+
+@pytest.mark.large
+def test_sparse_x_that_would_be_six_times_the_memory_runs_through_one_worker(tmp_path: Path) -> None:
+    limit, rows, columns = 384 * MIB, 200_000, 3000
+    sparse_x(tmp_path / "x.zarr", rows, columns, 150)
+    plan, peak, result = in_one_worker(tmp_path, limit)
+    assert rows * columns * 4 >= 5.9 * limit
+    assert plan.strips > 1
+    assert peak <= plan.peak <= 0.7 * limit
+    assert 0 < result.relative_error < 1
+
+
+def test_a_worker_takes_no_more_memory_than_was_planned(tmp_path: Path) -> None:
+    limit, rows, columns = 256 * MIB, 40_000, 512
+    datasets.low_rank(tmp_path / "x.zarr", (rows, columns), 8, chunks=(1024, columns), compressors=None)
+    plan, peak, result = in_one_worker(tmp_path, limit)
+    assert plan.strips > 1
+    assert peak <= plan.peak <= limit
+    assert 0 < result.relative_error < 0.5
+
+
+def test_provenance_is_cut_and_idle_memory_does_not_grow(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Around the 60th pass the scheduler remembers as many tasks as around the 10th, and workers hold as much."""
+    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
+        monkeypatch.setattr(choose, name, 2**15)
+    rng = np.random.default_rng(0)
+    array = zarr.create_array(str(tmp_path / "x.zarr"), shape=(2048, 64), chunks=(128, 64), dtype="f4")
+    array[...] = rng.random((2048, 64))
+    tasks: dict[int, int] = {}
+    memory: dict[int, int] = {}
+
+    def look(event: Any) -> None:
+        if isinstance(event, PassDone):
+            tasks[event.iteration] = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+            memory[event.iteration] = max(client.run(memory_now).values())
+
+    dnmf.factorize(
+        str(tmp_path / "x.zarr"), 4, max_iter=66, tol=0, cache=False, out=tmp_path / "run.zarr", listeners=[look]
+    )
+
+    def largest(of: dict[int, int], around: int) -> int:
+        return max(of[i] for i in range(around - 5, around + 6))
+
+    assert largest(tasks, 10) > 50
+    assert largest(tasks, 60) <= 1.2 * largest(tasks, 10)
+    assert largest(memory, 60) <= 1.2 * largest(memory, 10)

@@ -1,0 +1,168 @@
+"""Runs that are left to a cluster: submitted, watched, cancelled, and taken over when their drivers die."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import processes
+import pytest
+import zarr
+from commands import command
+from distributed import Client
+from numpy.testing import assert_array_equal
+
+import dnmf
+from dnmf.clusters.local import local_cluster
+from dnmf.factorization import submit
+from dnmf.run import lease, opening, record
+
+X = processes.low_rank()
+ASKED = ["--rank", 4, "--tol", 0, "--max-iter", 400, "--no-cache", "--checkpoint-every", 2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return processes.with_x(tmp_path_factory.mktemp("relay"))
+
+
+def status(folder: Path, run: str) -> dict[str, str]:
+    return dnmf.status(folder / run)
+
+
+def driver(folder: Path, run: str, *, but: int | None = None) -> int | None:
+    """The process that drives a run now, unless it is that one."""
+    held = lease.holder(zarr.open_group(str(folder / run), mode="r"))
+    return held.pid if held and held.free_in > 0 and held.pid != but else None
+
+
+def same_as_whole(folder: Path, name: str, passes: int) -> None:
+    """A run has the answer of one that nothing disturbed, on the workers of the current client."""
+    run = dnmf.open_run(folder / name)
+    assert run.stopped
+    assert run.stopped.startswith(f"reached max_iter = {passes} passes")
+    whole = dnmf.factorize(
+        folder / "x.zarr", 4, out=folder / f"whole-{passes}.zarr", tol=0, max_iter=passes, cache=False
+    )
+    assert run.record["state"]["height"] == whole.record["state"]["height"]
+    assert_array_equal(run.V, whole.V)
+    assert_array_equal(np.asarray(run.W), np.asarray(whole.W))
+
+
+def test_a_run_survives_the_death_of_its_driver(folder: Path, tight: Client) -> None:
+    words = ("x.zarr", "--out", "survivor.zarr", "--rank", 4, "--tol", 0, "--max-iter", 30, "--no-cache",
+             "--checkpoint-every", 2, "--scheduler", tight.scheduler.address)  # fmt: skip
+    done = command("submit", *words, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    pid = processes.until(lambda: driver(folder, "survivor.zarr"))
+    processes.until(lambda: "loss" in status(folder, "survivor.zarr"))
+    os.kill(pid, signal.SIGKILL)
+    assert processes.until(lambda: driver(folder, "survivor.zarr", but=pid)) in tight.run(os.getpid).values()
+    processes.until(lambda: status(folder, "survivor.zarr")["status"] == "finished")
+    same_as_whole(folder, "survivor.zarr", 30)
+
+
+@pytest.mark.process
+def test_a_run_survives_its_drivers(folder: Path) -> None:
+    """The client goes, and eight workers that drive the loop are killed, one after the other."""
+    with processes.cluster(folder, workers=3) as cluster:
+        words = ("--scheduler", cluster.address)
+        code, out, errors = processes.done("submit", "x.zarr", "--out", "run.zarr", *ASKED, *words, folder=folder)
+        assert (code, errors) == (0, "")
+        assert out == (
+            "run.zarr: submitted; `dnmf status run.zarr` tells how it stands, `dnmf cancel run.zarr` stops it\n"
+        )
+        killed: list[int] = []
+        while len(killed) < 8:
+            pid = processes.until(lambda: driver(folder, "run.zarr", but=killed[-1] if killed else None))
+            time.sleep(0.3)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+        told = processes.until(lambda: "loss" in (now := status(folder, "run.zarr")) and now)
+        assert told["status"] == "running"
+        assert "of at most 400, " in told["pass"]
+        assert {"rate", "left", "driver", "saved"} <= told.keys()
+        processes.until(lambda: status(folder, "run.zarr")["status"] != "running", seconds=400)
+    with local_cluster(workers=3, memory="400MiB"):
+        same_as_whole(folder, "run.zarr", 400)
+
+
+def test_a_run_is_cancelled_and_goes_on(folder: Path, address: str) -> None:
+    words = ("--scheduler", address)
+    asked = ("--rank", 4, "--tol", 0, "--max-iter", 100000, "--no-cache")
+    submitted = processes.done("submit", "x.zarr", "--out", "long.zarr", *asked, *words, folder=folder)
+    assert submitted[::2] == (0, "")
+    processes.until(lambda: "loss" in status(folder, "long.zarr"))
+    code, out, errors = processes.done("cancel", "long.zarr", folder=folder)
+    assert (code, out, errors) == (0, "long.zarr: stopped; `dnmf resume long.zarr` goes on with it\n", "")
+    told = status(folder, "long.zarr")
+    assert (told["status"], told["stopped"]) == ("stopped", "was cancelled")
+    more = dnmf.open_run(folder / "long.zarr").record["iteration"] + 20
+    resumed = command("resume", "long.zarr", "--detach", "--max-iter", more, *words, cwd=folder)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    processes.until(lambda: status(folder, "long.zarr")["status"] == "finished")
+    assert dnmf.open_run(folder / "long.zarr").record["iteration"] == more
+
+
+def test_what_goes_wrong_there_is_written_to_the_run(folder: Path, address: str) -> None:
+    bad = X.copy()
+    bad[777, 7] = -1
+    zarr.create_array(str(folder / "bad.zarr"), data=bad, chunks=(500, 100))
+    words = ("--scheduler", address)
+    assert command("submit", "bad.zarr", "--rank", 4, "--out", "bad-run.zarr", *words, cwd=folder).returncode == 0
+    told: dict[str, Any] = processes.until(
+        lambda: (now := status(folder, "bad-run.zarr"))["status"] == "stopped" and now
+    )
+    assert told["stopped"].startswith("failed: X[777, 7] is -1.0: ")
+    # What cannot begin is told at once.
+    done = command("submit", "no.zarr", "--rank", 4, "--out", "r.zarr", *words, cwd=folder)
+    assert (done.returncode, done.stderr.startswith("there is no Zarr array at no.zarr")) == (1, True)
+
+
+@pytest.mark.process
+def test_a_run_whose_cluster_is_gone_is_called_stalled(folder: Path) -> None:
+    with processes.cluster(folder) as cluster:
+        asked = ("--rank", 4, "--tol", 0, "--max-iter", 5000, "--no-cache", "--scheduler", cluster.address)
+        assert processes.done("submit", "x.zarr", "--out", "lost.zarr", *asked, folder=folder)[0] == 0
+        processes.until(lambda: "loss" in status(folder, "lost.zarr"))
+    # A process that was killed takes a moment to go.
+    stalled = "stalled: its process is gone; `dnmf resume` goes on with it"
+    processes.until(lambda: status(folder, "lost.zarr")["status"] == stalled, seconds=10)
+    assert processes.done("cancel", "lost.zarr", folder=folder)[0] == 0
+    assert status(folder, "lost.zarr")["status"] == "stopped"
+
+
+def test_a_run_whose_cluster_has_no_workers_left_is_called_stalled(folder: Path) -> None:
+    """Its driver lives, and so do its beats: strips tell."""
+    dnmf.factorize(folder / "x.zarr", 4, out=folder / "alone.zarr", max_iter=2, tol=0)
+    group = zarr.open_group(str(folder / "alone.zarr"), mode="r+")
+    record.write_record(group, record.fresh_record(group) | {"status": "running"})
+    told = {"strips": 7, "max_iter": 9, "nbytes": 10**6, "iteration": 3, "done": 2}
+    stalled = r"stalled: no strip was done for 7\d\d s; does its cluster have workers\?"
+    for ago, done, standing in ((700, 2, stalled), (700, 7, "running"), (30, 2, "running")):
+        with lease.Lease(group, told | {"since": time.time() - ago, "done": done}):
+            now = status(folder, "alone.zarr")
+        assert re.fullmatch(standing, now["status"])
+        assert re.fullmatch(rf"pass 3 of at most 9, {done} of 7 strips, the last one \d+ s ago", now["pass"])
+
+
+def test_a_leg_of_a_run_that_was_replaced_ends(folder: Path) -> None:
+    """Else it would drive what is at the path of its run now as soon as the process that does so dies."""
+    out, identities = folder / "again.zarr", []
+    for _ in range(2):
+        dnmf.factorize(folder / "x.zarr", 4, out=out, max_iter=1, tol=0, overwrite=True)
+        group = zarr.open_group(str(out), mode="r+")
+        record.write_record(group, record.fresh_record(group) | {"status": "running"})
+        identities.append(group.attrs[opening.IDENTITY])
+    assert [submit._turn(str(out), identity, 1) is not None for identity in identities] == [False, True]
+
+
+def test_a_cluster_that_would_end_with_the_command_is_refused(folder: Path) -> None:
+    done = command("submit", "x.zarr", "--rank", 4, "--out", "no.zarr", cwd=folder)
+    assert done.returncode == 2
+    assert "only a cluster that runs already goes on when this command ends" in done.stderr
+    with pytest.raises(RuntimeError, match="there is no Dask client in this process"):
+        dnmf.submit(str(folder / "x.zarr"), 4, out=str(folder / "no.zarr"))
