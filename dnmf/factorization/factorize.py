@@ -86,7 +86,7 @@ def factorize(
     checkpoint_every : passes from one generation to the next: what another process goes on from when this one dies, see
         `resume`. None: as many as keep that below some two per cent of the time, 10 at most.
     overwrite : replace a run at `out`.
-    listeners : called with every event of `dnmf.progress`.
+    listeners : called with every event of `dnmf.events`.
 
     Returns
     -------

@@ -42,7 +42,7 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
     ----------
     run : path of the run.
     X : the matrix, if it is not in a store, or has moved since.
-    listeners : called with every event of `dnmf.progress`.
+    listeners : called with every event of `dnmf.events`.
     changes : `max_iter`, `tol`, `checkpoint_every`, `memory_limit` and `cache` may be other than before. All other
         parameters of `factorize` may be given, and must be what they were.
 
