@@ -7,7 +7,6 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from dnmf.engine.outcome import NONE, Seen, check_same, joined
 from kinds import sparse_stored
 from resize import Resize
 from scipy import sparse
@@ -15,10 +14,11 @@ from xxhash import xxh3_64_intdigest
 
 import dnmf
 from dnmf.arrays.checksum import checksum
+from dnmf.engine.read import NONE, Outcome, check_same, joined
 from dnmf.events import PassDone, Sampled
-from dnmf.plan import strips
+from dnmf.plan.strips import Plan
 
-PLAN = strips.Plan(0, 40, 100, 10, 0, in_run=False, cached=False)
+PLAN = Plan(0, 40, 100, 10, 0, in_run=False, cached=False)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (5, 411), (3, 2048)])
@@ -81,11 +81,11 @@ def test_strips_of_nothing_have_one_too() -> None:
 
 
 def test_parts_are_joined_in_order() -> None:
-    parts = [Seen(i, np.array([i, 10 * i], "u8")) for i in (1, 2, 3)]
+    parts = [Outcome(i, np.array([i, 10 * i], "u8")) for i in (1, 2, 3)]
     seen = joined(parts, sum)
     assert seen.value == 6
     assert seen.checksums.tolist() == [1, 10, 2, 20, 3, 30]
-    assert joined([Seen(1, NONE), Seen(2, NONE)], sum).checksums.size == 0
+    assert joined([Outcome(1, NONE), Outcome(2, NONE)], sum).checksums.size == 0
 
 
 def test_a_pass_that_reads_nothing_forgets_nothing() -> None:
@@ -105,7 +105,7 @@ def test_a_pass_that_reads_nothing_forgets_nothing() -> None:
     ],
 )
 def test_what_changed_is_named(now: list[int], axis: int, which: str) -> None:
-    plan = strips.Plan(axis, 40, 100, 10, 0, in_run=False, cached=False)
+    plan = Plan(axis, 40, 100, 10, 0, in_run=False, cached=False)
     with pytest.raises(OSError, match=f"^{which} not what they were when they were first read"):
         check_same(np.array([1, 2, 3], "u8"), np.array(now, "u8"), plan)
 

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import dnmf.resumption
 import numpy as np
 import pytest
 import zarr
@@ -14,7 +13,9 @@ from resize import Resize
 
 import dnmf
 from dnmf.events import PassDone, Planned, Sampled, StripDone
+from dnmf.factorization.session import drive
 from dnmf.run import keeper, opening
+from dnmf.run.keeper import Keeper
 
 RNG = np.random.default_rng(5)
 X = (RNG.gamma(0.5, size=(900, 4)) @ RNG.gamma(0.5, size=(4, 40)) + 0.1 * RNG.random((900, 40))).astype("f4")
@@ -136,7 +137,7 @@ def test_nothing_is_computed_twice_that_was_saved(x: str, tmp_path: Path) -> Non
 def test_a_sample_that_is_whole_is_not_drawn_again(x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS)
     with monkeypatch.context() as patch:
-        patch.setattr("dnmf.run.keeper.Keeper.keep_start", _full)
+        patch.setattr(Keeper, "keep_start", _full)
         with pytest.raises(OSError, match="cannot be written"):
             dnmf.factorize(x, 4, out=tmp_path / "run.zarr", **FACTS)
     sampled: list[Any] = []
@@ -224,9 +225,9 @@ def test_a_run_killed_while_it_finished_is_finished(
 
     with monkeypatch.context() as patch:
         # What a SIGKILL at these places leaves: nothing runs after it, so nothing says "stopped" either.
-        patch.setattr("dnmf.run.keeper.Keeper.stop", lambda *_: None)
+        patch.setattr(Keeper, "stop", lambda *_: None)
         if stage == "begun":
-            patch.setattr("dnmf.run.keeper.Keeper.finish", die)
+            patch.setattr(Keeper, "finish", die)
         elif stage == "one factor":
             history = keeper.write_history
             patch.setattr(keeper, "write_history", lambda g, at, h: history(g, at, h) if at else die())
@@ -356,7 +357,6 @@ def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, m
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
     out, shadow = tmp_path / "run.zarr", dnmf.resume
     begin(str(tmp_path / "x.zarr"), out, after(3))
-    drive = dnmf.resumption.drive
 
     def late(*args: Any, **others: Any) -> None:
         monkeypatch.setattr("dnmf.factorization.resume.drive", drive)

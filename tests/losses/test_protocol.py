@@ -12,12 +12,13 @@ from strategies import pairs
 from threadpoolctl import threadpool_limits
 
 import dnmf
+from dnmf.arrays.rows import align
 from dnmf.arrays.sample import StandIn
 from dnmf.arrays.sketch import as_it_is
 from dnmf.losses import NAMED, beta_of, solvers_of
 from dnmf.losses.choose import loss_of
 from dnmf.losses.extrapolation import Fit
-from dnmf.losses.protocol import Known, Size, add, align
+from dnmf.losses.protocol import Known, Size, add
 from dnmf.losses.row_by_row import STRIDE, row_by_row
 from dnmf.rules import NO_PENALTY, Penalty
 
