@@ -76,7 +76,6 @@ class StripDone:
     total: int
 
     def __str__(self) -> str:
-        """How far the pass is, in one line."""
         return f"{f'pass {self.iteration}' if self.iteration else 'sample'}: strip {self.done} of {self.total}"
 
 
@@ -145,7 +144,6 @@ class PassDone:
     short: "NDArray[np.floating]"
 
     def __str__(self) -> str:
-        """The pass in one line."""
         return (
             f"pass {self.iteration:4d}  loss {self.loss:.6e}  relative error {self.relative_error:.6f}  "
             f"{self.seconds:.2f} s"
@@ -159,7 +157,6 @@ class Stopped:
     reason: str
 
     def __str__(self) -> str:
-        """The reason."""
         return self.reason
 
 
@@ -170,13 +167,10 @@ class Saved:
     iteration: int
 
     def __str__(self) -> str:
-        """What is saved, in one line."""
         return f"saved {f'pass {self.iteration}' if self.iteration else 'the first factors'}"
 
 
 Event = Planned | StripDone | Sampled | Started | PassDone | Saved | Stopped
-
-
 Listener = Callable[[Event], None]
 
 

@@ -16,23 +16,20 @@ from dnmf.rules import RULES, Penalty
 # W and V, arrays of any kind: the caller's own may be NumPy's, Zarr's or Dask's.
 Factors = tuple[Any, Any]
 
-
 # First factors that are computed from a sample of X, and all that are made by name.
 SAMPLED = ("sample", "nndsvd", "nndsvda", "nndsvdar")
-
-
 INITS = (*SAMPLED, "random")
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from `least` to `most`, which `open` leaves out; `zero` says what 0 means."""
+    """Numbers of a type from `least` to `most`, which `open` leaves out."""
 
+    words: str
     of: type[int] | type[float]
     least: int
     most: int | None = None
     open: bool = False
-    zero: str = ""
 
     def holds(self, value: object) -> bool:
         """Whether a value is one of them."""
@@ -40,20 +37,13 @@ class Range:
             return False
         return self.most is None or value < self.most or (value == self.most and not self.open)
 
-    @property
-    def words(self) -> str:
-        """What is required."""
-        if self.most is None:
-            return f"{'an integer' if self.of is int else 'a finite number'} of at least {self.least}"
-        return f"a number from {self.least}{self.zero} to {'below ' if self.open else ''}{self.most}"
-
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """One of some texts, or what `others` holds, which `words` tell of."""
+    """One of some texts, or what `others` holds."""
 
-    names: tuple[str, ...]
     words: str
+    names: tuple[str, ...]
     others: Callable[[object], bool] = lambda value: False
 
     def holds(self, value: object) -> bool:
@@ -61,23 +51,16 @@ class Names:
         return value in self.names or self.others(value)
 
 
-COUNT, AMOUNT, SHARE = Range(int, 1), Range(float, 0), Range(float, 0, 1)
+COUNT, SEED = Range("an integer of at least 1", int, 1), Range("an integer of at least 0", int, 0)
+AMOUNT, SHARE = Range("a finite number of at least 0", float, 0), Range("a number from 0 to 1", float, 0, 1)
 
+# A share of what could still be gained, below which nothing more is done.
+TOLERANCE = Range("a number from 0 (never stop early) to below 1", float, 0, 1, open=True)
 
-# Where nothing more is done: a share of what could still be gained.
-TOLERANCE = Range(float, 0, 1, open=True, zero=" (never stop early)")
-
-
-SOLVER = Names(tuple(RULES), f"one of {', '.join(RULES)}")
-
-
-LOSS = Names(tuple(NAMED), f"one of {', '.join(NAMED)}, or a number,", is_number)
-
-
-INIT = Names(INITS, f"one of {', '.join(INITS)}, or first factors (W, V),", lambda value: value == "given")
-
-
-TRUTH = Names((), "True or False", lambda value: isinstance(value, bool))
+SOLVER = Names(f"one of {', '.join(RULES)}", tuple(RULES))
+LOSS = Names(f"one of {', '.join(NAMED)}, or a number,", tuple(NAMED), is_number)
+INIT = Names(f"one of {', '.join(INITS)}, or first factors (W, V),", INITS, lambda value: value == "given")
+TRUTH = Names("True or False", (), lambda value: isinstance(value, bool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +78,7 @@ class Declared:
 
     check: Range | Names
     help: str
-    default: Any
+    default: object
     flags: tuple[str, ...]
     may_change: bool
 
@@ -113,7 +96,7 @@ def _is(
     check: Range | Names,
     *flags: str,
     help: str,  # noqa: A002, as click calls it
-    default: Any = None,
+    default: object = None,
     may_change: bool = False,
     newer: bool = False,
 ) -> Any:
@@ -143,7 +126,7 @@ class Parameters:
         TOLERANCE, "--tol", default=3e-4, may_change=True,
         help="Stop where one more pass would decrease the loss by less than this share of itself; 0: never.",
     )  # fmt: skip
-    seed: int = _is(Range(int, 0), "--seed", default=0, help="Of everything random.")
+    seed: int = _is(SEED, "--seed", default=0, help="Of everything random.")
     inner_iter: int | None = _is(
         COUNT, "--inner-iter", help="Updates of a factor per pass; as many as pay if not given."
     )
@@ -167,7 +150,7 @@ class Parameters:
     )  # fmt: skip
 
     @classmethod
-    def of(cls, asked: Mapping[str, Any]) -> "Parameters":
+    def of(cls, asked: Mapping[str, object]) -> "Parameters":
         """The parameters among what is asked for, by name, and the defaults of all others.
 
         Raises
@@ -210,12 +193,10 @@ class Parameters:
 
 # By name, in the order in which they are shown.
 DECLARED: dict[str, Declared] = {each.name: each.metadata["declared"] for each in fields(Parameters)}
-
-
 MAY_CHANGE = tuple(name for name, declared in DECLARED.items() if declared.may_change)
 
 
-def values_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+def values_of(asked: Mapping[str, object]) -> dict[str, Any]:
     """The values of all parameters: what is asked for, as plain numbers, and the defaults of the rest."""
     values = {name: plain(asked.get(name, declared.default)) for name, declared in DECLARED.items()}
     values["beta_loss"] = beta_of(values["beta_loss"])
@@ -233,7 +214,7 @@ def check(**values: object) -> None:
             raise ValueError(f"{name} is {value!r}: {DECLARED[name].check.words} is required")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A number of Python's own: a run's record is JSON."""
     return value.item() if isinstance(value, np.generic) else value
 

@@ -6,9 +6,11 @@ import logging
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import dnmf
 from dnmf.cli.main import cli
+from dnmf.cli.options import given
 from dnmf.events import Saved, StripDone
 from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, options_table
 
@@ -29,6 +31,20 @@ def test_the_command_line_has_every_parameter_that_has_a_flag(command):
         if declared.flags:
             assert options[name].help == declared.help
             assert options[name].required == (declared.required and command != "resume")
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], ["--rank", "0"], ["--rank", "2", "--tol", "1"], ["--rank", "2", "--solver", "x"]]
+)
+def test_a_wrong_use_is_told_before_anything_is_begun(wrong):
+    done = CliRunner().invoke(cli, ["factorize", "X.zarr", "--out", "o.zarr", *wrong])
+    assert done.exit_code == 2
+    assert "Usage: " in done.output
+
+
+def test_a_run_that_goes_on_is_given_what_is_typed_alone():
+    context = cli.commands["resume"].make_context("resume", ["run", "--tol", "0"])
+    assert {name: value for name, value in given(context.params).items() if name in DECLARED} == {"tol": 0}
 
 
 @pytest.mark.parametrize("name", DECLARED)

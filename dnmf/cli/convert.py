@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+import dnmf
 from dnmf.cli.errors import console
 
 
@@ -18,8 +19,7 @@ def convert(source: Path, target: str, dataset: str | None, overwrite: bool) -> 
     SOURCE is a .npy, .npz, .csv, .mtx, .h5 or .h5ad file. It is streamed and never whole in memory. What is sparse
     stays sparse.
     """
-    from dnmf.formats.convert import convert as run_convert
     from dnmf.formats.convert import described
 
-    made = run_convert(source, target, dataset=dataset, overwrite=overwrite)
+    made = dnmf.convert(source, target, dataset=dataset, overwrite=overwrite)
     console.print(f"{target}: {described(made)}")

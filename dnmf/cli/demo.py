@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+import dnmf
 from dnmf.cli.errors import console
 from dnmf.events import Listener
 
@@ -19,9 +20,8 @@ def demo(again: Listener, out: Path, quiet: bool) -> None:
     """
     from dnmf.cli.experiment import demo as run_demo
     from dnmf.cli.progress_bar import show_progress
-    from dnmf.clusters.local import local_cluster
 
-    with local_cluster(), show_progress(console, quiet=quiet) as listeners:
+    with dnmf.local_cluster(), show_progress(console, quiet=quiet) as listeners:
         made = run_demo(out, listeners=(*listeners, again))
     for name, path in made.files.items():
         console.print(f"{name:16s} {path}")

@@ -17,10 +17,8 @@ from dnmf.events import Event, Planned, Terminated
 
 console = Console(highlight=False, soft_wrap=True)
 
-
 # What the world does: disks, networks, memory, packages that are missing.
 WORLD = (OSError, MemoryError, ImportError)
-
 
 # What a mistake of the user's or the world's raises; not all that is of these types is one, see `is_expected`.
 EXPECTED = (*WORLD, ValueError, TypeError, RuntimeError, ArithmeticError)

@@ -16,7 +16,6 @@ from dnmf.run.result import Factorization
 
 OUTPUTS = ("X.zarr", "run.zarr", "gaussians.png", "loss.png", "reconstructions.png", "basis.gif")
 
-
 # What X.zarr says of itself, so that a second demo can tell its own folder from a user's.
 MARK = {"made_by": "dnmf demo"}
 
@@ -54,7 +53,7 @@ def demo(
     features, samples : rows and columns of X.
     max_iter : passes.
     seed : of the first factors.
-    listeners : called with every event of `dnmf.progress`.
+    listeners : called with every event of `dnmf.events`.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import dnmf
 from dnmf.cli.driving import check_paths, tell_end
 from dnmf.cli.errors import console, hint_at_resume
 from dnmf.cli.options import given, parameters, somewhere
@@ -31,7 +32,6 @@ def factorize(again: Listener, /, x: str, out: str, where: "Profile", back: bool
     A member of a group is X.zarr/layers/counts.
     """
     from dnmf.cli.progress_bar import show_progress
-    from dnmf.factorization.factorize import factorize as run_factorize
     from dnmf.run.to_anndata import open_anndata, write_back
 
     asked = given(asked)
@@ -39,7 +39,7 @@ def factorize(again: Listener, /, x: str, out: str, where: "Profile", back: bool
     if back:
         open_anndata(x, overwrite=asked["overwrite"])
     with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(out) as note:
-        result = run_factorize(x, out=out, listeners=(note, *listeners, again), **asked)
+        result = dnmf.factorize(x, out=out, listeners=(note, *listeners, again), **asked)
     if back:
         write_back(result, x, overwrite=asked["overwrite"])
     tell_end(result, out, quiet=quiet)

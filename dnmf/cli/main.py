@@ -1,10 +1,10 @@
 """The command line: each command parses, calls one function, and prints; one file per command."""
 
 import sys
-from typing import Any
 
 import click
 
+from dnmf.cli.cancel import cancel
 from dnmf.cli.convert import convert
 from dnmf.cli.demo import demo
 from dnmf.cli.errors import errors_as_sentences, quiet_dask
@@ -13,7 +13,7 @@ from dnmf.cli.info import info
 from dnmf.cli.plot import plot
 from dnmf.cli.resume import resume
 from dnmf.cli.signals import signals_as_exceptions
-from dnmf.cli.status import cancel, status
+from dnmf.cli.status import status
 from dnmf.cli.submit import submit
 from dnmf.cli.transform import transform
 
@@ -21,7 +21,7 @@ from dnmf.cli.transform import transform
 class Commands(click.Group):
     """Commands that end with a sentence where they do not end well."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the command that was typed."""
         with errors_as_sentences():
             return super().invoke(ctx)

@@ -1,8 +1,8 @@
 """Options of the command line that several commands have, and their types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
 
 Command = Callable[..., None]
+T = TypeVar("T")
 
 
 class Loss(click.ParamType[float | str]):
@@ -65,16 +66,10 @@ def number(check: Range, *flags: str, **more: Any) -> Callable[[Command], Comman
 
 def _option(name: str, declared: Declared, *, first: bool) -> Callable[[Command], Command]:
     """The option of a parameter, where a run begins with it or goes on."""
-    # The default of alpha_H is no number: it is that of alpha_W.
+    # The default of alpha_H is no number: it is that of alpha_W. What is required must not have one, not even None.
     default = declared.default if first and declared.check.holds(declared.default) else None
-    return click.option(
-        *declared.flags,
-        name,
-        type=type_of(declared.check),
-        default=default,
-        required=first and declared.required,
-        help=declared.help,
-    )
+    more: dict[str, Any] = {"required": True} if first and declared.required else {"default": default}
+    return click.option(*declared.flags, name, type=type_of(declared.check), help=declared.help, **more)
 
 
 def _options(command: Command, *, first: bool) -> Command:
@@ -94,7 +89,7 @@ def changes(command: Command) -> Command:
     return _options(command, first=False)
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
+def given(options: Mapping[str, T | None]) -> dict[str, T]:
     """The options that were given or have a default."""
     return {name: value for name, value in options.items() if value is not None}
 
@@ -117,7 +112,7 @@ def somewhere(command: Command) -> Command:
 
 def _cluster(workers: int | None, memory: int | None, scheduler: str | None, profile: str | None) -> "Profile":
     """The cluster that the options name: at most one of the three ways."""
-    from dnmf.clusters.keys import Address, Size
+    from dnmf.clusters.keys import Size
     from dnmf.clusters.local import Local
     from dnmf.clusters.profiles import read_profile
     from dnmf.clusters.scheduler import Scheduler
@@ -128,5 +123,5 @@ def _cluster(workers: int | None, memory: int | None, scheduler: str | None, pro
     if profile:
         return read_profile(profile)
     if scheduler:
-        return Scheduler(address=Address(scheduler))
+        return Scheduler(address=scheduler)
     return Local(workers=workers, memory=None if memory is None else Size(memory))

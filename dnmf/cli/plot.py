@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+import dnmf
 from dnmf.cli.errors import console
 
 
@@ -15,9 +16,8 @@ def plot(run: str, out: Path, x: str | None) -> None:
     """Draw loss, components and reconstructions."""
     from dnmf.matrix.opening import open_matrix
     from dnmf.report.figures import run_figures, save
-    from dnmf.run.result import open_run
 
-    result = open_run(run)
+    result = dnmf.open_run(run)
     path = x or result.about.x.path
     X = None
     try:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import dnmf
 from dnmf.cli.driving import check_lasting, tell_end
 from dnmf.cli.errors import console, hint_at_resume
 from dnmf.cli.options import changes, given, somewhere
@@ -30,7 +31,6 @@ def resume(
     other parameters may be given, and must be what they were.
     """
     from dnmf.cli.progress_bar import show_progress
-    from dnmf.factorization.resume import resume as run_resume
     from dnmf.factorization.submit import resume_there
     from dnmf.run.opening import open_group
 
@@ -43,5 +43,5 @@ def resume(
         console.print(f"{run}: goes on; `dnmf status {run}` tells how it stands")
         return
     with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(run) as note:
-        result = run_resume(run, x, listeners=(note, *listeners, again), **changed)
+        result = dnmf.resume(run, x, listeners=(note, *listeners, again), **changed)
     tell_end(result, run, quiet=quiet)

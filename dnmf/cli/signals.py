@@ -12,8 +12,6 @@ from dnmf.events import Terminated
 
 # Seconds from a signal, or from an error that ends a factorization, to the end of this process.
 GRACE = 4.0
-
-
 INTERRUPTED, TERMINATED = 130, 143
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import dnmf
 from dnmf.cli.driving import check_lasting, check_paths
 from dnmf.cli.errors import console
 from dnmf.cli.options import given, parameters, somewhere
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
 @somewhere
 def submit(x: str, out: str, where: "Profile", **asked: Any) -> None:
     """Factorize on a cluster that runs already, and do not wait for it: this machine may be turned off."""
-    from dnmf.factorization.submit import submit as run_submit
-
     check_lasting(where)
     asked = given(asked)
     check_paths(x, out, asked)
     with where.open():
-        run_submit(x, out=out, **asked)
+        dnmf.submit(x, out=out, **asked)
     console.print(f"{out}: submitted; `dnmf status {out}` tells how it stands, `dnmf cancel {out}` stops it")

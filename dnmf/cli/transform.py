@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import dnmf
 from dnmf.cli.errors import console
 from dnmf.cli.options import number, somewhere
 from dnmf.parameters import COUNT, TOLERANCE
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
 @somewhere
 def transform(x: str, model: str, where: "Profile", **parameters: Any) -> None:
     """Find the W of new rows X for the V of a run. X is read once."""
-    from dnmf.factorization.transform import transform as run_transform
     from dnmf.matrix.opening import open_matrix
-    from dnmf.run.result import open_run
 
-    result = open_run(model)
+    result = dnmf.open_run(model)
     open_matrix(x, layer=parameters["layer"])
     with where.open():
-        W = run_transform(x, result, **parameters)
+        W = dnmf.transform(x, result, **parameters)
     console.print(f"{parameters['out']}: W of {W.shape[0]} rows and {W.shape[1]} components")

@@ -11,14 +11,14 @@ import msgspec
 from distributed.deploy import Cluster
 
 from dnmf.clusters.keys import Count, Line, Lines, Size, Word
-from dnmf.clusters.kind import Needed, Started
+from dnmf.clusters.kind import Started
 from dnmf.clusters.settings import allocator
 
 
 class Jobs(Started, frozen=True, kw_only=True):
     """What all batch systems have."""
 
-    needs = Needed("dask_jobqueue", "dask-jobqueue", "jobqueue")
+    needs = ("dask_jobqueue", "dask-jobqueue", "jobqueue")
     starts: ClassVar[str]  # a class of dask-jobqueue
     jobs: Count
     cores: Count
@@ -32,7 +32,7 @@ class Jobs(Started, frozen=True, kw_only=True):
     @property
     def limit(self) -> int:
         """Memory of one worker process, in bytes."""
-        return self.memory.bytes // (self.processes or 1)
+        return self.memory // (self.processes or 1)
 
     def start(self) -> tuple[Cluster, int]:
         """Workers in jobs, and their number."""

@@ -1,134 +1,56 @@
-"""What keys of cluster.yaml may hold: types that read a value of plain YAML and say what they require of it.
+"""What keys of cluster.yaml may hold, and the words that say so. None of them names code.
 
-None of them names code: no class, module, option or shell line goes through.
+No class, module, option or shell line goes through: some of these are put on a command line as they are.
 """
 
-import re
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import Annotated, ClassVar, Self
 
 from dask.utils import parse_bytes, parse_timedelta
 from msgspec import Meta
 
+# Nothing that ends a line, nor what is not seen; and something that is. No line break may follow what `$` finds.
+ONE_LINE = r"^(?=.*\S)[^\x00-\x1f\x7f-\xa0\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+$(?!\n)"
+# Variables, as in $TMPDIR, are meant to be filled in; nothing that starts a command or an option can be written so.
+ONE_WORD = r"^[A-Za-z0-9_./~$][A-Za-z0-9_./~${}:@+-]*$(?!\n)"
+WORDS = "one word of letters, digits and ._/~${}:@+- that does not start with a sign"
 Count = Annotated[int, Meta(ge=1)]
+Line = Annotated[
+    str, Meta(pattern=ONE_LINE, description="a text of one line, in quotes where it looks like a number or a time")
+]
+Lines = Annotated[list[Line], Meta(min_length=1, description="a list of texts of one line each")]
+Word = Annotated[str, Meta(pattern=ONE_WORD, description=WORDS)]
+Hosts = Annotated[
+    list[Word], Meta(min_length=2, description="a list of at least two names of hosts, the scheduler's first")
+]
+Address = Annotated[str, Meta(pattern=ONE_LINE, description="an address, as in tcp://host:8786")]
+A_FILE = "the path of a file, seen from where the cluster.yaml is"
+File = Annotated[str, Meta(pattern=ONE_LINE, description=A_FILE)]
 
 
-class Key:
-    """A value that is made of plain YAML, where that `holds` what is `required`."""
+class Size(int):
+    """Bytes."""
 
-    required: ClassVar[str]
-
-    @staticmethod
-    def holds(value: Any) -> bool:
-        """Whether plain YAML is as required."""
-        raise NotImplementedError
+    required: ClassVar[str] = "a size above 0, as in 2GiB"
 
     @classmethod
     def read(cls, value: object) -> Self:
-        """The value.
-
-        Raises
-        ------
-        ValueError
-            If it is not as required.
-        """
-        if not cls.holds(value):
-            raise ValueError(cls.required)
-        return cast("Callable[[object], Self]", cls)(value)
+        """Bytes of a number, or of a text with a unit; raises ValueError where it is neither."""
+        if isinstance(value, int | str) and not isinstance(value, bool) and parse_bytes(value) > 0:
+            return cls(parse_bytes(value))
+        raise ValueError(cls.required)
 
 
-def _is_line(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable() and value.strip() != ""
+class Duration(float):
+    """Seconds."""
 
+    required: ClassVar[str] = "a time above 0, as in 10 minutes"
 
-def _is_word(value: Any) -> bool:
-    # Some are put on a command line as they are. Variables, as in $TMPDIR, are meant to be filled in there; nothing
-    # that starts a command or an option of its own can be written with these characters.
-    return isinstance(value, str) and re.fullmatch(r"[\w./~$][\w./~${}:@+-]*", value, flags=re.ASCII) is not None
-
-
-class Line(Key, str):
-    """A text of one line."""
-
-    required = "a text of one line, in quotes where it looks like a number or a time"
-    holds = staticmethod(_is_line)
-
-
-class Address(Line):
-    """Where a scheduler listens."""
-
-    required = "an address, as in tcp://host:8786"
-
-
-class File(Line):
-    """The path of a file; what reads the cluster.yaml looks whether there is one."""
-
-    required = "the path of a file, seen from where the cluster.yaml is"
-
-
-class Word(Key, str):
-    """A name or a path that may stand on a command line."""
-
-    required = "one word of letters, digits and ._/~${}:@+- that does not start with a sign"
-    holds = staticmethod(_is_word)
-
-
-class Lines(Key, list[str]):
-    """Texts of one line each."""
-
-    required = "a list of texts of one line each"
-
-    @staticmethod
-    def holds(value: Any) -> bool:
-        """Whether it is a list of one or more of them."""
-        return isinstance(value, list) and value != [] and all(map(_is_line, value))
-
-
-class Hosts(Key, list[str]):
-    """Names of hosts: that of the scheduler, then those of the workers."""
-
-    required = "a list of at least two names of hosts, the scheduler's first"
-
-    @staticmethod
-    def holds(value: Any) -> bool:
-        """Whether it is a list of two or more of them."""
-        return isinstance(value, list) and len(value) > 1 and all(map(_is_word, value))
-
-
-class Size(Key, str):
-    """A number of bytes, as it is written."""
-
-    required = "a size above 0, as in 2GiB"
-
-    @staticmethod
-    def holds(value: Any) -> bool:
-        """Whether it is a number, or a text with a unit."""
-        return _is_positive(parse_bytes, value)
-
-    @property
-    def bytes(self) -> int:
-        """The number."""
-        return int(parse_bytes(str(self)))
-
-
-class Duration(Key, str):
-    """A time, as it is written; without a unit in seconds."""
-
-    required = "a time above 0, as in 10 minutes"
-
-    @staticmethod
-    def holds(value: Any) -> bool:
-        """Whether it is a number, or a text with a unit."""
-        return _is_positive(parse_timedelta, value)
-
-    @property
-    def seconds(self) -> float:
-        """The number of seconds."""
-        return float(parse_timedelta(str(self)))
-
-
-def _is_positive(parse: Callable[[Any], Any], value: Any) -> bool:
-    try:
-        return type(value) in (int, str) and bool(parse(value) > 0)
-    except (ValueError, KeyError):
-        return False
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """Seconds of a number, or of a text with a unit; raises ValueError where it is neither."""
+        try:
+            if isinstance(value, int | str) and not isinstance(value, bool) and parse_timedelta(value) > 0:
+                return cls(parse_timedelta(value))
+        except KeyError:
+            pass  # an unknown unit
+        raise ValueError(cls.required)

@@ -5,19 +5,24 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import dask
 import msgspec
 from distributed import Client
 from distributed.deploy import Cluster
 
-from dnmf.clusters.keys import Duration
+from dnmf.clusters.keys import Duration, Size
 from dnmf.clusters.settings import SCHEDULING, allocator
+
+# Seconds for workers to join, where a profile does not say it.
+WAIT = 600.0
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """A cluster of some kind, as a cluster.yaml describes it; its module is in this package."""
+
+    files: ClassVar[tuple[str, ...]] = ()  # keys that hold paths of files
 
     @property
     def kind(self) -> str:
@@ -37,18 +42,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """
 
 
-class Needed(NamedTuple):
-    """What a kind needs beyond dnmf's own: a module, the package that has it, and the extra that installs it."""
-
-    module: str
-    package: str
-    extra: str
-
-
 class Started(Profile, frozen=True, kw_only=True):
     """A cluster that is started from here, on other machines."""
 
-    needs: ClassVar[Needed]
+    needs: ClassVar[tuple[str, str, str]]  # a module, the package that has it, the extra that installs it
+    memory: Size | None = None
     wait: Duration | None = None
 
     @classmethod
@@ -60,17 +58,17 @@ class Started(Profile, frozen=True, kw_only=True):
         ImportError
             Says what to install.
         """
+        module, package, extra = cls.needs
         try:
-            return import_module(cls.needs.module)
+            return import_module(module)
         except ImportError:
-            package, extra = cls.needs.package, cls.needs.extra
             kind = cls.__struct_config__.tag
             raise ImportError(f"kind {kind} needs {package}: pip install 'dnmf[{extra}]'") from None
 
     @property
-    @abstractmethod
     def limit(self) -> int | None:
         """Memory of one worker process, in bytes; None where the profile does not say it."""
+        return self.memory
 
     @abstractmethod
     def start(self) -> tuple[Cluster, int]:
@@ -95,12 +93,12 @@ class Started(Profile, frozen=True, kw_only=True):
 
     def _wait(self, client: Client, workers: int) -> None:
         """Wait until that many workers have joined; after the time to wait go on with those that have."""
-        wait = self.wait or Duration("10 minutes")
+        wait = self.wait or WAIT
         try:
-            client.wait_for_workers(workers, timeout=wait.seconds)
+            client.wait_for_workers(workers, timeout=wait)
         except TimeoutError:
             if not client.scheduler_info(n_workers=-1)["workers"]:
                 raise ConnectionError(
-                    f"no worker of the cluster of kind {self.kind} joined within {wait}: see whether its workers "
-                    f"run and what their logs say, or wait longer, as in `wait: 2 hours`"
+                    f"no worker of the cluster of kind {self.kind} joined within {wait:.0f} s: see whether its "
+                    f"workers run and what their logs say, or wait longer, as in `wait: 2 hours`"
                 ) from None

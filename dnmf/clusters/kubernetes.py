@@ -5,25 +5,20 @@ from importlib import import_module
 from distributed.deploy import Cluster
 
 from dnmf.clusters.keys import Count, Size, Word
-from dnmf.clusters.kind import Needed, Started
+from dnmf.clusters.kind import Started
 from dnmf.clusters.settings import SCHEDULING, allocator
 
 
 class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
     """A name, an image that has dnmf, the number of workers, and what each of them has."""
 
-    needs = Needed("dask_kubernetes.operator", "dask-kubernetes", "kubernetes")
+    needs = ("dask_kubernetes.operator", "dask-kubernetes", "kubernetes")
     name: Word
     image: Word
     workers: Count
     cores: Count
     memory: Size
     namespace: Word | None = None
-
-    @property
-    def limit(self) -> int:
-        """Memory of one worker, in bytes."""
-        return self.memory.bytes
 
     def start(self) -> tuple[Cluster, int]:
         """Pods, and their number."""
@@ -34,7 +29,7 @@ class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
 
     def arguments(self) -> dict[str, object]:
         """The keys, as KubeCluster and its `make_cluster_spec` take them."""
-        size = {"cpu": str(self.cores), "memory": str(self.memory.bytes)}
+        size = {"cpu": str(self.cores), "memory": str(self.memory)}
         settings = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(v) for key, v in SCHEDULING.items()}
         return {
             "name": self.name,

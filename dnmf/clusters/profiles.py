@@ -1,13 +1,13 @@
 """cluster.yaml: which profile is meant, and the kind of cluster that it describes."""
 
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import msgspec
 import yaml
 
 from dnmf.clusters.batch import LSF, OAR, PBS, SGE, HTCondor, Moab, Slurm
-from dnmf.clusters.keys import File, Key
+from dnmf.clusters.keys import A_FILE, Duration, Size
 from dnmf.clusters.kind import Profile
 from dnmf.clusters.kubernetes import Kubernetes
 from dnmf.clusters.local import Local
@@ -16,8 +16,6 @@ from dnmf.clusters.ssh import SSH
 from dnmf.validation import Mismatch, validated
 
 Kind = Local | Scheduler | SSH | Slurm | PBS | Moab | SGE | LSF | OAR | HTCondor | Kubernetes
-
-
 KINDS: dict[str, type[Profile]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Kind)}
 
 
@@ -48,7 +46,7 @@ def read_profile(where: str) -> Profile:
     return _profile(path, name, dict(profiles[name]))
 
 
-def _profile(path: str, name: str, keys: dict[str, Any]) -> Profile:
+def _profile(path: str, name: str, keys: dict[object, object]) -> Profile:
     kind = keys.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{path}: profile {name} has kind {kind!r}: known kinds are {', '.join(KINDS)}")
@@ -64,20 +62,18 @@ def _profile(path: str, name: str, keys: dict[str, Any]) -> Profile:
         return ValueError(f"{path}: profile {name} has {said}")
 
     profile = validated({str(key): value for key, value in keys.items()}, KINDS[kind], refuse)
-    for key, value in msgspec.structs.asdict(profile).items():
-        if isinstance(value, File):
-            file = Path(path).parent / Path(value).expanduser()
-            if not file.is_file():
-                raise refuse(Mismatch("wrong", key, repr(keys[key]), File.required))
-            profile = msgspec.structs.replace(profile, **{key: File(file)})
-    return profile
+    files = {key: getattr(profile, key) for key in profile.files if getattr(profile, key) is not None}
+    found = {key: Path(path).parent / Path(file).expanduser() for key, file in files.items()}
+    for key, file in found.items():
+        if not file.is_file():
+            raise refuse(Mismatch("wrong", key, repr(files[key]), A_FILE))
+    return msgspec.structs.replace(profile, **{key: str(file) for key, file in found.items()})
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """The JSON Schema of a cluster.yaml, for editors and the documentation."""
 
-    def described(key: type) -> dict[str, Any]:
-        kind = "array" if issubclass(key, list) else ["string", "integer"]
-        return {"type": kind, "description": cast("type[Key]", key).required}
+    def described(key: type) -> dict[str, object]:
+        return {"type": ["string", "integer"], "description": cast("type[Size | Duration]", key).required}
 
     return msgspec.json.schema(dict[str, Kind], schema_hook=described)

@@ -13,6 +13,7 @@ from dnmf.clusters.kind import Profile
 class Scheduler(Profile, frozen=True, kw_only=True, tag="scheduler"):
     """Its address; for tls:// the files of the authority, of the client's certificate and of its key."""
 
+    files = ("ca", "cert", "key")
     address: Address
     ca: File | None = None
     cert: File | None = None

@@ -3,18 +3,18 @@
 from distributed import SSHCluster
 from distributed.deploy import Cluster
 
-from dnmf.clusters.keys import Count, File, Hosts, Size, Word
-from dnmf.clusters.kind import Needed, Started
+from dnmf.clusters.keys import Count, File, Hosts, Word
+from dnmf.clusters.kind import Started
 
 
 class SSH(Started, frozen=True, kw_only=True, tag="ssh"):
     """Hosts, the first of which has the scheduler, and what their workers have. The rest is ssh's own, unless given."""
 
-    needs = Needed("asyncssh", "asyncssh", "ssh")
+    needs = ("asyncssh", "asyncssh", "ssh")
+    files = ("key", "known_hosts")
     hosts: Hosts
     threads: Count
     workers: Count = 1
-    memory: Size | None = None
     python: Word | None = None
     username: Word | None = None
     port: Count | None = None
@@ -22,11 +22,6 @@ class SSH(Started, frozen=True, kw_only=True, tag="ssh"):
     known_hosts: File | None = None
     interface: Word | None = None
     local_directory: Word | None = None
-
-    @property
-    def limit(self) -> int | None:
-        """Memory of one worker process, in bytes."""
-        return None if self.memory is None else self.memory.bytes
 
     def start(self) -> tuple[Cluster, int]:
         """Workers on all hosts but the first, and their number."""

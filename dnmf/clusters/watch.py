@@ -19,8 +19,6 @@ from distributed.comm import CommClosedError
 # Seconds without a sign of life until the scheduler is asked, seconds that it has for the answer, and seconds from one
 # look to the next at whether the connection was lost meanwhile.
 PATIENCE, ANSWER, LOOK = 5.0, 25.0, 0.1
-
-
 T = TypeVar("T")
 
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import zarr
 from dask.system import CPU_COUNT
-from distributed import Client, WorkerPlugin, get_client
+from distributed import Client, Scheduler, Worker, WorkerPlugin, get_client
 from distributed.system import MEMORY_LIMIT
 from threadpoolctl import threadpool_limits
 
@@ -97,13 +97,13 @@ def check_versions(client: Client) -> None:
                 )
 
 
-def _memory(share: int, dask_worker: Any) -> tuple[int, int]:
+def _memory(share: int, dask_worker: Worker) -> tuple[int, int]:
     """A worker's limit (`share` where it has none), and what its allocator keeps before it gives memory back, bytes."""
     kept = os.environ.get("MALLOC_TRIM_THRESHOLD_", "")
     return int(dask_worker.memory_manager.memory_limit or share), min(int(kept) if kept.isdecimal() else 0, 64 * MIB)
 
 
-def _scheduling(dask_scheduler: Any) -> tuple[float, bool]:
+def _scheduling(dask_scheduler: Scheduler) -> tuple[float, bool]:
     return float(dask_scheduler.WORKER_SATURATION), "stealing" in dask_scheduler.extensions
 
 
@@ -161,7 +161,7 @@ class OneBlasThread(WorkerPlugin):
 
     name = "dnmf-one-blas-thread"
 
-    def setup(self, worker: Any) -> None:
+    def setup(self, worker: Worker) -> None:
         """Called in the worker when it is registered or joins."""
         threadpool_limits(limits=1, user_api="blas")
 
@@ -173,7 +173,7 @@ class ChunksInFlight(WorkerPlugin):
     count: int
     name = "dnmf-chunks-in-flight"
 
-    def setup(self, worker: Any) -> None:
+    def setup(self, worker: Worker) -> None:
         """Called in the worker when it is registered or joins."""
         zarr.config.set({"async.concurrency": self.count})
 

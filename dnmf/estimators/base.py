@@ -30,7 +30,6 @@ from dnmf.matrix.opening import is_anndata, open_matrix
 # What X in memory may be, for scikit-learn's checks.
 IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
 
-
 # A row of W is solved in so many steps at least: `max_iter` of a fit counts reads of X, and may be small.
 TRANSFORM_ITER = 200
 

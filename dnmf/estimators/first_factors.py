@@ -21,7 +21,6 @@ from dnmf.estimators.scikit_learn import (
 
 Factors = tuple[Array, Array]
 
-
 # Entries of singular vectors below this count as zero.
 ZERO = 1e-6
 

@@ -24,6 +24,9 @@ from dnmf.factorization.factorize import factorize
 from dnmf.matrix.opening import open_matrix
 from dnmf.run.result import Factorization
 
+# Parameters that mean the same to `factorize`.
+HANDED_ON = ("out", "solver", "max_iter", "inner_iter", "alpha_W", "alpha_H", "l1_ratio", "shuffle", "memory_limit")
+
 
 class NMF(BaseNMF):
     """Non-negative matrix factorization, X ≈ W H, for X of any size.
@@ -196,21 +199,13 @@ class NMF(BaseNMF):
         result = factorize(
             X,
             k,
-            out=self.out,
-            solver=self.solver,
             beta_loss=self._beta,
             init=first,
-            max_iter=int(self.max_iter),
             tol=self._tol,
             seed=seed,
-            inner_iter=self.inner_iter,
-            alpha_W=float(self.alpha_W),
-            alpha_H=self.alpha_H if isinstance(self.alpha_H, str) else float(self.alpha_H),
-            l1_ratio=float(self.l1_ratio),
-            shuffle=bool(self.shuffle),
-            memory_limit=self.memory_limit,
             keep_W=keep_W,
             listeners=[progress_lines()] if self.verbose else (),
+            **{name: getattr(self, name) for name in HANDED_ON},
         )
         self.components_ = result.V
         self.n_components_ = len(result.V)
@@ -272,23 +267,8 @@ def non_negative_factorization(
     >>> W.shape, H.shape
     ((6, 2), (2, 2))
     """
-    model = NMF(
-        n_components,
-        init=init,
-        solver=solver,
-        beta_loss=beta_loss,
-        tol=tol,
-        max_iter=max_iter,
-        random_state=random_state,
-        alpha_W=alpha_W,
-        alpha_H=alpha_H,
-        l1_ratio=l1_ratio,
-        verbose=verbose,
-        shuffle=shuffle,
-        inner_iter=inner_iter,
-        out=out,
-        memory_limit=memory_limit,
-    )
+    given = locals()
+    model = NMF(**{name: given[name] for name in NMF().get_params()})
     model._check_parameters()
     X = unwrapped(X)
     if not is_stored(X):

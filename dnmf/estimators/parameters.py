@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from dnmf.parameters import AMOUNT, COUNT, LOSS, SAMPLED, SHARE, SOLVER, Range
+from dnmf.parameters import AMOUNT, COUNT, LOSS, SAMPLED, SEED, SHARE, SOLVER, Range
 
 # A kind of value: what an error calls it, and whether a value is one.
 Kind = tuple[str, Callable[[Any], bool]]
@@ -34,10 +35,7 @@ def _instance(of: type, name: str) -> Kind:
 
 
 NONE: Kind = ("None", lambda value: value is None)
-
-
 TRUTH = (_instance(bool, "bool"), _instance(np.bool_, "numpy.bool"))
-
 
 PARAMETERS: Mapping[str, tuple[Kind, ...]] = {
     "n_components": (_number(COUNT), NONE, _among("auto")),
@@ -48,12 +46,14 @@ PARAMETERS: Mapping[str, tuple[Kind, ...]] = {
     "tol": (_number(AMOUNT),),
     "max_iter": (_number(COUNT),),
     "random_state": (
-        _number(Range(int, 0, 2**32 - 1)), _instance(np.random.RandomState, "numpy.random.mtrand.RandomState"), NONE,
+        _number(replace(SEED, most=2**32 - 1)),
+        _instance(np.random.RandomState, "numpy.random.mtrand.RandomState"),
+        NONE,
     ),
     "alpha_W": (_number(AMOUNT),),
     "alpha_H": (_number(AMOUNT), _among("same")),
     "l1_ratio": (_number(SHARE),),
-    "verbose": (_number(Range(int, 0)), *TRUTH),
+    "verbose": (_number(SEED), *TRUTH),
     "shuffle": TRUTH,
     "inner_iter": (_number(COUNT), NONE),
     "out": (("a path", lambda value: isinstance(value, str | PathLike)), NONE),

@@ -15,10 +15,7 @@ except ModuleNotFoundError as error:
 
 # A matrix: an array, a DataFrame, a sparse matrix; here also a path, Zarr, Dask or AnnData.
 ArrayLike = Any
-
-
 Seed = int | np.random.RandomState | None
-
 
 __all__ = [
     "ArrayLike",

@@ -1,8 +1,7 @@
-"""dnmf.report.animation."""
+"""The animation of a run: components as they move from pass to pass, and the loss as it falls."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,13 +12,12 @@ from PIL import Image
 from dnmf.arrays.rows import Array
 from dnmf.report.figures import _label_loss, shades
 
+History = Mapping[str, NDArray[np.generic]]
 FRAMES = 80
-
-
 FIRST, MIDDLE, LAST = 800, 90, 3000  # milliseconds that frames of an animation stay
 
 
-def basis_animation(snapshots: Mapping[int, Array], history: Mapping[str, NDArray[Any]], path: str | Path) -> None:
+def basis_animation(snapshots: Mapping[int, Array], history: History, path: str | Path) -> None:
     """Write a GIF: the columns of W as they move, each scaled to maximum 1, beside the loss as it falls.
 
     Parameters

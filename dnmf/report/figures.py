@@ -5,14 +5,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from dnmf.arrays.rows import Array
@@ -20,9 +20,18 @@ from dnmf.run.result import Factorization
 
 # Okabe and Ito's palette, told apart with any kind of colour vision; yellow is left out, too pale for a line on white.
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
 PANELS, SAMPLES = 32, 6
+
+
+class Matrix(Protocol):
+    """What samples are drawn of: a Zarr, Dask or NumPy array (m, n)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(m, n)."""
+
+    def __getitem__(self, where: int | tuple[slice, int], /) -> ArrayLike:
+        """A row or a column."""
 
 
 def shades(index: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -35,13 +44,13 @@ def shades(index: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(0.4 * rgb + 0.6), tuple(0.85 * rgb)
 
 
-def run_figures(result: Factorization, X: Any = None) -> dict[str, Figure]:
+def run_figures(result: Factorization, X: Matrix | None = None) -> dict[str, Figure]:
     """All figures of a run by name: "loss", "components", and "reconstructions" where X is given.
 
     Parameters
     ----------
     result : X ≈ W V, W (m, k), V (k, n).
-    X : (m, n), the matrix that was factorized: a Zarr, Dask or NumPy array. Where it has an attribute `image_shape`,
+    X : (m, n), the matrix that was factorized. Where it has an attribute `image_shape`,
         (height, width) of a sample, samples and components are drawn as images.
 
     Raises
@@ -65,7 +74,7 @@ def save(figures: Mapping[str, Figure], folder: str | Path) -> dict[str, Path]:
     return paths
 
 
-def loss_curve(history: Mapping[str, NDArray[Any]]) -> Figure:
+def loss_curve(history: Mapping[str, NDArray[np.generic]]) -> Figure:
     """The loss against passes, on a log axis, from a `Factorization`'s history: its `loss` has one value per pass."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -75,7 +84,7 @@ def loss_curve(history: Mapping[str, NDArray[Any]]) -> Figure:
     return figure
 
 
-def _label_loss(axes: Axes, loss: NDArray[Any]) -> None:
+def _label_loss(axes: Axes, loss: NDArray[np.generic]) -> None:
     scale = "log" if loss.any() else "linear"
     axes.set(xlabel="passes (at most one read of X each)", ylabel="‖X − W V‖²", yscale=scale, title="Loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -136,12 +145,12 @@ def _draw_image(axes: Axes, values: Array, shape: Sequence[int]) -> None:
     axes.set(xticks=(), yticks=())
 
 
-def reconstructions(X: Any, result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
+def reconstructions(X: Matrix, result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
     """Six samples (rows of X where it is tall, m ≥ n, else columns), evenly spread over it, and their reconstructions.
 
     Parameters
     ----------
-    X : (m, n), a Zarr, Dask or NumPy array.
+    X : (m, n).
     result : X ≈ W V, W (m, k), V (k, n).
     shape : (height, width) of a sample that is an image; curves are drawn if None.
 
@@ -160,11 +169,11 @@ def reconstructions(X: Any, result: Factorization, *, shape: Sequence[int] | Non
     return figure
 
 
-def _samples(X: Any, result: Factorization) -> Iterator[tuple[str, Array, Array]]:
+def _samples(X: Matrix, result: Factorization) -> Iterator[tuple[str, Array, Array]]:
     """Title, x (min(m, n),) and its reconstruction, read one by one: some stores answer a list with all in between."""
     count, tall = max(X.shape), X.shape[0] >= X.shape[1]
     for index in sorted({int((i + 0.5) * count / SAMPLES) for i in range(SAMPLES)}):
-        given = np.asarray(X[index] if tall else X[:, index])
+        given = np.asarray(X[index] if tall else X[slice(None), index])
         learned = np.asarray(result.W[index]) @ result.V if tall else np.asarray(result.W) @ result.V[:, index]
         size = np.linalg.norm(given)
         error = np.linalg.norm(given - learned) / size if size else 0.0

@@ -21,8 +21,6 @@ from dnmf.rules.beta_multiplicative import exponent
 
 # What scikit-learn divides by instead of 0, and the least entry of a factor where the loss may push entries to 0.
 LEAST_DENOMINATOR = float(np.finfo("f4").eps)
-
-
 LEAST_ENTRY = float(np.finfo("f8").eps)
 
 

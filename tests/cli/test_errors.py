@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from distributed.protocol import pickle
 
-import dnmf.run.status
+import dnmf
 from dnmf.cli.errors import is_expected, quiet_dask
 from dnmf.cli.main import main
 from dnmf.cli.options import given
@@ -73,7 +73,7 @@ def test_debug_shows_where_an_error_came_from(monkeypatch, capsys, tmp_path):
 
 
 def test_a_defect_is_told_as_one(monkeypatch, capsys):
-    monkeypatch.setattr(dnmf.run.status, "status", given)
+    monkeypatch.setattr(dnmf, "status", given, raising=False)
     assert typed(monkeypatch, capsys, "status", "run") == (
         1,
         "AttributeError: 'str' object has no attribute 'items': this is a defect of dnmf: `dnmf --debug …` shows "

@@ -24,6 +24,7 @@ from distributed.system import MEMORY_LIMIT
 from processes import until
 
 import dnmf
+from dnmf.clusters import scheduler as clusters_scheduler
 from dnmf.clusters import workers as clusters_workers
 from dnmf.clusters.kind import Started
 from dnmf.clusters.local import local_cluster
@@ -332,15 +333,15 @@ def test_a_kubernetes_that_is_not_here_is_told(tmp_path):
 
 @pytest.mark.parametrize("kind", [kind for kind, of in KINDS.items() if issubclass(of, Started)])
 def test_a_package_that_is_missing_is_told(kind, monkeypatch):
-    needs = KINDS[kind].needs
-    monkeypatch.setitem(sys.modules, needs.module, None)  # Python's own way to say that there is none
+    module, package, extra = KINDS[kind].needs
+    monkeypatch.setitem(sys.modules, module, None)  # Python's own way to say that there is none
     full = {"ssh": {"hosts": ["a", "b"], "threads": 1}, "kubernetes": POD}
     with (
         pytest.raises(ImportError) as refused,
         profile_of(kind, **full.get(kind, JOBS | LINES.get(kind, [{}])[0])).open(),
     ):
         pass
-    assert str(refused.value) == f"kind {kind} needs {needs.package}: pip install 'dnmf[{needs.extra}]'"
+    assert str(refused.value) == f"kind {kind} needs {package}: pip install 'dnmf[{extra}]'"
 
 
 def test_no_package_of_a_kind_is_loaded_before_it_is_needed():

@@ -1,5 +1,6 @@
 """The loop: when it stops and what it says, what it tells, what it saves, and what a reader sees meanwhile."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,14 @@ def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer(
     array[...] = X
     sizes(small_strip=2**12, worthwhile_strip=2**12)
     held = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "held.zarr")
-    monkeypatch.setattr(DenseGrid, "places_of_factor", lambda *_: [True])
+    candidates = DenseGrid.candidates
+
+    def in_run(*where: Any, cached: bool) -> Any:
+        return (replace(plan, in_run=True) for plan in candidates(*where, cached=cached))
+
+    monkeypatch.setattr(DenseGrid, "candidates", in_run)
     kept = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "kept.zarr")
+    assert [run.record["state"]["in_run"] for run in (held, kept)] == [False, True]
     np.testing.assert_allclose(np.asarray(kept.W), np.asarray(held.W), rtol=1e-9)
     np.testing.assert_allclose(kept.history["loss"], held.history["loss"], rtol=1e-12)
 

@@ -1,5 +1,6 @@
 """`transform`: one answer for every kind of X, rows that depend on nothing but themselves, and what it writes."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from zarr.storage import LocalStore
 
 import dnmf
 from dnmf import transform
-from dnmf.factorization.transform import How
+from dnmf.factorization.reads import solving
+from dnmf.losses.choose import loss_of
+from dnmf.rules import NO_PENALTY, Penalty
 
 RANK, SHAPE = 3, (90, 24)
 LOSSES = [2.0, 1.0, 0.5, 1.5, 3.0]
@@ -355,8 +358,11 @@ def test_numbers_of_numpy_are_numbers() -> None:
     np.testing.assert_array_equal(transform(X, V, **asked), expected)
 
 
-def test_how_is_a_small_value() -> None:
-    assert set(How.__slots__) == {"objective", "tol", "max_iter"}
+@each_beta
+def test_what_travels_with_every_strip_is_small(beta: float) -> None:
+    """V goes to each worker once, beside it."""
+    loss = loss_of("mu", beta, Penalty(0.1, 0.2), NO_PENALTY, sparse=False, short_sweeps=1)
+    assert len(pickle.dumps(solving(loss, RANK, tol=1e-4, iterations=200))) < 1000
 
 
 # What factorize leaves out.

@@ -172,7 +172,7 @@ def test_a_second_process_on_a_run_is_refused_and_a_killed_one_is_not_in_the_way
     assert f"is at work on the run {folder}/twice.zarr: wait for it, or end it with `dnmf cancel`" in errors
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert dnmf.status(folder / "twice.zarr")["status"].startswith("stalled: its process is gone")
+    assert dnmf.status(folder / "twice.zarr").lines()["status"].startswith("stalled: its process is gone")
     more = saved(folder, "twice.zarr") + 2
     assert processes.done("resume", "twice.zarr", "--max-iter", more, "--quiet", folder=folder)[0] == 0
 

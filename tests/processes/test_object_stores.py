@@ -135,7 +135,7 @@ def dnmf(*arguments, environment=None):
     """The command line; in a process of its own where the environment is another: file systems are kept in this one."""
     if environment is None:
         return command(*arguments)
-    return run_python("from dnmf.cli import main; main()", *arguments, environment=environment)
+    return run_python("from dnmf.cli.main import main; main()", *arguments, environment=environment)
 
 
 # The same as on paths
@@ -222,18 +222,19 @@ def test_convert_replaces_zarr_only_and_says_so(url, tmp_path, X, counts):
 
 WRITER = """
 import os, signal, sys
-from dnmf import factorize, runs
+from dnmf import factorize
+from dnmf.run import keeper
 
-write, dies, named = runs.write_record, int(sys.argv[3]), set()
+write, dies, named = keeper.write_record, int(sys.argv[3]), set()
 
 def write_record(group, record, *more, **options):
-    if record["at"]:
-        named.add(record["at"])
+    if record.at:
+        named.add(record.at)
     if len(named) == dies:
         os.kill(os.getpid(), signal.SIGKILL)
     return write(group, record, *more, **options)
 
-runs.write_record = write_record
+keeper.write_record = write_record
 factorize(sys.argv[1], rank=3, out=sys.argv[2], max_iter=40, tol=0)
 """
 
@@ -520,7 +521,7 @@ def test_a_wrong_key_is_one_sentence(s3):
 
 @pytest.mark.process
 def test_without_s3fs_the_sentence_says_what_to_install(url):
-    code = "import sys; sys.modules['s3fs'] = None; from dnmf.cli import main; main()"
+    code = "import sys; sys.modules['s3fs'] = None; from dnmf.cli.main import main; main()"
     failed = run_python(code, "info", f"{url}/run.zarr")
     assert (failed.returncode, failed.stderr) == (
         1, f'{url}/run.zarr cannot be opened, a package is missing here: pip install "dnmf[s3]"\n',

@@ -7,7 +7,7 @@ from dnmf.plan.sizes import Sizes, current, using
 
 
 class Resize:
-    """Called with fields of `dnmf.plan.sizes.Sizes`, or `strip` for all strips: changes them until `stack` ends."""
+    """Called with fields of `Sizes`, or with `strip` for the size of all strips: changes them until `stack` ends."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack

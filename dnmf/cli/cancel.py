@@ -1,0 +1,14 @@
+"""`dnmf cancel`."""
+
+import click
+
+import dnmf
+
+
+@click.command()
+@click.argument("run")
+def cancel(run: str) -> None:
+    """Stop a run, wherever it is driven. It can be resumed."""
+    if not dnmf.cancel(run):
+        raise RuntimeError(f"{run} was asked to stop and has not done so yet: see `dnmf status {run}`")
+    click.echo(f"{run}: stopped; `dnmf resume {run}` goes on with it")
