@@ -24,6 +24,7 @@ from dnmf.estimators.scikit_learn import (
 from dnmf.factorization.transform import transform
 from dnmf.losses import beta_of
 from dnmf.losses.divergence.sums import strip_sums
+from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import is_anndata, open_matrix
 
 # What X in memory may be, for scikit-learn's checks.
@@ -34,8 +35,11 @@ TRANSFORM_ITER = 200
 
 
 def is_stored(X: ArrayLike) -> bool:
-    """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData of one of these."""
-    if isinstance(X, str | PathLike | zarr.Array | zarr.Group):
+    """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData of one of these.
+
+    What was opened already is one of them, too.
+    """
+    if isinstance(X, str | PathLike | zarr.Array | zarr.Group | Matrix):
         return True
     return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
 
@@ -114,7 +118,8 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = unwrapped(X)
         if is_stored(X):
-            self._check_width(open_matrix(X).grid.shape[1], reset=False)
+            X = open_matrix(X)
+            self._check_width(X.grid.shape[1], reset=False)
         else:
             X = self._validated(X, reset=False, ensure_non_negative=True)
             refuse_zeros(X, self._beta)
