@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dnmf.arrays.draws import uniform_table
 from dnmf.arrays.rows import Array
 from dnmf.plan.pieces import well_chunked
+from dnmf.stores.missing_chunks import ZarrArray
 from dnmf.stores.paths import check_replaceable
 
 Block = Callable[[int, int], Array]
@@ -41,7 +42,7 @@ def gaussian_basis(features: int = 512, d: int = 4) -> NDArray[np.float64]:
 
 def gaussians(
     path: str | Path, *, features: int = 512, samples: int = 16_384, d: int = 4, dtype: str = "f4", seed: int = 0
-) -> zarr.Array[Any]:
+) -> ZarrArray:
     """Mixtures of d fixed Gaussians: every column of X is the basis times amplitudes drawn from U(0, 1).
 
     Parameters
@@ -74,7 +75,7 @@ def low_rank(
     seed: int = 0,
     chunks: tuple[int, int] | None = None,
     **storage: Any,
-) -> zarr.Array[Any]:
+) -> ZarrArray:
     """Low rank plus noise: X = (W V) ⊙ (1 + noise · U(−1, 1)), with W and V from the exponential distribution.
 
     Parameters
@@ -127,7 +128,7 @@ def _write(
     axis: int,
     chunks: tuple[int, int] | None = None,
     **storage: Any,
-) -> zarr.Array[Any]:
+) -> ZarrArray:
     """Write X by blocks of whole chunks (shards) along one axis, one thread per core."""
     check_replaceable(path)
     chunks = chunks or well_chunked(shape, np.dtype(dtype).itemsize)

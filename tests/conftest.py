@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import scipy.linalg  # noqa: F401 - brings a BLAS of its own
 from distributed import Client
 from hypothesis import settings
+from resize import Resize
 from threadpoolctl import threadpool_limits
 
 from dnmf.clusters.local import local_cluster
@@ -72,3 +73,10 @@ def tight(_small: Client) -> Iterator[Client]:
 def address(_shared: Client) -> str:
     """Where the scheduler of the shared cluster is, for the command line; no client is current."""
     return str(_shared.scheduler.address)
+
+
+@pytest.fixture
+def sizes() -> Iterator[Resize]:
+    """Plans of this test are made with other sizes of strips and samples: sizes(strip=2**14), sizes(sample_rows=9)."""
+    with ExitStack() as stack:
+        yield Resize(stack)

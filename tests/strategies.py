@@ -1,7 +1,10 @@
-"""What Hypothesis draws: non-negative matrices with their hard cases, ways to cut a length, chunk grids of Zarr arrays.
+"""What Hypothesis draws: non-negative matrices with their hard cases, ways to cut a length, chunk grids of Zarr arrays;
+and few cases that hold every pair of values of many parameters.
 
 Entries come from a seed that Hypothesis draws: it shrinks shapes, zeros and scales, not single numbers.
 """
+
+from itertools import combinations, product
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,6 +14,18 @@ from dnmf.plan.dense import DenseGrid
 from dnmf.plan.memory import MIB, Workers
 
 Array = NDArray[np.floating]
+
+
+def pairs(*choices) -> list[tuple]:
+    """Cases, one value of each choice, in which every value of one choice meets every value of another one."""
+    cases = [tuple(enumerate(case)) for case in product(*(range(len(values)) for values in choices))]
+    open_pairs, found = {pair for case in cases for pair in combinations(case, 2)}, []
+    while open_pairs:
+        best = max(cases, key=lambda case: sum(pair in open_pairs for pair in combinations(case, 2)))
+        open_pairs -= set(combinations(best, 2))
+        found.append(tuple(choices[i][j] for i, j in best))
+    return found
+
 
 dtypes = st.sampled_from(["f4", "f8"])
 seeds = st.integers(0, 2**32 - 1)

@@ -42,7 +42,7 @@ def pieces(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[Rows]:
     return (part_of(y, cut) for cut in cuts(y, non_zeros))
 
 
-def padded(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array]]:
+def pad_rows(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array]]:
     """Sparse rows in groups of like length: numbers of the rows (g,), columns and entries (g, c) of their non-zeros.
 
     Shorter rows end in entries of 0 in column 0. Groups are as large as the pieces of `cuts`. Products of a group are

@@ -45,7 +45,7 @@ def align(value: V) -> V:
     return replace(value, **{name: aligned(a) for name, a in arrays.items() if isinstance(a, np.ndarray)})
 
 
-def stacked(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
+def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
     """Some rows of each part, one part below the other."""
     chosen = [part[rows] for part, rows in zip(parts, kept, strict=True)]
     return sparse.csr_matrix(sparse.vstack(chosen)) if is_sparse(parts[0]) else np.concatenate(chosen)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.draws import random_rows
 from dnmf.arrays.products import row_powers, total, with_data
-from dnmf.arrays.rows import Rows, aligned, is_sparse, stacked
+from dnmf.arrays.rows import Rows, aligned, is_sparse, stack
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 
 STREAM = 2  # of the random numbers: 0 and 1 are those of W and V
@@ -93,7 +93,7 @@ def merge(parts: Sequence[Sample], *, size: int) -> Sample:
     kept = _smallest(keys, size + 1)
     mine = [kept[(kept >= start) & (kept < stop)] - start for start, stop in pairwise(starts)]
     return Sample(
-        rows=stacked([part.rows for part in parts], mine),
+        rows=stack([part.rows for part in parts], mine),
         index=np.concatenate([part.index for part in parts])[kept],
         keys=keys[kept],
         sizes=np.concatenate([part.sizes for part in parts])[kept],

@@ -37,7 +37,11 @@ class DaskEngine:
         wanted = {}
         if what.move is not None:
             L = passes.moved_rows(Y, L, shared, what.move)
-            wanted["L"] = L = self._written(L, what.move.target)
+            wanted["L"] = L
+            if what.move.target is not None and self.plan.in_run:
+                wanted["L"] = passes.saved(L, what.move.target, self.plan.axis)
+            elif what.move.target is not None:
+                wanted["L"] = L = passes.written(L, what.move.target, self.plan.axis)
         if keeps and first:
             wanted["Y"] = Y
         if what.total is not None:
@@ -52,12 +56,6 @@ class DaskEngine:
             L = begun["L"] if what.move.target is None else self.load(what.move.target)
         plain = Y if source.later is None else source.later
         return Pending(Source(begun.get("Y", plain), None, stored=not keeps), L, running.wait)
-
-    def _written(self, L: da.Array, target: StoredArray | None) -> da.Array:
-        """The long factor as it is persisted: written to its target, and kept in memory where the plan says so."""
-        if target is None:
-            return L
-        return (passes.saved if self.plan.in_run else passes.written)(L, target, self.plan.axis)
 
     def draw(self, draw: Draw) -> da.Array:
         """A first long factor, each block drawn in the strip's own task."""

@@ -23,22 +23,25 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
     ValueError
         If X is a Dask array of which every strip depends on all of X.
     """
-    chunks = (plan.heights, (plan.width,))
     if matrix.lazy:
-        X = lazy_strips(matrix, plan.heights, plan.axis, check=check)
-        _refuse_global(X)
-        return X
+        _refuse_global(_merged(matrix.array, plan.heights, plan.axis))
+        return lazy_strips(matrix, plan.heights, plan.axis, check=check)
     source, how = matrix.strips(plan.axis, check=check), {"asarray": False, "inline_array": True}
+    chunks = (plan.heights, (plan.width,))
     return da.from_array(source, chunks=chunks, name=named("X"), meta=empty(matrix.dtype), **how)
 
 
 def lazy_strips(matrix: Matrix, heights: Sequence[int], axis: int, *, check: bool) -> da.Array:
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
-    X = matrix.array.rechunk({axis: tuple(heights), 1 - axis: -1})
+    X = _merged(matrix.array, heights, axis)
     # Only small values may be bound here: they travel with every task.
     strip = partial(_lazy_strip, dtype=matrix.dtype, axis=axis, check=check)
     Y = X if axis == 0 else X.T
     return da.map_blocks(strip, Y, places(heights), name=named("X"), chunks=Y.chunks, meta=empty(matrix.dtype))
+
+
+def _merged(X: da.Array, heights: Sequence[int], axis: int) -> da.Array:
+    return X.rechunk({axis: tuple(heights), 1 - axis: -1})
 
 
 def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool) -> Any:

@@ -35,21 +35,18 @@ TRANSFORM_ITER = 200
 
 
 def is_stored(X: ArrayLike) -> bool:
-    """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData of one of these.
-
-    What was opened already is one of them, too.
-    """
+    """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData, or opened X."""
     if isinstance(X, str | PathLike | zarr.Array | zarr.Group | Matrix):
         return True
     return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
 
 
 def unwrapped(X: ArrayLike) -> ArrayLike:
-    """The matrix of AnnData that is in memory, a `Path` for any path that is not a string, else X itself."""
-    if is_anndata(X):
-        matrix = open_matrix(X)
-        return matrix.array if matrix.in_memory else X
-    return Path(X) if isinstance(X, PathLike) else X
+    """X in memory itself, that of AnnData too; other X opened, once for all that is done with it."""
+    if not is_stored(X):
+        return X
+    matrix = open_matrix(Path(X) if isinstance(X, PathLike) else X)
+    return matrix.array if matrix.in_memory else matrix
 
 
 def rows_of(X: Rows) -> Rows:
@@ -118,8 +115,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = unwrapped(X)
         if is_stored(X):
-            X = open_matrix(X)
-            self._check_width(X.grid.shape[1], reset=False)
+            self._check_width(open_matrix(X).grid.shape[1], reset=False)
         else:
             X = self._validated(X, reset=False, ensure_non_negative=True)
             refuse_zeros(X, self._beta)

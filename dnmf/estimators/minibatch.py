@@ -171,7 +171,7 @@ class MiniBatchNMF(BaseNMF):
         self._begin(H, m)
         self._go_through(read, m, L)
         self.reconstruction_err_ = self._error_of_stored(read, m)
-        return self._solved(matrix)
+        return self._solved(X)
 
     def _first(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> tuple[Array, Array]:
         """First factors for X in memory."""

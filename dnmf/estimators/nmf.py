@@ -135,8 +135,7 @@ class NMF(BaseNMF):
         return solved
 
     def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
-        matrix = open_matrix(X)
-        m, n = matrix.grid.shape
+        m, n = open_matrix(X).grid.shape
         first: str | Factors
         if self.init == "custom":
             H = given_factor(H, (self._rank(n), n), "NMF (input H)")
@@ -146,12 +145,12 @@ class NMF(BaseNMF):
             warn_if_ignored(W, H)
             k, first = self._rank_of_stored(), self.init or "sample"
         self._check_width(n, reset=True)
-        result = self._factorized(matrix, k, first, keep_W=self.out is not None)
+        result = self._factorized(X, k, first, keep_W=self.out is not None)
         self.reconstruction_err_ = math.sqrt(max(result.loss, 0.0))
         # Without a run the engine may keep W nevertheless, but not for every X.
         if self.out is None:
-            return self._solved(matrix)
-        return result.W.rechunk({0: X.chunks[0]}) if hasattr(X, "__dask_graph__") else result.W
+            return self._solved(X)
+        return result.W.rechunk({0: X.array.chunks[0]}) if X.lazy else result.W
 
     def _first(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> tuple[int, str | Factors]:
         """The number of components, and first factors for X in memory."""

@@ -20,6 +20,7 @@ from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
 from dnmf.run.checkpoint import Checkpoint
+from dnmf.run.factors import write_blocks
 from dnmf.run.keeper import Keeper, Outcome
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.record import Start
@@ -39,7 +40,8 @@ class Job:
     """All that stays the same from the first pass to the last.
 
     `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
-    where there are any. `relayed` says whether another one goes on where this one can not.
+    where there are any. `by_blocks` says whether what computes reaches the run, `relayed` whether another process goes
+    on where this one can not.
     """
 
     matrix: Matrix
@@ -52,6 +54,7 @@ class Job:
     given: Factors | None
     kept: StoredSample | None
     listeners: tuple[Listener, ...]
+    by_blocks: bool
     relayed: bool = False
 
     @property
@@ -81,6 +84,13 @@ class Job:
         for listener in (log, *self.listeners):
             listener(event)
 
+    def save(self, L: Any, target: StoredArray) -> None:
+        """Write a long factor to a run, each block from where it is, if what computes reaches it."""
+        if self.by_blocks:
+            self.engine.save(L, target)
+        else:
+            write_blocks(target, self.engine.collect(L).T)
+
     def checked(self, before: Checksums | None, now: Checksums) -> Checksums | None:
         """The checksums of X's strips after one more pass; None for a Dask array, which may come out rounded otherwise.
 
@@ -95,22 +105,6 @@ class Job:
         """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""
         total = len(self.plan.heights)
         return lambda done: self.tell(StripDone(iteration, done, total))
-
-
-@dataclass(frozen=True, slots=True)
-class LongBlocks:
-    """A long factor as an engine has it, to be written to a run."""
-
-    engine: Engine[Any]
-    L: Any
-
-    def save(self, target: StoredArray) -> None:
-        """Write each block from where it is."""
-        self.engine.save(self.L, target)
-
-    def collect(self) -> Array:
-        """All of V (k, n), in this process."""
-        return self.engine.collect(self.L).T
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Pending
 from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
-from dnmf.factorization.job import Iterate, Job, LongBlocks, minimized
+from dnmf.factorization.job import Iterate, Job, minimized
 from dnmf.factorization.reads import pass_over
 from dnmf.losses.protocol import (
     AnyLoss,
@@ -79,7 +80,7 @@ def run(job: Job, first: First) -> None:
             outcome = running.pending.wait()
             iterate = replace(iterate, checksums=job.checked(iterate.checksums, outcome.checksums))
             iterate = _complete(job, iterate, running, outcome.value, history)
-        job.keeper.finish(iterate.outcome, iterate.checkpoint, history, LongBlocks(job.engine, iterate.L))
+        job.keeper.finish(iterate.outcome, iterate.checkpoint, history, partial(job.save, iterate.L))
     except (Paused, Busy):
         raise
     except BaseException as error:
@@ -112,7 +113,7 @@ def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
 
 def _generation(job: Job, iteration: int) -> tuple[str | None, StoredArray | None]:
     """Where a pass saves its state, and the array that its long factor is written to; None where it saves none."""
-    every = job.keeper.policy.every
+    every = job.keeper.every
     if not job.plan.in_run and (every is None or iteration % every):
         return None, None
     at = new_generation(job.group, iteration)

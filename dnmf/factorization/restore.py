@@ -1,10 +1,11 @@
 """Where a run stands that goes on: its last generation, as the loop had it."""
 
 from dataclasses import replace
+from functools import partial
 
 from dnmf.arrays.rows import Array
 from dnmf.arrays.sample import stand_in
-from dnmf.factorization.job import Iterate, Job, LongBlocks
+from dnmf.factorization.job import Iterate, Job
 from dnmf.factorization.starts import first_factors
 from dnmf.losses.protocol import AnySurrogate
 from dnmf.run.checkpoint import Generation, read_generation
@@ -92,5 +93,5 @@ def _opened_again(job: Job, iterate: Iterate, history: History) -> Iterate:
         # The last pass moved nothing: it told the loss.
         iterate = replace(iterate, iteration=iterate.iteration - 1)
         history.forget_last()
-    at = job.keeper.move_down(iterate.outcome, iterate.checkpoint, history, LongBlocks(job.engine, iterate.L))
+    at = job.keeper.move_down(iterate.outcome, iterate.checkpoint, history, partial(job.save, iterate.L))
     return replace(iterate, at=at, L=job.engine.load(job.keeper.long.array(job.group, at)))

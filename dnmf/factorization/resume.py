@@ -23,7 +23,7 @@ from dnmf.run.generations import drop_all_generations
 from dnmf.run.kept_sample import has_sample, read_sample
 from dnmf.run.lease import Lease, check_free, let_go_on
 from dnmf.run.opening import open_group
-from dnmf.run.record import Begun, Record, read_record
+from dnmf.run.record import Begun, Record, as_json, read_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import shown
@@ -151,13 +151,14 @@ def _check_goes_on(record: Record, parameters: Parameters, where: object) -> Non
 def _check_same(matrix: Matrix, record: Record) -> None:
     """Refuse X that is not the one that the run was begun with, as far as can be told without reading it."""
     now = {
-        "shape": matrix.grid.shape,
+        "shape": list(matrix.grid.shape),
         "dtype": str(matrix.stored_dtype),
-        "chunks": tuple(matrix.grid.chunk),
+        "chunks": list(matrix.grid.chunk),
         "fingerprint": matrix.fingerprint,
     }
+    was = as_json(record.x)
     for name, value in now.items():
-        if value != (before := getattr(record.x, name)):
+        if value != (before := was[name]):
             said = "codecs" if name == "fingerprint" else name
             raise ValueError(
                 f"X at {matrix.location} is not the one that the run was begun with: its {said} were {before} and are "

@@ -23,8 +23,7 @@ from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.factors import long_factor, short_factor
-from dnmf.run.keeper import Keeper, SavePolicy
+from dnmf.run.keeper import Keeper
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
 from dnmf.run.record import new_record
@@ -96,9 +95,7 @@ def job_for(
     """All that stays the same while X is factorized; `on_disk` says whether the run outlives this process."""
     matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
     every = parameters.checkpoint_every or affordable(matrix, cut, parameters.rank)
-    by_blocks = session.client is None or on_disk
-    policy = SavePolicy(every if on_disk else None, by_blocks=by_blocks, keep_W=parameters.keep_W)
-    record = new_record(matrix, parameters, cut, every=policy.every)
+    record = new_record(matrix, parameters, cut, every=every if on_disk else None)
     return Job(
         matrix=matrix,
         parameters=parameters,
@@ -106,10 +103,11 @@ def job_for(
         workers=workers,
         loss=minimized(parameters, matrix, cut.axis),
         engine=engine,
-        keeper=Keeper(group, long_factor(record), short_factor(record), record, policy),
+        keeper=Keeper(group, record),
         given=given,
         kept=kept,
         listeners=tuple(listeners),
+        by_blocks=session.client is None or on_disk,
     )
 
 
@@ -128,7 +126,7 @@ def drive(job: Job, first: First, *, leg: int = 0) -> None:
 
     `leg` is the number of this process in a relay of them.
     """
-    if job.keeper.policy.every is None:
+    if job.keeper.every is None:
         run(job, first)
         return
     with Lease(job.group, leg=leg) as lease:

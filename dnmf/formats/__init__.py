@@ -12,7 +12,6 @@ from dnmf.formats.text import read_csv, read_mtx
 
 Reader = Callable[[Source], Contents | SparseContents]
 
-
 READERS: dict[str, Reader] = {
     ".npy": read_npy,
     ".npz": read_npz,
@@ -25,9 +24,7 @@ READERS: dict[str, Reader] = {
     ".h5ad": read_h5ad,
 }
 
-
 # Files with these suffixes can hold several arrays, each with a name.
 NAMED = (".npz", ".h5", ".hdf5", ".h5ad")
-
 
 __all__ = ["NAMED", "READERS", "Contents", "Reader", "Source", "SparseContents"]

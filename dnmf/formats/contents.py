@@ -13,16 +13,12 @@ from dnmf.plan.pieces import well_chunked
 
 Array = NDArray[Any]
 
-
 Dtype = np.dtype[Any]
-
 
 Shape = tuple[int, ...]
 
-
 # Of some consecutive rows (csc: columns): how many entries each has; then of every entry its column (row) and value.
 Piece = tuple[Array, Array, Array]
-
 
 # A strip is as many whole chunks high as fit in here, one at least. Zarr's copies included, twice that is in memory.
 STRIP = 64 * MIB

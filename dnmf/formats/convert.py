@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from dnmf.formats import NAMED, READERS, Contents, Reader, Source, SparseContents
+from dnmf.formats.contents import Array, Dtype
 from dnmf.plan.memory import MIB
 from dnmf.plan.pieces import well_chunked
+from dnmf.stores.missing_chunks import ZarrArray
 from dnmf.stores.paths import absolute, check_replaceable, is_url, refuse_bucket
 from dnmf.stores.places import occupied, place, upload
 
@@ -26,14 +27,13 @@ from dnmf.stores.places import occupied, place, upload
 # costs its own time: of 512 KiB to 8 MiB, 2 and 4 MiB were read fastest in strips of 2 million entries.
 SPARSE_CHUNK = 2 * MIB
 
-
 # Pointers in a chunk.
 POINTERS = 2**20
 
 
 def convert(
     source: str | Path, target: str | Path, *, dataset: str | None = None, overwrite: bool = False
-) -> zarr.Array[Any] | zarr.Group:
+) -> ZarrArray | zarr.Group:
     """Turn a matrix file into Zarr that is read fast, without ever holding it in memory.
 
     What is sparse stays sparse, in the layout of AnnData: scipy.sparse's .npz (csr, csc or coo), .mtx with coordinates,
@@ -89,7 +89,7 @@ def convert(
     return zarr.open(place(to), mode="r")
 
 
-def described(matrix: zarr.Array[Any] | zarr.Group) -> str:
+def described(matrix: ZarrArray | zarr.Group) -> str:
     """Shape, dtype, and how it is stored, of what `convert` returns."""
     if isinstance(matrix, zarr.Array):
         (m, n), (height, width) = matrix.shape, matrix.chunks
@@ -116,35 +116,29 @@ def _reader(source: Path, dataset: str | None) -> Reader:
 
 def _check_target(target: str, overwrite: bool) -> Path | None:
     """Refuse what cannot be written or must not be replaced; the folder to prepare it in, None for temporary files'."""
-    if is_url(target):
-        _check_url(target, overwrite)
-        return None
-    _check_path(Path(target), overwrite)
-    return Path(target).parent
+    path = None if is_url(target) else Path(target)
+    if path is None:
+        refuse_bucket(target, "X.zarr")
+    elif not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} is not a folder: {path.name} is written into one; create it first")
+    exists = path.exists() if path else occupied(target)
+    if exists and not overwrite:
+        raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
+    if path:
+        check_replaceable(path)
+    elif exists:
+        _check_zarr(target)
+    return path and path.parent
 
 
-def _check_url(url: str, overwrite: bool) -> None:
-    """Refuse a URL that must not be replaced."""
-    refuse_bucket(url, "X.zarr")
-    if not occupied(url):
-        return
-    if not overwrite:
-        raise FileExistsError(f"{url} exists: a new path is required; choose another or pass overwrite=True")
+def _check_zarr(url: str) -> None:
+    """Refuse to replace what is no Zarr array or group at a URL."""
     try:
         zarr.open(place(url), mode="r")
     except (FileNotFoundError, ValueError):
         raise FileExistsError(
             f"{url} is not a Zarr array or group: only these are overwritten; choose another path"
         ) from None
-
-
-def _check_path(target: Path, overwrite: bool) -> None:
-    """Refuse a target that cannot be written or must not be replaced."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is not a folder: {target.name} is written into one; create it first")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
-    check_replaceable(target)
 
 
 def _check_matrix(source: Path, contents: Contents | SparseContents) -> None:
@@ -202,15 +196,13 @@ def _write_sparse(path: Path, contents: SparseContents) -> None:
 
 
 @contextmanager
-def _appended(
-    group: zarr.Group, name: str, dtype: np.dtype[Any], most: int, chunk: int
-) -> Iterator[Callable[[NDArray[Any]], None]]:
+def _appended(group: zarr.Group, name: str, dtype: Dtype, most: int, chunk: int) -> Iterator[Callable[[Array], None]]:
     """A function that appends to a new array, of `most` numbers at most. Writes to disk, each chunk once."""
     chunk = max(1, min(chunk, most))
     array = group.create_array(name, shape=(most,), chunks=(chunk,), dtype=dtype, compressors=_codec(dtype))
     start, waiting = 0, np.empty(0, dtype)
 
-    def put(numbers: NDArray[Any]) -> None:
+    def put(numbers: Array) -> None:
         nonlocal start, waiting
         waiting = np.concatenate([waiting, numbers], dtype=dtype, casting="unsafe")
         whole = len(waiting) // chunk * chunk
@@ -222,7 +214,7 @@ def _appended(
     array.resize((start + len(waiting),))
 
 
-def _codec(dtype: np.dtype[Any]) -> BloscCodec:
+def _codec(dtype: Dtype) -> BloscCodec:
     """How chunks are compressed."""
     # Real numbers are read 1.4 to 1.8 times as fast as with Zarr's default zstd, at 0.94 of its size. X of 99 % zeros
     # is read somewhat slower and takes 2 to 3 times the bytes, which is still only 1 to 6 % of X.

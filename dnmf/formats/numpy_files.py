@@ -24,10 +24,8 @@ VECTORS = {
     "coo": {"row", "col", "data"},
 }
 
-
 # A file, or a member of a zip archive.
 File = Path | zipfile.Path
-
 
 # Shape, whether columns come first, and dtype.
 Header = tuple[Shape, bool, Dtype]

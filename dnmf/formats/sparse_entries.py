@@ -19,18 +19,14 @@ from dnmf.formats.contents import Array, Dtype, Piece, Shape, cuts
 # Entries of a piece at most, unless one row (csc: column) has more. Pointers, too, are read this many at a time.
 ENTRIES = 2**20
 
-
 # Counters of entries at most. Where there are more rows, some share one, and are cut together.
 COUNTERS = 2**20
-
 
 # Rows, columns and values of some entries, counted from 0.
 Entries = Iterator[tuple[Array, Array, Array]]
 
-
 # Gives the next so many numbers of a vector, by its name.
 Take = Callable[[str, int], Array]
-
 
 # Cuts rows, of which some at a time were counted, given how many entries those have, and how many rows some are.
 Spans = Callable[[Array, int], Iterator[tuple[int, int]]]

@@ -16,7 +16,6 @@ from dnmf.formats.sparse_entries import Entries, filled, gathered
 # Entries of a MatrixMarket file are parsed this many at a time; rows of a .csv file, a strip.
 LINES = 2**18
 
-
 # MatrixMarket's fields. A pattern is a matrix of ones in float64, as in SciPy.
 FIELDS = {"real": "f8", "integer": "i8", "unsigned-integer": "u8", "pattern": "f8"}
 
@@ -125,11 +124,7 @@ def _market(path: Path) -> Market:
     with _open(path) as text:
         banner = text.readline().lower().split()
         skip, line = next(((k, line) for k, line in enumerate(text, 2) if line.strip() and line[0] != "%"), (1, ""))
-    known = {"%%matrixmarket"}, {"matrix"}, {"coordinate", "array"}, FIELDS, {"general", "symmetric"}
-    fits = len(banner) == len(known) and all(word in words for word, words in zip(banner, known, strict=True))
-    if not fits or banner[2:4] == ["array", "pattern"]:
-        rule = f"'%%MatrixMarket matrix coordinate|array {'|'.join(FIELDS)} general|symmetric' is required"
-        raise ValueError(f"{path} starts with {' '.join(banner)[:80]!r}: {rule}; write it with scipy.io.mmwrite")
+    _check_banner(path, banner)
     coordinate, symmetric = banner[2] == "coordinate", banner[4] == "symmetric"
     sizes = [int(size) for size in line.split() if size.isdecimal()]
     if len(sizes) != 2 + coordinate or (symmetric and sizes[0] != sizes[1]):
@@ -138,6 +133,15 @@ def _market(path: Path) -> Market:
     m, n = sizes[:2]
     count = sizes[2] if coordinate else m * (m + 1) // 2 if symmetric else m * n
     return Market(skip, (m, n), count, banner[3], coordinate, symmetric)
+
+
+def _check_banner(path: Path, banner: list[str]) -> None:
+    """Refuse a first line that is not one of MatrixMarket's, or is of complex or skew matrices."""
+    known = {"%%matrixmarket"}, {"matrix"}, {"coordinate", "array"}, FIELDS, {"general", "symmetric"}
+    fits = len(banner) == len(known) and all(word in words for word, words in zip(banner, known, strict=True))
+    if not fits or banner[2:4] == ["array", "pattern"]:
+        rule = f"'%%MatrixMarket matrix coordinate|array {'|'.join(FIELDS)} general|symmetric' is required"
+        raise ValueError(f"{path} starts with {' '.join(banner)[:80]!r}: {rule}; write it with scipy.io.mmwrite")
 
 
 def _complete(path: Path, pieces: Iterator[Array], count: int) -> Iterator[Array]:

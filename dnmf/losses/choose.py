@@ -17,16 +17,10 @@ def loss_of(
     short_sweeps: int,
     order: tuple[int, ...] | None = None,
 ) -> AnyLoss:
-    """The loss of a β for X as it is cut.
+    """The loss of a β, with penalties on the long and on the short factor, for strips that are sparse or not.
 
-    Parameters
-    ----------
-    solver : name of the rule.
-    beta : of the loss.
-    long, short : penalties on the long and on the short factor.
-    sparse : whether strips are sparse.
-    short_sweeps : of the short factor after a pass, where one look at X allows more than one.
-    order : of the components, for rules that set one after the other; None for 1…k.
+    The short factor makes `short_sweeps` after a pass where one look at X allows more than one. Rules that set one
+    component after the other do so in the `order` that is given, or from the first to the last.
     """
     if beta == 2:
         rule = Solver(solver, order if solver in IN_ORDER else None)

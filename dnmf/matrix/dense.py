@@ -6,19 +6,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from dnmf.arrays.rows import Array
-from dnmf.matrix.matrix import (
-    IN_FLIGHT_HERE,
-    Dtype,
-    Matrix,
-    Numbers,
-    Strips,
-    Vector,
-    bad_entry,
-    chunks_in_flight,
-    matrix_shape,
-    part,
-    working_dtype,
-)
+from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, chunks_in_flight, matrix_shape, working_dtype
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, part
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import ZarrArray
@@ -32,7 +21,6 @@ class DenseStrips(Strips):
     step: int
 
     def rows(self, start: int, stop: int) -> Array:
-        """Rows start to stop − 1."""
         if self.array.dtype == self.dtype:
             return self._prepared(start, stop)
         # A cast needs both copies: some rows at a time keep the second one small.
@@ -66,12 +54,10 @@ class StoredDense(Matrix):
         return cls(array, dtype, DenseGrid(shape, chunk, stored, dtype.itemsize, shard, in_flight=in_flight), location)
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
-        """X along either axis."""
-        return DenseStrips(self._shape_along(axis), self.dtype, axis, check, self.array, self.grid.chunk[axis])
+        return DenseStrips(self._along(axis), self.dtype, axis, check, self.array, self.grid.chunk[axis])
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:
-        """The one."""
         return (self.array,)
 
     @property
@@ -93,8 +79,7 @@ class DenseInMemory(Matrix):
         return cls(array, dtype, grid, location)
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
-        """X along either axis."""
-        shape = self._shape_along(axis)
+        shape = self._along(axis)
         return DenseStrips(shape, self.dtype, axis, check, self.array, shape[0])
 
 

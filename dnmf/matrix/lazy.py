@@ -8,8 +8,9 @@ import numpy as np
 
 from dnmf.arrays.rows import Rows, is_sparse
 from dnmf.matrix.dense import prepared
-from dnmf.matrix.matrix import Dtype, Matrix, Strips, matrix_shape, working_dtype
-from dnmf.matrix.sparse_rows import SparseStrips, index_dtype
+from dnmf.matrix.matrix import Matrix, matrix_shape, working_dtype
+from dnmf.matrix.sparse_rows import SparseStrips
+from dnmf.matrix.strips import Dtype, Strips
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.sparse import SparseGrid
 
@@ -24,7 +25,6 @@ class LazyStrips(Strips):
     array: da.Array
 
     def rows(self, start: int, stop: int) -> Rows:
-        """Rows start to stop − 1, computed."""
         where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
         return prepare(self.array[where].compute(), self.dtype, axis=self.axis, first=start, check=self.check)
 
@@ -49,7 +49,7 @@ class LazyDense(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> LazyStrips:
         """X along either axis, computed in this process: in a pass, the engine makes a graph of it."""
-        return LazyStrips(self._shape_along(axis), self.dtype, axis, check, self.array)
+        return LazyStrips(self._along(axis), self.dtype, axis, check, self.array)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,9 @@ class LazySparse(LazyDense):
         shape, dtype = matrix_shape(array.shape), working_dtype(array.dtype)
         axis = int(array.numblocks[1] > array.numblocks[0])
         line, unit = max(1, round(NOMINAL_SHARE * shape[1 - axis])), max(array.chunks[axis])
+        ends, stored = range(0, line * shape[axis] + 1, line), array.dtype.itemsize + 4
         grid = SparseGrid(
-            shape,
-            (unit * line,),
-            array.dtype.itemsize + 4,
-            dtype.itemsize,
-            axis,
-            range(0, line * shape[axis] + 1, line),
-            index_dtype(shape[1 - axis]).itemsize,
-            fullest=line,
-            unit=unit,
-            copies=COPIES,
+            shape, (unit * line,), stored, dtype.itemsize, axis, ends, fullest=line, unit=unit, copies=COPIES
         )
         return cls(array, dtype, grid, location)
 

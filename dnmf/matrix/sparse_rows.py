@@ -14,7 +14,7 @@ import zarr
 from scipy import sparse
 
 from dnmf.arrays.rows import Rows
-from dnmf.matrix.matrix import Dtype, Numbers, Strips, Vector, bad_entry, part, unreadable
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, part, unreadable
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import lacks_chunks
 
@@ -39,13 +39,8 @@ class SparseStrips(Strips):
     def rows(self, start: int, stop: int) -> Rows:
         """Lines start to stop − 1 as they are stored, (h × N): in each the places rise, and no entry is 0.
 
-        Where nothing had to be changed it shows the memory of NumPy's arrays: it must not be written to.
-
-        Raises
-        ------
-        OSError, ValueError
-            If a chunk is damaged or gone, or the arrays do not fit together; with `check`, if an entry is negative, NaN
-            or infinite: names its row and column.
+        Where nothing had to be changed it shows the memory of NumPy's arrays: it must not be written to. OSError or
+        ValueError say that a chunk is damaged or gone, or that the arrays do not fit together.
         """
         width, lines = self.shape[1], rows_or_columns(self.axis)
         which = f"{lines} {self.first + start} to {self.first + stop - 1}"

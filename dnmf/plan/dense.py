@@ -24,17 +24,14 @@ class DenseGrid(Grid):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Both."""
         return 0, 1
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of X as it is computed with."""
         return prod(self.shape) * self.itemsize
 
     @property
     def stored_nbytes(self) -> int:
-        """Bytes of all of X as it is stored, decoded."""
         return prod(self.shape) * self.stored
 
     def cuts(self, axis: int, demand: Demand) -> Iterator[Plan]:
@@ -81,12 +78,10 @@ class DenseGrid(Grid):
                 yield replace(self, chunk=chunk, shard=chunk), axis
 
     def smallest(self, demand: Demand) -> str:
-        """The smallest strip, in words."""
         return f"with chunks of {self.chunk[0]} × {self.chunk[1]} the smallest strip needs"
 
     @property
     def remedy(self) -> str:
-        """How to get X into this grid, in words."""
         return f"rewrite X in chunks of {self.chunk[0]} × {self.chunk[1]}"
 
 

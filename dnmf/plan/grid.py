@@ -93,7 +93,7 @@ class Grid(ABC):
     def candidates(self, axis: int, demand: Demand, *, cached: bool) -> Iterator[Plan]:
         """Plans to try along an axis: a smaller sample, or the long factor in the run, where no cut fits otherwise."""
         for sample in self._samples(axis, demand):
-            for in_run in self._places_of_factor(axis, demand):
+            for in_run in self.places_of_factor(axis, demand):
                 for cut in self.cuts(axis, demand):
                     yield replace(cut, sample=sample, in_run=in_run, cached=cached)
 
@@ -102,7 +102,7 @@ class Grid(ABC):
         rows = self.sample_rows(axis, demand) if demand.sampled else 0
         return [max(1, rows // 4**i) for i in range(rows.bit_length() // 2 + 1)] if rows else [0]
 
-    def _places_of_factor(self, axis: int, demand: Demand) -> list[bool]:
+    def places_of_factor(self, axis: int, demand: Demand) -> list[bool]:
         """Whether the long factor lives in the run."""
         share = ceil(self.shape[axis] / demand.workers.count) * demand.rank * self.itemsize
         return list(dict.fromkeys((5 * share > demand.workers.memory, True)))

@@ -4,19 +4,15 @@ from dataclasses import dataclass
 
 MIB = 2**20
 
-
 # What a worker holds before it is given anything, and what its allocator may keep of what was given back.
 IDLE_WORKER, ALLOCATOR_SLACK = 127 * MIB, 28 * MIB
-
 
 # Dask spills at 0.6 of a worker's limit (what it manages) and 0.7 (the process): a plan stays below both.
 USABLE_SHARE = 0.7
 
-
 # Arrays as large as a strip's block of the long factor that are alive while it is updated: old and new block,
 # numerator, two of the rule; in the first pass also the draw in float64 and its scaling.
 RULE_BLOCKS = 8
-
 
 # Partial sums are added up in a tree of this width, samples of strips are merged in one of that.
 SPLIT_EVERY, SAMPLE_SPLIT = 8, 4

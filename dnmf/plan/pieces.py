@@ -6,7 +6,6 @@ from dnmf.plan.memory import MIB
 # per non-zero and component stay in a core's caches.
 PIECE_NON_ZEROS = 2**15
 
-
 # Of a piece whose temporary arrays have one or two numbers per non-zero.
 LARGE_PIECE = 2**20
 

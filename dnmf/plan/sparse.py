@@ -18,7 +18,6 @@ from dnmf.plan.strips import Plan, rows_or_columns
 # Bytes that a strip weighs at least. Smaller ones would not fit either: what is too large then is something else.
 LEAST_STRIP = MIB
 
-
 # Strips are whole units of rows, some as many each: the long factor is stored in chunks of one height.
 UNITS = 8
 
@@ -31,7 +30,6 @@ class SparseGrid(Grid):
     ----------
     axis : 0 where rows are stored one after the other, 1 where columns are. These are the lines below.
     ends : of n lines n + 1 numbers: the non-zeros before each line, and of all. Tasks carry no grid, and so none of it.
-    index_size : bytes of a non-zero's place, as it is computed with.
     fullest : non-zeros of the fullest line.
     pointers : bytes that are decoded to learn where lines end, before any of them is read.
     unit : lines of the smallest piece that can be read, where X comes in pieces of lines; 0 where it does not.
@@ -39,7 +37,6 @@ class SparseGrid(Grid):
 
     axis: int
     ends: Sequence[int] = field(compare=False, repr=False)
-    index_size: int
     fullest: int
     pointers: int = 0
     unit: int = 0
@@ -48,7 +45,6 @@ class SparseGrid(Grid):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The one in which X is stored."""
         return (self.axis,)
 
     @property
@@ -57,18 +53,21 @@ class SparseGrid(Grid):
         return self.shape[self.axis]
 
     @property
+    def index_size(self) -> int:
+        """Bytes of a place or pointer as it is computed with: int32 where the largest fits."""
+        return 4 if self.shape[1 - self.axis] < 2**31 else 8
+
+    @property
     def non_zero(self) -> int:
         """Bytes of a non-zero as it is computed with, its place included."""
         return self.itemsize + self.index_size
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of X as it is computed with."""
         return self.strip_bytes(0, self.length)
 
     @property
     def stored_nbytes(self) -> int:
-        """Bytes that are decoded where all of X is read once."""
         return int(self.ends[-1]) * self.stored + 8 * len(self.ends)
 
     def strip_bytes(self, start: int, stop: int) -> int:
@@ -98,7 +97,7 @@ class SparseGrid(Grid):
 
         More strips than one are a multiple of the threads, unless rows or units are too heavy for that.
 
-        >>> grid = SparseGrid((1000, 99), (100,), 8, 4, 0, range(0, 10_010, 10), 4, fullest=10)
+        >>> grid = SparseGrid((1000, 99), (100,), 8, 4, 0, range(0, 10_010, 10), fullest=10)
         >>> [cut.heights for cut in grid.more_and_more(5, strips=3, threads=2)]
         [(248, 248, 248, 256)]
         """
@@ -177,7 +176,6 @@ class SparseGrid(Grid):
 
     @property
     def remedy(self) -> str:
-        """How to get X into this grid, in words."""
         if self.unit:
             return f"rechunk X to blocks of {self.unit} {rows_or_columns(self.axis)}"
         return f"write X again in chunks of {self.chunk[0]} non-zeros, as `dnmf convert` does"

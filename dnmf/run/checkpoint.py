@@ -69,9 +69,9 @@ class _Numbers(msgspec.Struct, frozen=True, kw_only=True):
     iteration: Annotated[int, Meta(ge=0, le=MOST_PASSES)]
     modelled: bool
     loss: float | None = None
-    total: float = math.nan
-    gain: float = math.inf
-    norm: float = math.nan
+    total: float | None = None
+    gain: float | None = None
+    norm: float | None = None
 
 
 def write_checkpoint(group: zarr.Group, at: str, checkpoint: Checkpoint) -> str:
@@ -108,7 +108,7 @@ def read_checkpoint(group: zarr.Group, path: str) -> Checkpoint:
         plain=there("plain", 2),
         rows=there("rows", 2),
         checksums=there(CHECKSUMS, 1, "u"),
-        **msgspec.structs.asdict(numbers),
+        **{name: x for name, x in msgspec.structs.asdict(numbers).items() if x is not None},
     )
 
 

@@ -7,7 +7,7 @@ leaves a run from which the next one goes on.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import zarr
 from msgspec.structs import replace
@@ -15,40 +15,15 @@ from msgspec.structs import replace
 from dnmf.arrays.rows import Array
 from dnmf.run.arrays import StoredArray
 from dnmf.run.checkpoint import Checkpoint, write_checkpoint
-from dnmf.run.factors import Factor, write_blocks, write_factor
+from dnmf.run.factors import Factor, long_factor, short_factor, write_factor
 from dnmf.run.generations import clear_top, drop_all_generations, drop_generations, new_generation
 from dnmf.run.history import History, write_history, write_snapshots
 from dnmf.run.kept_sample import StoredSample, write_sample
 from dnmf.run.record import Record, Start, keep_record, remembered_record, set_stopped, write_record
 from dnmf.stores.local_disk import sweep
 
-
-class LongFactor(Protocol):
-    """The long factor, in blocks where they were computed."""
-
-    def save(self, target: StoredArray) -> None:
-        """Write each block from where it is."""
-
-    def collect(self) -> Array:
-        """All of V (k, n), in this process: where what computes does not reach the run, no W is kept."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SavePolicy:
-    """What is written, and by whom.
-
-    Attributes
-    ----------
-    every : passes from one generation to the next, None where none is written: nobody could open those of a run that
-        lives in this process's memory.
-    by_blocks : whether what computes reaches the run, so that each block of the long factor is written where it is.
-    keep_W : whether W is wanted; V always is.
-    """
-
-    every: int | None
-    by_blocks: bool
-    keep_W: bool  # noqa: N815, the parameter's name
+# What writes all chunks of the long factor to an array.
+Save: TypeAlias = Callable[[StoredArray], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +47,28 @@ class Keeper:
     Attributes
     ----------
     group : the run.
-    long, short : its factors, as they are stored.
-    record : what the record says when the run begins.
-    policy : what is written, and by whom.
+    record : what the record says when the run begins; so also what is written, and how often.
     check : raises where another process drives the run by now.
     """
 
     group: zarr.Group
-    long: Factor
-    short: Factor
     record: Record
-    policy: SavePolicy
     check: Callable[[], None] = nobody_else
+
+    @property
+    def every(self) -> int | None:
+        """Passes from one generation to the next; None for none: nobody could open those of a run in memory."""
+        return self.record.state.every
+
+    @property
+    def long(self) -> Factor:
+        """The factor along the axis that is cut, as it is stored."""
+        return long_factor(self.record)
+
+    @property
+    def short(self) -> Factor:
+        """The other factor, as it is stored."""
+        return short_factor(self.record)
 
     def begin(self, sample: StoredSample | None) -> None:
         """Write the record of a run that holds nothing yet, but for the sample that it is given."""
@@ -99,7 +84,7 @@ class Keeper:
 
     def keep_start(self, at: str | None, start: Start, first: Checkpoint) -> bool:
         """Save first factors, unless drawing them again is as good; whether they were. `at` has the long one."""
-        if self.policy.every is None or self.record.parameters.init == "random":
+        if self.every is None or self.record.parameters.init == "random":
             return False
         following = write_checkpoint(self.group, at or new_generation(self.group, 0), first)
         self._name(replace(self.record, start=start, state=replace(self.record.state, next=following)))
@@ -119,23 +104,23 @@ class Keeper:
         self.check()
         drop_generations(self.group, [at, before])
 
-    def finish(self, ended: Outcome, last: Checkpoint, history: History, long: LongFactor) -> None:
+    def finish(self, ended: Outcome, last: Checkpoint, history: History, save: Save) -> None:
         """Write the last factors to the top of the run, name them, and delete the generations."""
         self.check()
-        self._write_long("", long)
+        self._write_long("", save)
         self.check()
         self._write_all("", ended, history)
-        following = write_checkpoint(self.group, "", last) if self.policy.every else None
+        following = write_checkpoint(self.group, "", last) if self.every else None
         record = self._record("", ended, last, following)
         self._name(replace(record, status="finished", stopped=ended.reason))
         drop_all_generations(self.group)
         # A worker that was killed may have left a part of a chunk.
         sweep(self.group)
 
-    def move_down(self, ended: Outcome, last: Checkpoint, history: History, long: LongFactor) -> str:
+    def move_down(self, ended: Outcome, last: Checkpoint, history: History, save: Save) -> str:
         """Make a generation of the factors of a finished run, so that it can go on: its top is free then. Its path."""
         at = new_generation(self.group, last.iteration)
-        self._write_long(at, long)
+        self._write_long(at, save)
         self.commit(at, ended, last, history)
         clear_top(self.group)
         return at
@@ -150,7 +135,7 @@ class Keeper:
         self.check()
         # Why a finished run ended is no reason for one that goes on.
         reason = None if record.status == "finished" else record.state.reason
-        state = replace(record.state, every=self.policy.every, reason=reason)
+        state = replace(record.state, every=self.every, reason=reason)
         asked = self.record.parameters
         write_record(self.group, replace(record, status="running", stopped=None, parameters=asked, state=state))
 
@@ -176,20 +161,18 @@ class Keeper:
 
     @property
     def _keeps_long(self) -> bool:
-        return self.policy.keep_W or self.long.name == "V"
+        """Whether the long factor is wanted: V always is."""
+        return self.record.parameters.keep_W or self.long.name == "V"
 
-    def _write_long(self, at: str, long: LongFactor) -> None:
-        """Write the chunks of the long factor, from where its blocks are if that is possible."""
-        if self._keeps_long and self.policy.by_blocks:
-            long.save(self.long.array(self.group, at))
-        elif self._keeps_long:
-            write_blocks(self.long.array(self.group, at), long.collect())
+    def _write_long(self, at: str, save: Save) -> None:
+        if self._keeps_long:
+            save(self.long.array(self.group, at))
 
     def _write_all(self, at: str, ended: Outcome, history: History) -> None:
         """Beside the chunks of the long factor: the short factor, the history, snapshots; then list the long factor."""
-        short = ended.short if self.short.name == "V" else ended.short.T
-        write_factor(self.short, self.group, at, short)
+        short = self.short
+        write_factor(short, self.group, at, ended.short if short.name == "V" else ended.short.T)
         write_history(self.group, at, history.passes)
-        write_snapshots(self.group, at, self.short.dimensions, history.snapshots)
+        write_snapshots(self.group, at, short.dimensions, history.snapshots)
         if self._keeps_long:
             self.long.publish(self.group, at)

@@ -23,7 +23,7 @@ from uuid import uuid4
 import msgspec
 import psutil
 import zarr
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from dnmf.events import Cancelled, Event, PassDone, Planned, StripDone
 from dnmf.run.record import Count, Number, refusal
@@ -43,7 +43,7 @@ LIVE: set[str] = set()
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the driver of a run stands. What it has not told yet is not there.
+    """Where the driver of a run stands; None for what it has not told yet.
 
     Attributes
     ----------
@@ -55,16 +55,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     leg: Count = 0
-    strips: Count | UnsetType = UNSET
-    nbytes: Count | UnsetType = UNSET
-    max_iter: Count | UnsetType = UNSET
+    strips: Count | None = None
+    nbytes: Count | None = None
+    max_iter: Count | None = None
     iteration: Count = 0
     done: Count = 0
-    since: Number | UnsetType = UNSET
-    passes: Count | UnsetType = UNSET
-    loss: float | UnsetType = UNSET
-    relative_error: Number | UnsetType = UNSET
-    seconds: Number | UnsetType = UNSET
+    since: Number | None = None
+    passes: Count | None = None
+    loss: float | None = None
+    relative_error: Number | None = None
+    seconds: Number | None = None
 
     def after(self, event: Event) -> "Progress":
         """Where the driver stands after an event."""

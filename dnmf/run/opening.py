@@ -9,7 +9,7 @@ nothing else. The groups `lease` and `cancel` are those of `dnmf.run.lease`, `sa
 The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`, of
 which a run that has just begun has the first four keys:
 
-    format          1
+    format          2; see `dnmf.run.record` for what older ones cost
     status          "running", "finished" or "stopped"
     stopped         a sentence that says why the run ended, or null
     at              path of the sub-group that holds the last whole generation, "" for the top, null for none yet

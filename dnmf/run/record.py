@@ -26,8 +26,8 @@ from dnmf.validation import Mismatch, validated
 
 # The format of runs that are written, and the name of their checksums of X's strips. Runs of all formats so far open
 # and go on. What going on with one of an older format costs:
-# - where checksums have another name than now, they are of another kind: X is then not compared with what it was.
-FORMAT, CHECKSUMS = 1, "checksums"
+# 1: its checksums have another name, as they are of another kind: X is not compared with what it was until it is read.
+FORMAT, CHECKSUMS = 2, "xxh3"
 
 
 # More than any matrix has rows or columns, and more passes than anybody makes.
@@ -159,8 +159,8 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")}
 
 
-def as_json(record: Begun) -> dict[str, object]:
-    """A record as plain data, as JSON has them."""
+def as_json(record: msgspec.Struct) -> dict[str, object]:
+    """A record, or a part of one, as plain data, as JSON has them."""
     plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(record))
     return plain
 

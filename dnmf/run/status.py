@@ -6,8 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from msgspec import UNSET
-
 from dnmf.run import lease
 from dnmf.run.lease import EXPIRES, Holder, Progress
 from dnmf.run.opening import open_group
@@ -18,57 +16,6 @@ PATIENCE = 600.0
 
 
 Word: TypeAlias = Literal["running", "finished", "stopped", "waiting", "stalled"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunningPass:
-    """The pass that a run is in: its number (0 for the one that samples), and how many of its strips are done.
-
-    `max_iter` is how many passes there are at most; `silence` is how many seconds ago the last strip was done, None
-    before the first one.
-    """
-
-    iteration: int
-    max_iter: int
-    done: int
-    strips: int
-    silence: float | None
-
-    def __str__(self) -> str:
-        name = f"pass {self.iteration} of at most {self.max_iter}" if self.iteration else "sample"
-        last = "" if self.silence is None else f", the last one {self.silence:.0f} s ago"
-        return f"{name}, {self.done} of {self.strips} strips{last}"
-
-
-@dataclass(frozen=True, slots=True)
-class DonePass:
-    """The last pass that is done: its loss and relative error, how many bytes of X and seconds it took.
-
-    `left` is how long the run takes at most, if all passes are as fast.
-    """
-
-    loss: float
-    relative_error: float
-    nbytes: int
-    seconds: float
-    left: timedelta
-
-    @property
-    def rate(self) -> float:
-        """Bytes of X per second."""
-        return self.nbytes / self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """The process that drives a run, and how many seconds ago it was last heard of."""
-
-    pid: int
-    machine: str
-    silence: float
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.machine}, last heard of {self.silence:.0f} s ago"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +30,9 @@ class Status:
     saved : passes that the run holds; None where it has none yet.
     relative_error : ‖X − W V‖ / ‖X‖ of what it holds, or None.
     stopped : a sentence that says why it ended, or None.
-    running : the pass that it is in; None where nobody drives it or that is not known.
-    done : the last pass that is done; None where nobody drives it or there is none.
-    driver : the process that drives it, or None.
+    driver : who drives it, and where it says that it stands (`driver.progress`); None where nobody does.
+    silence : seconds since the driver was last heard of, or None.
+    since_strip : seconds since the last strip of X was done, or None.
     """
 
     status: Word
@@ -93,24 +40,46 @@ class Status:
     saved: int | None
     relative_error: float | None
     stopped: str | None
-    running: RunningPass | None = None
-    done: DonePass | None = None
-    driver: Driver | None = None
+    driver: Holder | None = None
+    silence: float | None = None
+    since_strip: float | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes of X per second in the last pass; None where nobody drives the run, or no pass is done yet."""
+        now = self._progress
+        return now.nbytes / now.seconds if now.nbytes is not None and now.seconds else None
+
+    @property
+    def left(self) -> timedelta | None:
+        """How long the run takes at most, if all passes are as fast as the last one; None where that is not known."""
+        now = self._progress
+        if now.max_iter is None or now.passes is None or not now.seconds:
+            return None
+        return timedelta(seconds=int(max(0, now.max_iter - now.passes) * now.seconds))
+
+    @property
+    def _progress(self) -> Progress:
+        return self.driver.progress if self.driver else Progress()
 
     def lines(self) -> dict[str, str]:
         """All of it in words, by name."""
-        said = {"status": f"{self.status}: {self.why}" if self.why else self.status}
-        if self.running:
-            said["pass"] = str(self.running)
-        if self.done:
-            said["loss"] = f"{self.done.loss:.6e}, relative error {self.done.relative_error:.6f}"
-            said["rate"] = f"{self.done.rate / 1e6:.0f} MB/s, {self.done.seconds:.2f} s a pass"
-            said["left"] = f"{self.done.left} at most"
-        if self.driver:
-            said["driver"] = str(self.driver)
+        now = self._progress
         saved = "no pass" if self.saved is None else f"pass {self.saved}"
-        said["saved"] = saved if self.relative_error is None else f"{saved}, relative error {self.relative_error:.6f}"
-        return said | ({"stopped": self.stopped} if self.stopped else {})
+        error = "" if self.relative_error is None else f", relative error {self.relative_error:.6f}"
+        said = {"status": f"{self.status}: {self.why}" if self.why else self.status}
+        if now.strips is not None:
+            name = f"pass {now.iteration} of at most {now.max_iter}" if now.iteration else "sample"
+            last = "" if self.since_strip is None else f", the last one {self.since_strip:.0f} s ago"
+            said["pass"] = f"{name}, {now.done} of {now.strips} strips{last}"
+        if (rate := self.rate) is not None and None not in (self.left, now.loss, now.relative_error):
+            said["loss"] = f"{now.loss:.6e}, relative error {now.relative_error:.6f}"
+            said["rate"] = f"{rate / 1e6:.0f} MB/s, {now.seconds:.2f} s a pass"
+            said["left"] = f"{self.left} at most"
+        if self.driver:
+            where = f"process {self.driver.pid} on {self.driver.machine}"
+            said["driver"] = f"{where}, last heard of {self.silence:.0f} s ago"
+        return said | {"saved": f"{saved}{error}"} | ({"stopped": self.stopped} if self.stopped else {})
 
     def __str__(self) -> str:
         return "\n".join(f"{name:15s} {text}" for name, text in self.lines().items())
@@ -127,17 +96,17 @@ def status(run: str | Path) -> Status:
     group, record = open_group(run)
     holder = lease.holder(group)
     word, why = _standing(record, holder)
+    driver = holder if record.status == "running" else None
     known = record if isinstance(record, Record) else None
-    driven = holder if record.status == "running" else None
     return Status(
         status=word,
         why=why,
         saved=known.iteration if known and known.at is not None else None,
         relative_error=known.relative_error if known else None,
         stopped=record.stopped,
-        running=_running(driven.progress) if driven else None,
-        done=_done(driven.progress) if driven else None,
-        driver=Driver(driven.pid, driven.machine, driven.silence) if driven else None,
+        driver=driver,
+        silence=driver.silence if driver else None,
+        since_strip=_since_strip(driver.progress) if driver else None,
     )
 
 
@@ -151,26 +120,12 @@ def _standing(record: Begun, holder: Holder | None) -> tuple[Word, str]:
         return "stalled", "its process is gone; `dnmf resume` goes on with it"
     if holder.silence > EXPIRES:
         return "stalled", f"its process is there, but was last heard of {holder.silence:.0f} s ago"
-    now, silence = holder.progress, _silence(holder.progress)
-    if now.strips is not UNSET and now.done < now.strips and silence is not None and silence > PATIENCE:
+    now, silence = holder.progress, _since_strip(holder.progress) or 0.0
+    if now.done < (now.strips or 0) and silence > PATIENCE:
         return "stalled", f"no strip was done for {silence:.0f} s; does its cluster have workers?"
     return "running", ""
 
 
-def _silence(now: Progress) -> float | None:
+def _since_strip(now: Progress) -> float | None:
     """Seconds since the last strip was done; None before the first one."""
-    return None if now.since is UNSET else max(0.0, time.time() - now.since)
-
-
-def _running(now: Progress) -> RunningPass | None:
-    if now.strips is UNSET or now.max_iter is UNSET:
-        return None
-    return RunningPass(now.iteration, now.max_iter, now.done, now.strips, _silence(now))
-
-
-def _done(now: Progress) -> DonePass | None:
-    told = (now.max_iter, now.nbytes, now.passes, now.loss, now.relative_error, now.seconds)
-    match told:
-        case (int(most), int(nbytes), int(passes), float(loss), float(error), float(seconds)) if seconds > 0:
-            return DonePass(loss, error, nbytes, seconds, timedelta(seconds=int(max(0, most - passes) * seconds)))
-    return None
+    return None if now.since is None else max(0.0, time.time() - now.since)

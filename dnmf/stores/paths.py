@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 # Schemes of paths on this machine.
 LOCAL = ("file", "local")
 
-
 # Schemes in which a name stands before the place, as in abfs://container@account.dfs.core.windows.net/X.zarr.
 NAMED_PLACES = ("abfs", "abfss", "hdfs", "sftp", "ssh", "wasb", "wasbs")
 

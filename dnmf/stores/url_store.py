@@ -3,39 +3,86 @@
 Knows Zarr, and fsspec where it is installed.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from zarr.abc.buffer import Buffer, BufferPrototype
-from zarr.abc.store import ByteRequest, Store
+from zarr.abc.store import Store
 from zarr.storage import FsspecStore
 
 from dnmf.stores.paths import is_url
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Methods of a store.
+Asking = Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]
+Listing = Callable[Concatenate[Any, P], AsyncIterator[T]]
+
 # fsspec's file systems remember what they listed, for as long as a process lives: nothing of that is trusted.
 FRESH: dict[str, object] = {"use_listings_cache": False}
-
 
 # Options of fsspec's file systems that say nothing of where or how a server is reached.
 HARMLESS = {*FRESH, "max_concurrency", "asynchronous", "skip_instance_cache", "listings_expiry_time", "max_paths"}
 
-
 # Words in the names of options that are credentials, in fsspec's file systems and in obstore; and values that are none.
 SECRET = ("key", "secret", "token", "password", "credential", "sas", "connection_string", "auth", "cert")
 
-
 PUBLIC = (None, False, True, "", "anon", "cloud", "google_default")
-
 
 # What to say, beside the code, of a failure.
 DENIED = "check the credentials in the environment of this process, and of every worker"
 
-
 UNREACHED = "is the server running, and is its address (AWS_ENDPOINT_URL, …) right here and in every worker?"
 
-
 NOTHING = "there is no such bucket or object: create the bucket first"
+
+
+@contextmanager
+def failures_in_words(url: str) -> Iterator[None]:
+    """Raise OSError in place of what servers and their libraries raise, without their text, which may hold anything."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] in ("builtins", "zarr", "dnmf"):
+            raise
+        raise _failure(url, error) from None
+
+
+def _failure(url: str, error: Exception) -> OSError:
+    """The sentence for a failure, with its code or the name of its type."""
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    code = str(response["Error"].get("Code")) if isinstance(response, dict) else type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(f"{url} cannot be written or read ({code}): {NOTHING}")
+    if isinstance(error, PermissionError) or any(word in code for word in ("Credential", "Signature", "Token")):
+        return PermissionError(f"{url} is refused ({code}): {DENIED}")
+    if isinstance(error, TimeoutError | ConnectionError) or any(
+        word in code for word in ("Connect", "Timeout", "HTTPClient", "Proxy", "SSL", "Disconnected")
+    ):
+        return ConnectionError(f"{url} is not reached ({code}): {UNREACHED}")
+    return OSError(f"{url} cannot be written or read ({code}): the server, or what it is called with, is at fault")
+
+
+def _in_words(method: Asking[P, T]) -> Asking[P, T]:
+    """A method of a store whose failures are told in our words."""
+
+    async def called(self: "URLStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with failures_in_words(self.url):
+            return await method(self, *args, **kwargs)
+
+    return called
+
+
+def _each_in_words(method: Listing[P, T]) -> Listing[P, T]:
+    """A method of a store that lists, and whose failures are told in our words."""
+
+    async def called(self: "URLStore", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        with failures_in_words(self.url):
+            async for each in method(self, *args, **kwargs):
+                yield each
+
+    return called
 
 
 class URLStore(FsspecStore):
@@ -74,37 +121,15 @@ class URLStore(FsspecStore):
         """The same store, to read only or to write too."""
         return URLStore(self.url, read_only)
 
-    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        """Bytes of a key, None where there is none."""
-        with failures_in_words(self.url):
-            return await super().get(key, prototype, byte_range)
-
-    async def get_partial_values(
-        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
-    ) -> list[Buffer | None]:
-        """Parts of keys."""
-        with failures_in_words(self.url):
-            return await super().get_partial_values(prototype, key_ranges)
-
-    async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
-        """Write a key: a reader sees all of it or nothing."""
-        with failures_in_words(self.url):
-            await super().set(key, value, byte_range)
-
-    async def exists(self, key: str) -> bool:
-        """Whether there is a key."""
-        with failures_in_words(self.url):
-            return await super().exists(key)
-
-    async def getsize(self, key: str) -> int:
-        """Bytes of a key."""
-        with failures_in_words(self.url):
-            return await super().getsize(key)
-
-    async def delete(self, key: str) -> None:
-        """Delete a key, if it is there."""
-        with failures_in_words(self.url):
-            await super().delete(key)
+    get = _in_words(FsspecStore.get)
+    get_partial_values = _in_words(FsspecStore.get_partial_values)
+    set = _in_words(FsspecStore.set)
+    exists = _in_words(FsspecStore.exists)
+    getsize = _in_words(FsspecStore.getsize)
+    delete = _in_words(FsspecStore.delete)
+    list = _each_in_words(FsspecStore.list)
+    list_prefix = _each_in_words(FsspecStore.list_prefix)
+    list_dir = _each_in_words(FsspecStore.list_dir)
 
     async def delete_dir(self, prefix: str) -> None:
         """Delete what is listed below a prefix; first, listed or not, what makes it an array or group."""
@@ -115,24 +140,6 @@ class URLStore(FsspecStore):
     async def clear(self) -> None:
         """Delete everything."""
         await self.delete_dir("")
-
-    async def list(self) -> AsyncIterator[str]:
-        """All keys."""
-        with failures_in_words(self.url):
-            async for key in super().list():
-                yield key
-
-    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        """All keys below a prefix."""
-        with failures_in_words(self.url):
-            async for key in super().list_prefix(prefix):
-                yield key
-
-    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """Names right below a prefix."""
-        with failures_in_words(self.url):
-            async for name in super().list_dir(prefix):
-                yield name
 
 
 def without_credentials(store: Store) -> Store:
@@ -194,29 +201,3 @@ def _what_is_missing(url: str) -> Iterator[None]:
         raise ImportError(f"{url} cannot be opened, a package is missing here: {what}") from None
     except ValueError:
         raise ValueError(f"{url} is of no known kind: fsspec has no {scheme}://; give another URL or a path") from None
-
-
-@contextmanager
-def failures_in_words(url: str) -> Iterator[None]:
-    """Raise OSError in place of what servers and their libraries raise, without their text, which may hold anything."""
-    try:
-        yield
-    except Exception as error:
-        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] in ("builtins", "zarr", "dnmf"):
-            raise
-        raise _failure(url, error) from None
-
-
-def _failure(url: str, error: Exception) -> OSError:
-    """The sentence for a failure, with its code or the name of its type."""
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    code = str(response["Error"].get("Code")) if isinstance(response, dict) else type(error).__name__
-    if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(f"{url} cannot be written or read ({code}): {NOTHING}")
-    if isinstance(error, PermissionError) or any(word in code for word in ("Credential", "Signature", "Token")):
-        return PermissionError(f"{url} is refused ({code}): {DENIED}")
-    if isinstance(error, TimeoutError | ConnectionError) or any(
-        word in code for word in ("Connect", "Timeout", "HTTPClient", "Proxy", "SSL", "Disconnected")
-    ):
-        return ConnectionError(f"{url} is not reached ({code}): {UNREACHED}")
-    return OSError(f"{url} cannot be written or read ({code}): the server, or what it is called with, is at fault")

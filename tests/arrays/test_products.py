@@ -16,7 +16,6 @@ from dnmf.arrays import pieces, products
 from dnmf.arrays import rows as arrays_rows
 
 BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
-each_beta = pytest.mark.parametrize("beta", BETAS)
 
 
 @st.composite
@@ -44,8 +43,7 @@ def test_products_are_those_of_the_textbook_dense_or_sparse(data, problem):
         assert_allclose(products.total(y), X.sum(dtype="f8"), rtol=1e-6 if X.dtype == "f4" else 1e-12)
 
 
-@each_beta
-@given(data=st.data(), X=matrices())
+@given(beta=st.sampled_from(BETAS), data=st.data(), X=matrices())
 def test_powers_of_rows_are_over_what_is_not_zero(beta, data, X):
     expected = [sum(float(x) ** beta for x in row if x > 0) if beta else len(row) for row in X]
     for y in data.draw(both(X)):
@@ -54,8 +52,7 @@ def test_powers_of_rows_are_over_what_is_not_zero(beta, data, X):
         assert_allclose(ours, expected, rtol=1e-12 if X.dtype == "f8" else 1e-5)
 
 
-@each_beta
-@given(data=st.data(), X=matrices())
+@given(beta=st.sampled_from(BETAS), data=st.data(), X=matrices())
 def test_powers_of_a_row_have_the_same_bits_in_strips_of_any_height(beta, data, X):
     """A sample is drawn by them: one bit decides which rows are in it."""
     edges = np.cumsum([0, *data.draw(heights_of(len(X)))])
@@ -125,7 +122,7 @@ def test_some_rows_of_each_part_are_stacked(kind):
     rng = np.random.default_rng(0)
     parts = [rng.random((4, 3)), rng.random((2, 3)), rng.random((3, 3))]
     kept = [np.array([0, 3]), np.array([], "i8"), np.array([1])]
-    ours = arrays_rows.stacked([kind(part) for part in parts], kept)
+    ours = arrays_rows.stack([kind(part) for part in parts], kept)
     assert type(ours) is type(kind(parts[0]))
     expected = np.vstack([parts[0][[0, 3]], parts[2][[1]]])
     assert_array_equal(ours.toarray() if sparse.issparse(ours) else ours, expected)

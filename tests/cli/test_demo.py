@@ -6,7 +6,7 @@ import zarr
 from PIL import Image
 
 from dnmf import open_run
-from dnmf.cli.demo import OUTPUTS, demo
+from dnmf.cli.experiment import OUTPUTS, demo
 from dnmf.datasets import gaussian_basis
 from dnmf.events import PassDone, Stopped
 from dnmf.report import figures

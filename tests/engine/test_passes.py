@@ -1,5 +1,7 @@
 """A pass on both engines: one read, few tasks, the same sums, and the arrays that Dask sees."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +15,44 @@ from dask.core import flatten
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf.engine import passes, schedulers, source
+from dnmf.engine import blocks, passes, schedulers, source
+from dnmf.engine.dask_engine import DaskEngine
+from dnmf.engine.read import Piece
 from dnmf.events import PassDone, Planned, Sampled, StripDone
-from dnmf.losses import Squared
+from dnmf.factorization.reads import pass_over
+from dnmf.factorization.starts import RandomRows
+from dnmf.losses.choose import loss_of
+from dnmf.losses.protocol import Known
 from dnmf.matrix.opening import open_matrix
-from dnmf.plan import strips
+from dnmf.plan import sizes, strips
 from dnmf.rules import NO_PENALTY
 
-CD = Squared("cd", NO_PENALTY, NO_PENALTY)
+CD = loss_of("cd", 2.0, NO_PENALTY, NO_PENALTY, sparse=False, short_sweeps=10)
 
 
 @pytest.fixture
-def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_strips() -> Iterator[None]:
     """Strips of some 64 KiB, so that small matrices have many."""
-    monkeypatch.setattr(strips, "SMALL_STRIP", 2**12)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**12)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**16)
+    with sizes.using(sizes.Sizes(2**12, 2**12, 2**16)):
+        yield
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A first long factor that is there already, (k, M)."""
+
+    values: np.ndarray
+
+    @property
+    def rank(self) -> int:
+        return len(self.values)
+
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
+
+    def __call__(self, first: int, rows: int) -> np.ndarray:
+        return np.ascontiguousarray(self.values[:, first : first + rows])
 
 
 LAYOUTS = {
@@ -126,23 +150,22 @@ def test_every_strip_is_told(request: pytest.FixtureRequest, tmp_path: Path, whe
 
 
 def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
-    array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
-    matrix = open_matrix(array)
+    array, store = stored_matrix(tmp_path / "x.zarr", "rows")
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
-    Y = source.strips_of(matrix, plan, name="X-test", check=True)
-    L = passes.drawn(plan, 3, lambda first, rows: np.ones((3, rows), "f4"), name="L-test-0", dtype=np.dtype("f4"))
-    S = schedulers.Threads(2).place(np.ones((3, 60), "f4"), name="S-test")
-    G = schedulers.Threads(2).place(np.eye(3, dtype="f4"), name="G-test")
-    L = passes.update(Y, L, S, G, rank=3, update=lambda y, L, S, G, inner: S @ y.T, inner=1, name="L-test-1")
-    sums = passes.totals(Y, L, None, CD, name="sums-test")
-    L, sums = schedulers.Threads(2).start([L, sums], lambda done: None)
-    total = schedulers.Threads(2).finish([sums], lambda done: None).value
+    engine = DaskEngine(schedulers.Threads(2), plan)
+    S = np.random.default_rng(1).random((3, 60)).astype("f4")
+    shared = CD.prepare(S, Known(1e9, 1.0, exact=False))
+    L = engine.draw(RandomRows(0, 0, 3, np.dtype("f4")))
+    what = pass_over(CD, shared, lambda y, shared, L, sweeps: shared.S @ y.T, sweeps=1, target=None)
+    pending = engine.read(engine.open(open_matrix(array)), L, what, lambda done: None)
+    sums = pending.wait().value
     X = array[...].astype("f8")
-    expected = X @ np.ones((60, 3))
-    np.testing.assert_allclose(L.compute(), expected, rtol=1e-5)
-    np.testing.assert_allclose(total.cross, expected.T @ X, rtol=1e-5)
-    np.testing.assert_allclose(total.gram, expected.T @ expected, rtol=1e-5)
-    assert total.cross.dtype == total.gram.dtype == np.float64
+    assert expected_reads(store, array, 2)  # once by the engine, once by the line above
+    expected = X @ S.T.astype("f8")
+    np.testing.assert_allclose(engine.collect(pending.L), expected, rtol=1e-5)
+    np.testing.assert_allclose(sums.cross, expected.T @ X, rtol=1e-5)
+    np.testing.assert_allclose(sums.gram, expected.T @ expected, rtol=1e-5)
+    assert sums.cross.dtype == sums.gram.dtype == np.float64
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -151,7 +174,7 @@ def test_a_lazy_matrix_is_prepared_like_a_stored_one(axis: int) -> None:
     X = rng.integers(0, 9, (70, 50)).astype("i4")
     matrix = open_matrix(da.from_array(X, chunks=(13, 17)))
     plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
-    Y = source.strips_of(matrix, plan, name=f"X-lazy-{axis}", check=True)
+    Y = source.strips_of(matrix, plan, check=True)
     assert Y.numblocks == (-(-X.shape[axis] // 20), 1)
     np.testing.assert_array_equal(Y.compute(scheduler="threads"), X if axis == 0 else X.T)
     assert Y.dtype == np.float64
@@ -163,7 +186,7 @@ def test_a_bad_entry_of_a_lazy_matrix_is_named(axis: int) -> None:
     X[41, 33] = np.nan
     matrix = open_matrix(da.from_array(X, chunks=(13, 17)))
     plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
-    Y = source.strips_of(matrix, plan, name=f"X-bad-{axis}", check=True)
+    Y = source.strips_of(matrix, plan, check=True)
     with pytest.raises(ValueError, match=r"X\[41, 33\] is nan"):
         Y.compute(scheduler="threads")
 
@@ -172,8 +195,8 @@ def test_a_column_statistic_is_refused_and_a_row_statistic_is_not() -> None:
     x = da.random.default_rng(0).random((400, 30), chunks=(50, 30))
     plan = strips.Plan(0, 50, 400, 30, 0, in_run=False, cached=False)
     with pytest.raises(ValueError, match=r"every strip of this Dask array depends on most of it \(8 of 8 loads\)"):
-        source.strips_of(open_matrix(x / x.max(axis=0)), plan, name="X-column", check=True)
-    Y = source.strips_of(open_matrix(np.log1p(x / x.sum(axis=1, keepdims=True))), plan, name="X-row", check=True)
+        source.strips_of(open_matrix(x / x.max(axis=0)), plan, check=True)
+    Y = source.strips_of(open_matrix(np.log1p(x / x.sum(axis=1, keepdims=True))), plan, check=True)
     assert Y.numblocks == (8, 1)
 
 
@@ -183,7 +206,7 @@ def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Pat
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
     lazy = da.from_zarr(str(tmp_path / "x.zarr"))
     for x in (lazy, lazy * np.arange(60.0), da.from_array(array, chunks=(100, 60))):
-        Y = source.strips_of(open_matrix(x), plan, name=f"X-{x.name}", check=True)
+        Y = source.strips_of(open_matrix(x), plan, check=True)
         assert Y.numblocks == (8, 1)
         np.testing.assert_allclose(Y.compute(scheduler="threads"), x.compute(scheduler="threads"), rtol=1e-6)
 
@@ -191,7 +214,7 @@ def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Pat
 def test_no_task_of_a_lazy_matrix_carries_all_of_it() -> None:
     x = da.from_array(np.random.default_rng(0).random((4000, 60)), chunks=(500, 60))
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
-    Y = source.strips_of(open_matrix(x), plan, name="X-light", check=True)
+    Y = source.strips_of(open_matrix(x), plan, check=True)
     tasks = dict(Y.__dask_graph__())
     assert max(len(cloudpickle.dumps(tasks[key])) for key in flatten(Y.__dask_keys__())) < 10_000
 
@@ -202,17 +225,17 @@ def test_a_long_factor_is_written_and_read_back_as_it_was(axis: int, tmp_path: P
     shape, chunks = ((100, 3), (30, 3)) if axis == 0 else ((3, 100), (3, 30))
     target = zarr.create_array(str(tmp_path / "w.zarr"), shape=shape, chunks=chunks, dtype="f4")
     values = np.random.default_rng(0).random((3, 100)).astype("f4")
-    L = passes.drawn(plan, 3, lambda a, rows: values[:, a : a + rows], name=f"L-w{axis}", dtype=np.dtype("f4"))
-    kept = passes.written(L, target, plan, name=f"L-written-{axis}")
+    L = passes.drawn(plan, Rows(values))
+    kept = passes.written(L, target, axis)
     np.testing.assert_array_equal(kept.compute(scheduler="threads"), values.T)
     np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
-    again = passes.stored(target, plan, name=f"L-stored-{axis}")
+    again = passes.stored(target, plan)
     np.testing.assert_array_equal(again.compute(scheduler="threads"), values.T)
     assert again.chunks == L.chunks
     major = again.map_blocks(lambda block: np.array([[block.T.flags.c_contiguous]]), dtype=bool)
     assert major.compute(scheduler="threads").all()
     target[...] = 0
-    assert passes.saved(L, target, plan, name=f"L-saved-{axis}").compute(scheduler="threads").all()
+    assert passes.saved(L, target, axis).compute(scheduler="threads").all()
     np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
 
 
@@ -229,21 +252,44 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
 
     array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
     plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
-    Y = source.strips_of(open_matrix(array), plan, name="X-still", check=False)
+    Y = source.strips_of(open_matrix(array), plan, check=False)
     S, rng = np.random.default_rng(1).random((3, 60)).astype("f4"), np.random.default_rng(2)
     values = rng.random((3, 4000)).astype("f4")
-    draw = lambda a, rows: np.ascontiguousarray(values[:, a : a + rows])  # noqa: E731
-    L = passes.drawn(plan, 3, draw, name="L-still", dtype=np.dtype("f4"))
+    L = passes.drawn(plan, Rows(values))
     found = []
     for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
-        small = schedulers.Threads(2).place(S if place == "still" else moved(S), name=f"S-{place}")
-        gram = schedulers.Threads(2).place((S @ S.T), name=f"G-{place}")
-        new = passes.update(y, factor, small, gram, rank=3, update=CD.update, inner=3, name=f"L-{place}-1")
-        sums = passes.totals(y, new, small, CD, name=f"sums-{place}")
-        free = passes.totals(y, new, None, CD, name=f"free-{place}")
-        new, sums, free = (a.compute(scheduler="threads") for a in (new, sums, free))
-        found.append([new, sums.value, free.value])
+        results = []
+        for exact in (True, False):
+            shared = CD.prepare(S, Known(1e9, 1.0, exact=exact))
+            lying = shared if place == "still" else replace(shared, S=moved(S), gram=moved(shared.gram))
+            what = pass_over(CD, lying, CD.update, sweeps=3, target=None)
+            given = schedulers.Threads(2).place(what.shared)
+            new = passes.moved_rows(y, factor, given, what.move)
+            total = passes.tree(passes.parts(y, new, given, what.total, reads=False), what.total)
+            results += [new.compute(scheduler="threads"), total.compute(scheduler="threads").value]
+        found.append(results)
     assert not moved(S).flags.aligned
     for still, other in zip(*found, strict=True):
         for field in ("cross", "gram", "square", "norm") if hasattr(still, "cross") else ("T",):
             np.testing.assert_array_equal(getattr(still, field), getattr(other, field))
+
+
+def test_a_strip_may_be_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a read makes of a strip does not depend on how many pieces it comes in, but for rounding."""
+    y = np.random.default_rng(0).random((40, 12))
+    shared = CD.prepare(np.random.default_rng(1).random((3, 12)), Known(None, 1.0, exact=True))
+    what = pass_over(CD, shared, CD.solve, sweeps=4, target=None)
+    place = np.array([[7, 47]])
+    whole = blocks.move_rows(y, place, shared, None, move=what.move)
+    sums = blocks.add_up(y, place, shared, whole, total=what.total, reads=True)
+
+    def pieces(y: Any, place: Any, shared: Any, L: Any) -> Iterator[Any]:
+        for start in range(0, len(y), 15):
+            cut = slice(start, start + 15)
+            yield Piece(y[cut], int(place[0, 0]) + start), [shared, *([] if L is None else [L[cut].T])]
+
+    monkeypatch.setattr(blocks, "_pieces", pieces)
+    np.testing.assert_allclose(blocks.move_rows(y, place, shared, None, move=what.move), whole, rtol=1e-12)
+    again = blocks.add_up(y, place, shared, whole, total=what.total, reads=True)
+    np.testing.assert_allclose(again.value.cross, sums.value.cross, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(again.checksums, sums.checksums)

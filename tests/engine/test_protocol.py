@@ -1,5 +1,6 @@
 """Engines give one answer: this thread alone, where X is one strip, and Dask's threads; and alone it needs no Dask."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,39 @@ from strategies import problems
 from zarr.storage import LocalStore
 
 import dnmf
-from dnmf.engine.dask_engine import Expressions
+from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.direct import Direct
 from dnmf.engine.schedulers import Threads
 from dnmf.events import PassDone, Sampled, Started, StripDone
-from dnmf.factorization import session
-from dnmf.plan import choose, dense, memory
+from dnmf.factorization import factorize as factorize_module
+from dnmf.factorization.session import Session
+from dnmf.plan.sizes import Sizes, using
+from dnmf.plan.strips import Plan
 
 SOLVERS = ["cd", "mu"]
 STARTS = ["sample", "nndsvda", "random", "given"]
 
 
-def through_threads(matrix: Any, cut: Any, client: Any, workers: Any) -> Any:
-    """What `_engine` gives where X is more than one strip."""
-    return cut, Expressions(Threads(workers.threads), cut)
+chosen_engine = Session.engine
+
+
+def through_threads(session: Session, cut: Plan) -> tuple[Plan, Any]:
+    """What `Session.engine` gives where X is more than one strip."""
+    return cut, DaskEngine(Threads(session.workers.threads), cut)
 
 
 def both(X: Any, rank: int, *, out: Path | None = None, **how: Any) -> list[Any]:
     """The results of both engines; that X would be computed alone is checked on the way."""
-    results, engine = [], session._engine
+    results = []
 
-    def alone(*args: Any) -> Any:
-        cut, found = engine(*args)
+    def alone(session: Session, cut: Plan) -> tuple[Plan, Any]:
+        cut, found = chosen_engine(session, cut)
         assert isinstance(found, Direct)
         return cut, found
 
     for chosen in (alone, through_threads):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(session, "_engine", chosen)
+            patch.setattr(Session, "engine", chosen)
             path = None if out is None else out / f"{chosen.__name__}.zarr"
             results.append(dnmf.factorize(X, rank, out=path, **how))
     return results
@@ -70,12 +76,12 @@ def given_factors(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize(("shape", "solver"), [((80, 25), "cd"), ((80, 25), "mu"), ((25, 80), "cd")])
 def test_alone_and_on_threads_the_answer_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], solver: str, start: str
+    tmp_path: Path, shape: tuple[int, int], solver: str, start: str
 ) -> None:
     """Six passes, the fifth of which is written and read back; a sample of 40 rows, so that it does not hold all."""
-    monkeypatch.setattr(memory, "SAMPLE_ROWS", 40)
     init: Any = given_factors(*shape) if start == "given" else start
-    direct, threads = both(noisy(*shape), 3, out=tmp_path, solver=solver, init=init, max_iter=6, tol=0)
+    with using(Sizes(sample_rows=40)):
+        direct, threads = both(noisy(*shape), 3, out=tmp_path, solver=solver, init=init, max_iter=6, tol=0)
     assert len(direct.history["loss"]) == 6
     assert direct.record["state"]["axis"] == (0 if shape[0] > shape[1] else 1)
     assert_same(direct, threads)
@@ -110,13 +116,12 @@ def test_hard_cases_have_one_answer_too(problem: Any, solver: str, start: str) -
 def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held, cut = dnmf.factorize(noisy(80, 25), 3, max_iter=4, tol=0), dense._cut
+    held, plan = dnmf.factorize(noisy(80, 25), 3, max_iter=4, tol=0), factorize_module.plan
 
-    def in_run(*args: Any, **kwargs: Any) -> Any:
-        found = cut(*args, **kwargs)
-        return found and choose.replace(found, in_run=True)
+    def in_run(*args: Any, **kwargs: Any) -> Plan:
+        return replace(plan(*args, **kwargs), in_run=True)
 
-    monkeypatch.setattr(dense, "_cut", in_run)
+    monkeypatch.setattr(factorize_module, "plan", in_run)
     for result in both(noisy(80, 25), 3, out=tmp_path, max_iter=4, tol=0):
         assert_same(result, held)
 
@@ -127,10 +132,10 @@ def test_what_an_interrupted_run_has_kept_is_the_same(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     X, runs = noisy(80, 25), []
-    for chosen in (session._engine, through_threads):
+    for chosen in (chosen_engine, through_threads):
         out = tmp_path / f"{chosen.__name__}.zarr"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(session, "_engine", chosen)
+            patch.setattr(Session, "engine", chosen)
             with pytest.raises(KeyboardInterrupt):
                 dnmf.factorize(
                     X, 3, init="random", max_iter=9, tol=0, out=out, checkpoint_every=5, listeners=[interrupt]
@@ -141,16 +146,15 @@ def test_what_an_interrupted_run_has_kept_is_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(runs[0].loss, ((X - np.asarray(runs[0].W) @ runs[0].V) ** 2).sum(), rtol=1e-9)
 
 
-def test_two_strips_give_the_answer_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_strips_give_the_answer_of_one(tmp_path: Path) -> None:
     """Without a patch of the engine: only the cut chooses it."""
     X = noisy(80, 25)
     array = zarr.create_array(str(tmp_path / "x.zarr"), shape=X.shape, chunks=(40, 25), dtype="f8")
     array[...] = X
     direct = dnmf.factorize(array, 3, max_iter=4, tol=0)
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, 1)
     plans: list[Any] = []
-    cut = dnmf.factorize(array, 3, max_iter=4, tol=0, listeners=[plans.append])
+    with using(Sizes.of_strips(1)):
+        cut = dnmf.factorize(array, 3, max_iter=4, tol=0, listeners=[plans.append])
     assert plans[0].strips == 2
     assert_same(direct, cut)
 
@@ -177,7 +181,7 @@ def test_alone_it_runs_no_task_of_dask(tmp_path: Path, start: str) -> None:
             dnmf.factorize(source, 3, init=init, max_iter=6, tol=0, out=tmp_path / "run.zarr", overwrite=True)
         assert tasks.count == 0
     with Tasks() as tasks, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "_engine", through_threads)
+        patch.setattr(Session, "engine", through_threads)
         dnmf.factorize(array, 3, init=init, max_iter=1)
     assert tasks.count > 0
 
@@ -202,9 +206,9 @@ def test_alone_it_reads_every_chunk_of_a_store_once_in_all(
 def test_both_tell_the_same(monkeypatch: pytest.MonkeyPatch, start: str) -> None:
     """One strip is done in every pass, that of the sample too."""
     told: list[list[Any]] = []
-    for chosen in (session._engine, through_threads):
+    for chosen in (chosen_engine, through_threads):
         events: list[Any] = []
-        monkeypatch.setattr(session, "_engine", chosen)
+        monkeypatch.setattr(Session, "engine", chosen)
         dnmf.factorize(noisy(80, 25), 3, init=start, max_iter=3, tol=0, listeners=[events.append])
         told.append([e if isinstance(e, StripDone) else type(e).__name__ for e in events])
     assert told[0] == told[1]
@@ -217,9 +221,9 @@ def test_both_tell_the_same(monkeypatch: pytest.MonkeyPatch, start: str) -> None
 def test_both_refuse_an_entry_in_the_same_sentence(start: str, value: float) -> None:
     X = noisy(80, 25)
     X[61, 7] = value
-    for chosen in (session._engine, through_threads):
+    for chosen in (chosen_engine, through_threads):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(session, "_engine", chosen)
+            patch.setattr(Session, "engine", chosen)
             with pytest.raises(
                 ValueError, match=rf"X\[61, 7\] is {value}: every entry must be finite and not negative"
             ):

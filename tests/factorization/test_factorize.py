@@ -12,10 +12,10 @@ import pytest
 import xarray
 import zarr
 from pairwise import pairs
+from resize import Resize
 
 import dnmf
 from dnmf.events import PassDone
-from dnmf.plan import choose, strips
 
 X = np.random.default_rng(0).random((120, 40)) @ np.random.default_rng(1).random((40, 50))
 
@@ -170,12 +170,11 @@ def test_a_run_is_not_overwritten_by_a_factorization_of_itself(tmp_path: Path) -
     ("value", "where", "chunks"), pairs([-1.0, np.nan, np.inf], ["threads", "cluster"], [(30, 50), (120, 10)])
 )
 def test_a_bad_entry_ends_the_run_with_its_row_and_column(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: Any, where: str, value: float, chunks: tuple[int, int]
+    request: pytest.FixtureRequest, tmp_path: Path, sizes: Resize, where: str, value: float, chunks: tuple[int, int]
 ) -> None:
     if where == "cluster":
         request.getfixturevalue("client")
-    monkeypatch.setattr(strips, "SMALL_STRIP", 1)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 1)
+    sizes(small_strip=1, worthwhile_strip=1)
     array = stored(tmp_path / "x.zarr", chunks=chunks)
     array[77, 31] = value
     with pytest.raises(ValueError, match=rf"X\[77, 31\] is {value}: every entry must be finite and not negative"):
@@ -213,7 +212,7 @@ def test_a_lazy_matrix_is_computed_on_the_cluster(tmp_path: Path) -> None:
         (
             lambda path: zarr.create_group(str(path), attributes={"dnmf": {"format": 99}}),
             ValueError,
-            "has format 99, this dnmf reads up to 1: install a newer dnmf",
+            "has format 99, this dnmf reads up to 2: install a newer dnmf",
         ),
         (
             lambda path: zarr.create_group(
@@ -286,9 +285,8 @@ def test_what_a_reader_had_open_is_an_error_when_it_is_gone_and_not_nan(tmp_path
         np.asarray(early[0].W)
 
 
-def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**12)
+def test_a_run_whose_generation_is_damaged_fails(tmp_path: Path, sizes: Resize) -> None:
+    sizes(strip=2**12)
 
     def damage(event: Any) -> None:
         if isinstance(event, PassDone) and event.iteration == 4:

@@ -1,15 +1,17 @@
 """The loop: when it stops and what it says, what it tells, what it saves, and what a reader sees meanwhile."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from resize import Resize
 
 import dnmf
 from dnmf.events import PassDone, Planned, Stopped
-from dnmf.plan import choose, dense
+from dnmf.plan.dense import DenseGrid
 
 RNG = np.random.default_rng(0)
 X = RNG.random((200, 5)) @ RNG.random((5, 60)) + 0.2 * RNG.random((200, 60))
@@ -111,23 +113,22 @@ def test_only_the_last_two_generations_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["threads", "cluster"])
 def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Resize, where: str
 ) -> None:
     if where == "cluster":
         request.getfixturevalue("client")
     array = zarr.create_array(str(tmp_path / "x.zarr"), shape=X.shape, chunks=(20, 60), dtype="f8")
     array[...] = X
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**12)
+    sizes(small_strip=2**12, worthwhile_strip=2**12)
     held = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "held.zarr")
-    cut = dense._cut
+    candidates = DenseGrid.candidates
 
-    def in_run(*args: Any, **kwargs: Any) -> Any:
-        plan = cut(*args, **kwargs)
-        return plan and choose.replace(plan, in_run=True)
+    def in_run(*where: Any, cached: bool) -> Any:
+        return (replace(plan, in_run=True) for plan in candidates(*where, cached=cached))
 
-    monkeypatch.setattr(dense, "_cut", in_run)
+    monkeypatch.setattr(DenseGrid, "candidates", in_run)
     kept = dnmf.factorize(array, 5, max_iter=7, tol=0, out=tmp_path / "kept.zarr")
+    assert [run.record["state"]["in_run"] for run in (held, kept)] == [False, True]
     np.testing.assert_allclose(np.asarray(kept.W), np.asarray(held.W), rtol=1e-9)
     np.testing.assert_allclose(kept.history["loss"], held.history["loss"], rtol=1e-12)
 

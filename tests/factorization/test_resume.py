@@ -4,18 +4,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import dnmf.resumption
 import numpy as np
 import pytest
 import zarr
 from numpy.testing import assert_array_equal
 from pairwise import in_turn
+from resize import Resize
 
 import dnmf
 from dnmf.events import PassDone, Planned, Sampled, StripDone
-from dnmf.plan import choose, strips
-from dnmf.run import factors, opening
-from dnmf.run import record as run_record
+from dnmf.factorization.session import drive
+from dnmf.run import keeper, opening
+from dnmf.run.keeper import Keeper
 
 RNG = np.random.default_rng(5)
 X = (RNG.gamma(0.5, size=(900, 4)) @ RNG.gamma(0.5, size=(4, 40)) + 0.1 * RNG.random((900, 40))).astype("f4")
@@ -60,10 +60,9 @@ def x(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def cut(sizes: Resize) -> None:
     """Small strips: several of them."""
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**14)
+    sizes(strip=2**14)
 
 
 ASKED = [
@@ -138,7 +137,7 @@ def test_nothing_is_computed_twice_that_was_saved(x: str, tmp_path: Path) -> Non
 def test_a_sample_that_is_whole_is_not_drawn_again(x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS)
     with monkeypatch.context() as patch:
-        patch.setattr("dnmf.run.keeper.keep_start", _full)
+        patch.setattr(Keeper, "keep_start", _full)
         with pytest.raises(OSError, match="cannot be written"):
             dnmf.factorize(x, 4, out=tmp_path / "run.zarr", **FACTS)
     sampled: list[Any] = []
@@ -171,14 +170,12 @@ def test_on_a_cluster_too(client: Any, x: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("cut")
 def test_workers_with_too_little_memory_for_the_strips_get_others(
-    x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Resize
 ) -> None:
     begin(x, tmp_path / "run.zarr", after(5))
-    before = opening.open_group(tmp_path / "run.zarr")[1]["state"]["height"]
+    before = opening.open_group(tmp_path / "run.zarr")[1].state.height
     monkeypatch.setattr("dnmf.factorization.resume.fitting", lambda *_, **__: None)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**13)
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**13)
+    sizes(strip=2**13)
     result = dnmf.resume(tmp_path / "run.zarr")
     assert result.record["state"]["height"] != before or result.record["iteration"] == 9
     whole = dnmf.factorize(x, 4, **FACTS)
@@ -228,15 +225,15 @@ def test_a_run_killed_while_it_finished_is_finished(
 
     with monkeypatch.context() as patch:
         # What a SIGKILL at these places leaves: nothing runs after it, so nothing says "stopped" either.
-        patch.setattr("dnmf.run.keeper.stop", lambda *_: None)
+        patch.setattr(Keeper, "stop", lambda *_: None)
         if stage == "begun":
-            patch.setattr("dnmf.run.keeper.finish", die)
+            patch.setattr(Keeper, "finish", die)
         elif stage == "one factor":
-            history = factors.write_history
-            patch.setattr(factors, "write_history", lambda g, at, h: history(g, at, h) if at else die())
+            history = keeper.write_history
+            patch.setattr(keeper, "write_history", lambda g, at, h: history(g, at, h) if at else die())
         else:
-            record = run_record.write_record
-            patch.setattr(run_record, "write_record", lambda g, r: record(g, r) if r["status"] != "finished" else die())
+            record = keeper.write_record
+            patch.setattr(keeper, "write_record", lambda g, r: record(g, r) if r.status != "finished" else die())
         with pytest.raises(Killed):
             dnmf.factorize(x, 4, out=out, **(FACTS | {"checkpoint_every": 3}))
     assert dnmf.open_run(out).record["status"] == "running"
@@ -360,7 +357,6 @@ def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, m
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
     out, shadow = tmp_path / "run.zarr", dnmf.resume
     begin(str(tmp_path / "x.zarr"), out, after(3))
-    drive = dnmf.resumption.drive
 
     def late(*args: Any, **others: Any) -> None:
         monkeypatch.setattr("dnmf.factorization.resume.drive", drive)
@@ -381,7 +377,7 @@ def test_a_damaged_generation_has_one_before_it(tmp_path: Path, what: str) -> No
     x, out = str(tmp_path / "x.zarr"), tmp_path / "run.zarr"
     whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS)
     begin(x, out, after(7))
-    at = opening.open_group(out)[1]["at"]
+    at = opening.open_group(out)[1].at
     assert at.startswith("generations/000006-")
     (out / at / what).unlink()
     passes: list[int] = []

@@ -11,6 +11,7 @@ import pytest
 import zarr
 from counters import CountingStore
 from pairwise import in_turn, pairs
+from resize import Resize
 from sklearn.datasets import load_digits
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
@@ -21,7 +22,6 @@ from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
 from dnmf.clusters import workers
 from dnmf.events import PassDone, Planned, Sampled, Started, StripDone
 from dnmf.losses.least_squares.in_memory import alternate
-from dnmf.plan import choose, memory
 
 INITS = ["sample", "nndsvd", "nndsvda", "nndsvdar", "random"]
 each_init = pytest.mark.parametrize("init", INITS)
@@ -36,11 +36,10 @@ def _one_blas_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_strips(sizes: Resize) -> None:
     """Strips of 32 KiB, and samples of 200 rows."""
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**15)
-    monkeypatch.setattr(memory, "SAMPLE_ROWS", 200)
+    sizes(strip=2**15)
+    sizes(sample_rows=200)
 
 
 def noisy(m: int = 900, n: int = 30, k: int = 4, *, noise: float = 0.2, seed: int = 0) -> tuple[np.ndarray, float]:
@@ -150,10 +149,10 @@ def test_an_array_in_memory_that_is_one_sample_is_read_once_and_certified_by_one
 
 @pytest.mark.parametrize("noise", [0.05, 0.2, 0.5])
 def test_x_that_is_not_kept_is_read_two_or_three_times(
-    tmp_path: Path, in_strips: None, monkeypatch: pytest.MonkeyPatch, noise: float
+    tmp_path: Path, in_strips: None, sizes: Resize, noise: float
 ) -> None:
     """Once for the sample of a third of it, then to certify what that gave, at most once more to mend it."""
-    monkeypatch.setattr(memory, "SAMPLE_ROWS", 800)
+    sizes(sample_rows=800)
     X, planted = noisy(m=2400, noise=noise)
     array, store = stored(tmp_path / "x.zarr", X, (100, 30))
     result = dnmf.factorize(array, 4, cache=False)
@@ -203,16 +202,13 @@ HARD: dict[str, tuple[np.ndarray, int]] = {
 @pytest.mark.parametrize(
     ("kind", "start"), in_turn([*HARD, *HARD], [*((init, "cd") for init in INITS), ("sample", "mu")]), ids=str
 )
-def test_hard_cases_end_in_factors_that_may_be(
-    monkeypatch: pytest.MonkeyPatch, kind: str, start: tuple[str, str]
-) -> None:
+def test_hard_cases_end_in_factors_that_may_be(sizes: Resize, kind: str, start: tuple[str, str]) -> None:
     """In memory as one strip, of which all rows are drawn; stored in strips of twenty rows, of which nine are."""
     (X, rank), (init, solver) = HARD[kind], start
     results = [dnmf.factorize(X, rank, init=init, solver=solver, max_iter=2, tol=0)]
     if init in ("sample", "nndsvd") and solver == "cd":
-        monkeypatch.setattr(memory, "SAMPLE_ROWS", 9)
-        for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-            monkeypatch.setattr(choose, name, 1)
+        sizes(sample_rows=9)
+        sizes(strip=1)
         chunks = (min(20, X.shape[0]), X.shape[1]) if X.shape[0] >= X.shape[1] else (X.shape[0], min(20, X.shape[1]))
         source = zarr.create_array(zarr.storage.MemoryStore(), shape=X.shape, dtype="f8", chunks=chunks)
         source[...] = X
@@ -324,14 +320,14 @@ def test_a_run_that_has_a_kept_sample_hands_it_on_and_may_be_overwritten(tmp_pat
     np.testing.assert_array_equal(a["rows"][...], X[a["index"][...]])
 
 
-def test_a_kept_sample_has_its_own_size(tmp_path: Path, in_strips: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_sample_has_its_own_size(tmp_path: Path, in_strips: None, sizes: Resize) -> None:
     """Whatever size would be drawn now: rows are weighted for the size that they were drawn with."""
     X, _ = noisy()
     array, _ = stored(tmp_path / "x.zarr", X, (60, 30))
     how: dict[str, Any] = {"max_iter": 2, "tol": 0}
     first = dnmf.factorize(array, 4, out=tmp_path / "run.zarr", **how)
     for rows in (100, 500):
-        monkeypatch.setattr(memory, "SAMPLE_ROWS", rows)
+        sizes(sample_rows=rows)
         kept = dnmf.factorize(array, 4, sample=tmp_path / "run.zarr", **how)
         assert kept.record["start"]["rows"] == 200
         np.testing.assert_array_equal(kept.V, first.V)
@@ -381,14 +377,15 @@ def test_a_sample_is_refused_for_an_array_that_could_be_any(tmp_path: Path) -> N
             dnmf.factorize(source, 4, sample=tmp_path / "run.zarr")
 
 
-def test_a_sample_along_the_other_axis_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_along_the_other_axis_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Resize
+) -> None:
     """As one strip it is columns of a wide X; in several strips rows, since its chunks are whole rows."""
     monkeypatch.setattr(workers, "CPU_COUNT", 4)
     X, _ = noisy(40, 60)
     array, _ = stored(tmp_path / "x.zarr", X, (5, 60))
     whole = dnmf.factorize(array, 2, out=tmp_path / "run.zarr", max_iter=1)
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, 2048)
+    sizes(strip=2048)
     assert (whole.record["state"]["axis"], dnmf.factorize(array, 2, max_iter=1).record["state"]["axis"]) == (1, 0)
     refused(
         f"the sample in {tmp_path / 'run.zarr'} is one of columns, and X is now cut along its rows: give no sample",
@@ -458,11 +455,11 @@ def test_rare_components_are_found(in_strips: None, solver: str) -> None:
     [(49, (35, 10), 3, "f8", "cd"), (57, (57, 10), 2, "f4", "cd"), (6, (47, 7), 2, "f8", "mu")],
 )
 def test_a_sample_of_fewer_rows_than_components_does_no_harm(
-    monkeypatch: pytest.MonkeyPatch, seed: int, shape: tuple[int, int], rank: int, dtype: str, solver: str
+    sizes: Resize, seed: int, shape: tuple[int, int], rank: int, dtype: str, solver: str
 ) -> None:
     """Workers that are too small for more get such a sample; these runs ended in NaN, or overflowed on their way."""
     rng = np.random.default_rng(seed)
-    monkeypatch.setattr(memory, "SAMPLE_ROWS", int(rng.integers(1, 8)))
+    sizes(sample_rows=int(rng.integers(1, 8)))
     assert (int(rng.integers(10, 80)), int(rng.integers(3, 12)), int(rng.integers(1, 5))) == (*shape, rank)
     X = rng.random(shape)
     X = rng.lognormal(0, 2, (shape[0], 1)) * X if seed == 49 else np.where(rng.random(shape) < 0.3, X, 0)

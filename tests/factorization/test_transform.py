@@ -1,5 +1,6 @@
 """`transform`: one answer for every kind of X, rows that depend on nothing but themselves, and what it writes."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import zarr
 from counters import CountingStore
 from kinds import KINDS, lazy, stored
 from pairwise import in_turn
+from resize import Resize
 from scipy import sparse
 from zarr.storage import LocalStore
 
 import dnmf
 from dnmf import transform
-from dnmf.factorization.transform import How
-from dnmf.plan import strips
+from dnmf.factorization.reads import solving
+from dnmf.losses.choose import loss_of
+from dnmf.rules import NO_PENALTY, Penalty
 
 RANK, SHAPE = 3, (90, 24)
 LOSSES = [2.0, 1.0, 0.5, 1.5, 3.0]
@@ -27,11 +30,9 @@ each_penalty = pytest.mark.parametrize("name", PENALTIES)
 
 
 @pytest.fixture
-def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_strips(sizes: Resize) -> None:
     """Strips of a few rows, so that small matrices have many."""
-    monkeypatch.setattr(strips, "SMALL_STRIP", 2**9)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**9)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**11)
+    sizes(small_strip=2**9, worthwhile_strip=2**9, large_strip=2**11)
 
 
 def problem(shape: tuple[int, int] = SHAPE, *, zeros: float = 0.5, dtype: str = "f8") -> tuple[Any, Any]:
@@ -357,8 +358,11 @@ def test_numbers_of_numpy_are_numbers() -> None:
     np.testing.assert_array_equal(transform(X, V, **asked), expected)
 
 
-def test_how_is_a_small_value() -> None:
-    assert set(How.__slots__) == {"objective", "tol", "max_iter"}
+@each_beta
+def test_what_travels_with_every_strip_is_small(beta: float) -> None:
+    """V goes to each worker once, beside it."""
+    loss = loss_of("mu", beta, Penalty(0.1, 0.2), NO_PENALTY, sparse=False, short_sweeps=1)
+    assert len(pickle.dumps(solving(loss, RANK, tol=1e-4, iterations=200))) < 1000
 
 
 # What factorize leaves out.

@@ -18,15 +18,16 @@ from commands import command as run
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kinds import sparse_stored
+from resize import Resize
 from scipy import sparse
 
 import dnmf
 from dnmf.cli.errors import EXPECTED
 from dnmf.events import PassDone
 from dnmf.factorization.resume import resume
-from dnmf.plan import strips
+from dnmf.parameters import DECLARED
 from dnmf.run import lease
-from dnmf.run.record import MAY_BE_ABSENT, RULES
+from dnmf.run.record import FORMAT, Record, Start, State, StoredX
 from dnmf.stores.local_disk import writing
 
 SHAPE, CHUNKS = (4000, 30), (250, 30)
@@ -62,11 +63,9 @@ def flip(file: Path, at: int = 1001) -> None:
 
 
 @pytest.fixture
-def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_strips(sizes: Resize) -> None:
     """Strips of some 64 KiB, so that small matrices have many."""
-    monkeypatch.setattr(strips, "SMALL_STRIP", 2**12)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**12)
-    monkeypatch.setattr(strips, "LARGE_STRIP", 2**16)
+    sizes(small_strip=2**12, worthwhile_strip=2**12, large_strip=2**16)
 
 
 @pytest.fixture(scope="module")
@@ -324,13 +323,18 @@ HOSTILE: dict[str, tuple[str, str, Any, str]] = {
     "record": ("", "attributes.dnmf", ["format", 1], r"its record is \['format', 1\], and an object is required"),
     "format": ("", "attributes.dnmf.format", "1", "its record has format '1', and an integer of at least 1 is"),
     "true": ("", "attributes.dnmf.format", True, "its record has format True"),
-    "newer": ("", "attributes.dnmf.format", 2, "has format 2, this dnmf reads up to 1: install a newer dnmf"),
+    "newer": (
+        "",
+        "attributes.dnmf.format",
+        FORMAT + 1,
+        f"has format {FORMAT + 1}, this dnmf reads up to {FORMAT}: install",
+    ),
     "climbs": ("", "attributes.dnmf.at", "../good", r"its record has at '\.\./good', and the path of a generation"),
     "deep": ("", "attributes.dnmf.at", "generations/../../x", "its record has at 'generations/../../x'"),
     "absolute": ("", "attributes.dnmf.at", "/etc", "its record has at '/etc'"),
     "gone": ("", "attributes.dnmf.at", "generations/000001-x", "there is no generations/000001-x/loss in .*: the run"),
     "state": ("", "attributes.dnmf.state.next", "generations/a/../../next", "its record has state.next"),
-    "rank": ("", "attributes.dnmf.parameters.rank", -3, "its record has parameters.rank -3, and an integer of at"),
+    "rank": ("", "attributes.dnmf.parameters.rank", -3, "its record has parameters whose rank is -3: an integer of at"),
     "wrong rank": ("", "attributes.dnmf.parameters.rank", 4, r"V has shape \(3, 30\) and dtype float32, and shape \(4"),
     "columns": (
         "",
@@ -380,11 +384,12 @@ def test_a_run_with_absurd_factors_that_agree_with_its_record_is_refused(tmp_pat
 
 def test_the_command_line_says_it_alone(tmp_path: Path, good: Path) -> None:
     shutil.copytree(good, tmp_path / "run.zarr")
-    changed(tmp_path / "run.zarr", "", "attributes.dnmf.format", 2)
+    changed(tmp_path / "run.zarr", "", "attributes.dnmf.format", FORMAT + 1)
     assert sentence(run("info", tmp_path / "run.zarr")) == (
-        f"{tmp_path / 'run.zarr'} has format 2, this dnmf reads up to 1: install a newer dnmf to open it"
+        f"{tmp_path / 'run.zarr'} has format {FORMAT + 1}, this dnmf reads up to {FORMAT}: install a newer dnmf to "
+        f"open it"
     )
-    changed(tmp_path / "run.zarr", "", "attributes.dnmf.format", 1)
+    changed(tmp_path / "run.zarr", "", "attributes.dnmf.format", FORMAT)
     changed(tmp_path / "run.zarr", "", "attributes.dnmf.status", 7)
     assert sentence(run("info", tmp_path / "run.zarr")) == (
         f"{tmp_path / 'run.zarr'} is not a run that dnmf wrote: its record has status 7, and one of running, finished, "
@@ -397,7 +402,16 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=4,
 )
-VALUES = [f"attributes.dnmf.{name}" for name in (*RULES, *MAY_BE_ABSENT)]
+INSIDE = {
+    "x": StoredX.__struct_fields__,
+    "start": Start.__struct_fields__,
+    "state": State.__struct_fields__,
+    "parameters": DECLARED,
+}
+VALUES = [
+    *(f"attributes.dnmf.{name}" for name in Record.__struct_fields__),
+    *(f"attributes.dnmf.{name}.{inside}" for name, members in INSIDE.items() for inside in members),
+]
 
 
 @pytest.fixture(scope="module")
@@ -469,7 +483,7 @@ def test_what_is_no_lease_is_told(tmp_path: Path, good: Path) -> None:
     shutil.copytree(good, tmp_path / "run.zarr")
     changed(tmp_path / "run.zarr", "lease", "attributes", LEASE | {"pid": "7"})
     assert sentence(run("status", tmp_path / "run.zarr")) == (
-        f"{tmp_path / 'run.zarr'} is not a run that dnmf wrote: its record has lease.pid '7', and an integer of at "
+        f"{tmp_path / 'run.zarr'} is not a run that dnmf wrote: its lease has pid '7', and an integer of at "
         f"least 1 and at most 2147483648 is required"
     )
 

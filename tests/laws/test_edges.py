@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 from pairwise import in_turn
+from resize import Resize
 from scipy import sparse
 
 import dnmf
 from dnmf.losses.divergence.sums import strip_sums
-from dnmf.plan import strips
 
 RNG = np.random.default_rng(0)
 X = RNG.random((40, 12)) * (RNG.random((40, 12)) < 0.5)
@@ -87,10 +87,9 @@ def test_so_it_is_from_other_first_factors(edge: str, init: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc"])
-def test_most_strips_may_be_empty(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_most_strips_may_be_empty(kind: str, sizes: Resize) -> None:
     """All non-zeros are in a few lines, the other strips hold none."""
-    monkeypatch.setattr(strips, "SMALL_STRIP", 2**10)
-    monkeypatch.setattr(strips, "WORTHWHILE_STRIP", 2**10)
+    sizes(small_strip=2**10, worthwhile_strip=2**10)
     dense = np.zeros((4000, 30))
     dense[1900:2000] = RNG.random((100, 3)) @ RNG.random((3, 30))
     dense = dense if kind == "csr" else dense.T

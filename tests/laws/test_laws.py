@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive import factorized
 from pairwise import pairs
+from resize import Resize
 
 import dnmf
 from dnmf.clusters.local import local_cluster
 from dnmf.events import PassDone, StripDone
-from dnmf.plan import choose
 
 SOLVERS = ["cd", "mu"]
 
@@ -36,9 +36,8 @@ def noisy(m: int, n: int, k: int, *, noise: float = 0.1, dtype: str = "f8", seed
     return ((W @ V) * (1 + noise * (2 * rng.random((m, n)) - 1))).astype(dtype)
 
 
-def in_strips(monkeypatch: pytest.MonkeyPatch, nbytes: int) -> None:
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, nbytes)
+def in_strips(sizes: Resize, nbytes: int) -> None:
+    sizes(strip=nbytes)
 
 
 def true_loss(X: np.ndarray, result: Any) -> float:
@@ -104,9 +103,9 @@ def test_the_cut_does_not_matter(of: tuple[int, int, int, str, int], solver: str
 
 
 @pytest.fixture
-def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def cut(tmp_path: Path, sizes: Resize) -> str:
     """The path of X (3000, 50) in thirty chunks, which makes many strips."""
-    in_strips(monkeypatch, 2**15)
+    in_strips(sizes, 2**15)
     zarr.create_array(str(tmp_path / "x.zarr"), data=noisy(3000, 50, 4, dtype="f4"), chunks=(100, 50))
     return str(tmp_path / "x.zarr")
 

@@ -9,12 +9,12 @@ import pytest
 import zarr
 from counters import peak_memory
 from distributed import Client, wait
+from resize import Resize
 
 import dnmf
 from dnmf import datasets
 from dnmf.clusters.local import local_cluster
 from dnmf.events import PassDone, Planned
-from dnmf.plan import choose
 
 MIB = 2**20
 
@@ -107,12 +107,9 @@ def test_a_worker_takes_no_more_memory_than_was_planned(tmp_path: Path) -> None:
     assert 0 < result.relative_error < 0.5
 
 
-def test_provenance_is_cut_and_idle_memory_does_not_grow(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_provenance_is_cut_and_idle_memory_does_not_grow(client: Client, tmp_path: Path, sizes: Resize) -> None:
     """Around the 60th pass the scheduler remembers as many tasks as around the 10th, and workers hold as much."""
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP", "LARGE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**15)
+    sizes(strip=2**15)
     rng = np.random.default_rng(0)
     array = zarr.create_array(str(tmp_path / "x.zarr"), shape=(2048, 64), chunks=(128, 64), dtype="f4")
     array[...] = rng.random((2048, 64))

@@ -1,14 +1,13 @@
 """X is found wherever it is: in Zarr groups, in AnnData on disk, lazy or in memory, and in files by other programs."""
 
 import shutil
-import warnings
-from contextlib import contextmanager
 
 import anndata
 import numpy as np
 import pytest
 import zarr
 from anndata.experimental import read_lazy
+from anndata_stores import written_by_anndata
 from kinds import kind_of
 from numpy.testing import assert_array_equal
 from scipy import sparse
@@ -17,17 +16,6 @@ from dnmf.formats.convert import convert
 from dnmf.matrix.opening import open_matrix
 
 SHAPE = (60, 25)
-
-
-@contextmanager
-def written_by_anndata(zarr_format=3):
-    """AnnData and Zarr warn of what they will write some day."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = anndata.settings.zarr_write_format
-        anndata.settings.zarr_write_format = zarr_format
-        yield
-        anndata.settings.zarr_write_format = before
 
 
 def matrix(kind="csr", factor=1):

@@ -393,7 +393,7 @@ def test_dask_arrays_of_sparse_blocks_are_planned_by_a_nominal_share_of_non_zero
     X = da.from_array(x.toarray(), chunks=((30, 70), (50,))).map_blocks(sparse.csr_matrix)
     matrix = open_matrix(X)
     assert (kind_of(matrix), matrix.dtype, matrix.stored_dtype) == (("lazy", "sparse"), "f8", "f8")
-    assert matrix.grid == SparseGrid((100, 50), (70 * 5,), 12, 8, 0, (), 4, fullest=5, unit=70, copies=2)
+    assert matrix.grid == SparseGrid((100, 50), (70 * 5,), 12, 8, 0, (), fullest=5, unit=70, copies=2)
     assert list(matrix.grid.ends) == list(range(0, 501, 5))
     wide = da.from_array(x.toarray(), chunks=(100, 10)).map_blocks(sparse.csc_matrix)
     assert (open_matrix(wide).grid.axis, open_matrix(wide).grid.unit) == (1, 10), "blocks are whole columns"
@@ -409,7 +409,7 @@ def test_a_grid_tells_how_x_is_stored(tmp_path):
     data, indices, indptr = triple(x)
     stored((data, indices.astype("i8"), indptr.astype("i8")), store=str(tmp_path / "X.zarr"), chunk=5)
     matrix = open_matrix(tmp_path / "X.zarr")
-    assert matrix.grid == SparseGrid(SHAPE, (5,), 10, 4, 0, (), 4, fullest=9, pointers=40, in_flight=1)
+    assert matrix.grid == SparseGrid(SHAPE, (5,), 10, 4, 0, (), fullest=9, pointers=40, in_flight=1)
     assert_array_equal(matrix.grid.ends, indptr)
     assert matrix.location == f"{tmp_path}/X.zarr"
     assert open_matrix(stored((data, indices, indptr))).grid.in_flight == 10

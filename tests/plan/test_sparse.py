@@ -27,7 +27,7 @@ def grid(shape, lines, axis=0, *, chunk=2**18, **more) -> SparseGrid:
     """A grid of X whose rows (axis 1: columns) have so many non-zeros."""
     lines = np.broadcast_to(lines, shape[axis]).astype("i8")
     ends = np.concatenate([[0], np.cumsum(lines)])
-    facts = {"stored": 8, "itemsize": 4, "index_size": 4, "fullest": int(lines.max()), "in_flight": 1}
+    facts = {"stored": 8, "itemsize": 4, "fullest": int(lines.max()), "in_flight": 1}
     return SparseGrid(shape=shape, axis=axis, ends=ends, chunk=(chunk,), **(facts | more))
 
 

@@ -17,11 +17,11 @@ import zarr
 from commands import command
 from distributed import Client
 from numpy.testing import assert_array_equal
+from resize import Resize
 
 import dnmf
 from dnmf.clusters import watch
 from dnmf.events import PassDone, StripDone
-from dnmf.plan import choose
 
 X = processes.low_rank()
 LONG = ["--rank", 4, "--tol", 0, "--max-iter", 100000, "--no-cache", "--checkpoint-every", 2]
@@ -172,7 +172,7 @@ def test_a_second_process_on_a_run_is_refused_and_a_killed_one_is_not_in_the_way
     assert f"is at work on the run {folder}/twice.zarr: wait for it, or end it with `dnmf cancel`" in errors
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert dnmf.status(folder / "twice.zarr")["status"].startswith("stalled: its process is gone")
+    assert dnmf.status(folder / "twice.zarr").lines()["status"].startswith("stalled: its process is gone")
     more = saved(folder, "twice.zarr") + 2
     assert processes.done("resume", "twice.zarr", "--max-iter", more, "--quiet", folder=folder)[0] == 0
 
@@ -193,10 +193,9 @@ def test_a_driver_that_lost_its_lease_commits_nothing(folder: Path, tmp_path: Pa
 
 @pytest.mark.process
 def test_workers_that_die_cost_time_and_change_nothing(
-    tight: Client, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tight: Client, folder: Path, tmp_path: Path, sizes: Resize
 ) -> None:
-    for name in ("SMALL_STRIP", "WORTHWHILE_STRIP"):
-        monkeypatch.setattr(choose, name, 2**20)
+    sizes(small_strip=2**20, worthwhile_strip=2**20)
     asked: dict[str, Any] = {"tol": 0, "max_iter": 12, "cache": False, "checkpoint_every": 4}
     whole = dnmf.factorize(folder / "x.zarr", 4, out=tmp_path / "whole.zarr", **asked)
 

@@ -222,18 +222,19 @@ def test_convert_replaces_zarr_only_and_says_so(url, tmp_path, X, counts):
 
 WRITER = """
 import os, signal, sys
-from dnmf import factorize, runs
+from dnmf import factorize
+from dnmf.run import keeper
 
-write, dies, named = runs.write_record, int(sys.argv[3]), set()
+write, dies, named = keeper.write_record, int(sys.argv[3]), set()
 
 def write_record(group, record, *more, **options):
-    if record["at"]:
-        named.add(record["at"])
+    if record.at:
+        named.add(record.at)
     if len(named) == dies:
         os.kill(os.getpid(), signal.SIGKILL)
     return write(group, record, *more, **options)
 
-runs.write_record = write_record
+keeper.write_record = write_record
 factorize(sys.argv[1], rank=3, out=sys.argv[2], max_iter=40, tol=0)
 """
 

@@ -127,11 +127,9 @@ def test_a_factor_stays_finite_and_non_negative_and_keeps_its_dtype(name, proble
 
 
 @each_rule
-@pytest.mark.parametrize(
-    ("dtype", "x", "v"), [("f4", 1e15, 1e8), ("f4", 1e-15, 1e-8), ("f8", 1e120, 1e60), ("f8", 1e-120, 1e-60)]
-)
-@given(data=st.data())
-def test_huge_and_tiny_entries_stay_finite(name, dtype, x, v, data):
+@given(st.data(), st.sampled_from([("f4", 1e15, 1e8), ("f4", 1e-15, 1e-8), ("f8", 1e120, 1e60), ("f8", 1e-120, 1e-60)]))
+def test_huge_and_tiny_entries_stay_finite(name, data, size):
+    dtype, x, v = size
     X = data.draw(matrices((6, 5), dtype, scales=(0, 0))) * np.dtype(dtype).type(x)
     W, V = (data.draw(matrices(shape, dtype, scales=(0, 0))) * np.dtype(dtype).type(v) for shape in ((6, 2), (2, 5)))
     result = moved(name, X, W, V, 2)
@@ -234,8 +232,7 @@ def objective(X, W, V, penalty):
 
 
 @each_rule
-@each_penalty
-@given(problem=problems("f8"), sweeps=sweeps_)
+@given(penalty=st.sampled_from(PENALTIES), problem=problems("f8"), sweeps=sweeps_)
 def test_penalized_factors_are_those_of_the_textbook(name, penalty, problem, sweeps):
     X, W, V = problem
     expected = naive.RULES[name](X, W, V, sweeps, l1=penalty.l1, l2=penalty.l2)
@@ -254,8 +251,7 @@ def test_the_objective_never_rises(name, problem, sweeps, l1, l2):
 
 
 @each_rule
-@each_penalty
-@given(problem=problems(), sweeps=sweeps_)
+@given(penalty=st.sampled_from(PENALTIES), problem=problems(), sweeps=sweeps_)
 def test_a_penalized_factor_stays_finite_non_negative_and_in_its_dtype(name, penalty, problem, sweeps):
     X, W, V = problem
     ours = penalized(name, X, W, V, penalty, sweeps)
@@ -310,8 +306,7 @@ def test_a_dead_component_is_left_alone_in_any_order():
     assert_array_equal(ours[:, 1], W[:, 1])
 
 
-@each_penalty
-@given(F=matrices())
+@given(penalty=st.sampled_from(PENALTIES), F=matrices())
 def test_what_a_penalty_adds_is_that_of_the_textbook(penalty, F):
     expected = naive.penalty(F, penalty.l1, penalty.l2)
     assert_allclose(penalty.of(F), expected, rtol=1e-12)

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import zarr
+from msgspec import to_builtins
 
 from dnmf.events import Cancelled, PassDone, Planned, StripDone
 from dnmf.run import lease
@@ -19,7 +20,7 @@ from dnmf.run.lease import Busy, Holder, Lease
 
 HOLD = """
 import sys, time, zarr
-from dnmf.lease import Lease
+from dnmf.run.lease import Lease
 with Lease(zarr.open_group(sys.argv[1], mode="r+")):
     print("held", flush=True)
     time.sleep(60)
@@ -108,7 +109,7 @@ def test_who_lost_it_writes_nothing_more(group: zarr.Group) -> None:
 
 def test_its_beats_tell_where_the_run_stands(group: zarr.Group, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "BEAT", 0.05)
-    with Lease(group, {"leg": 3}) as held:
+    with Lease(group, leg=3) as held:
         held(Planned((4, 2), 32, 7, 32, 0, 2, 1, 160, 512, 10))
         held(PassDone(4, 1.5, 1.5, 0.25, 0.1, 0.1, 1, 2.0, 32, None))
         held(StripDone(5, 2, 7))
@@ -116,7 +117,7 @@ def test_its_beats_tell_where_the_run_stands(group: zarr.Group, monkeypatch: pyt
         found = lease.holder(group)
     assert found is not None
     assert found.silence < 0.4
-    told = dict(found.progress)
+    told = to_builtins(found.progress)
     assert told.pop("since") <= time.time()
     assert told == {
         "leg": 3, "strips": 7, "nbytes": 32, "max_iter": 10, "passes": 4, "loss": 1.5, "relative_error": 0.25,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dnmf.arrays.pieces import cuts, padded, part_of
+from dnmf.arrays.pieces import cuts, pad_rows, part_of
 from dnmf.arrays.products import gram, right
 from dnmf.arrays.rows import Array, Rows, is_sparse
 from dnmf.losses.divergence.entries import dense_models, form_model, numerator_entries, split_terms
@@ -49,7 +49,7 @@ def _move_sparse(y: Rows, L: Array, S: Array, sweeps: int, beta: float, penalty:
     """Move sparse rows: columns of S are gathered once, and serve all updates."""
     moved, S_rows, least = np.empty_like(L, order="C"), np.ascontiguousarray(S.T), floor(beta, S.dtype)
     total = S.sum(axis=1, keepdims=True)
-    for rows, columns, entries in padded(y):
+    for rows, columns, entries in pad_rows(y):
         part, gathered = np.ascontiguousarray(L[:, rows]), S_rows.take(columns, axis=0)
         for _ in range(sweeps):
             M = np.matmul(gathered, part.T[:, :, None])[:, :, 0]

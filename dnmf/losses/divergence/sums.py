@@ -15,6 +15,7 @@ table 2, and that the loss never rises.
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,8 @@ class Evaluation:
     long: Penalty
     short: Penalty
 
+    exact: ClassVar = True  # the model is formed in the strip
+
     @property
     def norm(self) -> float:
         """Σ y^β."""
@@ -151,11 +154,6 @@ class Evaluation:
         if not (self.long or self.short):
             return 0.0
         return self.long.value(self.sums.mass, self.sums.square) + self.short.of(self.shared.S)
-
-    @property
-    def exact(self) -> bool:
-        """Always: the model is formed in the strip."""
-        return True
 
     def step(self) -> Array:
         """The short factor after one update, in float64: a second one would need another look at Y."""

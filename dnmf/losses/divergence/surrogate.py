@@ -8,6 +8,7 @@ and what the steps converge to is a stationary point of Y.
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +63,12 @@ class Surrogate:
     short: Penalty
     rows: Array | None = None
 
+    penalties: ClassVar = (NO_PENALTY, NO_PENALTY)  # of starts, which are those of least squares
+
     @property
     def whole(self) -> bool:
         """Whether every row counts for itself alone."""
         return bool((self.counts == 1).all())
-
-    @property
-    def penalties(self) -> tuple[Penalty, Penalty]:
-        """None: starts are those of least squares."""
-        return NO_PENALTY, NO_PENALTY
 
     def with_rows(self, rows: Array | None) -> "Surrogate":
         """The sample, with another long factor."""

@@ -111,7 +111,7 @@ class LeastSquares:
     def surrogate(self, drawn: StandIn) -> Surrogate:
         """The sample by its leading directions, or as it is where it is all of Y."""
         long = self.long.weighted(np.sqrt(drawn.counts).astype(drawn.rows.dtype)) if self.long else self.long
-        return Surrogate(as_it_is(drawn.rows) if drawn.whole else drawn.sketch, drawn.sketch, long, self.short)
+        return Surrogate(as_it_is(drawn.rows) if drawn.whole else drawn.sketch, drawn.sketch, (long, self.short))
 
 
 def _sums_of_columns(y: Rows, L: Array) -> Sums:

@@ -48,25 +48,19 @@ class Surrogate:
     ----------
     A : (s, N) sample; rows of X were multiplied by the roots of their counts.
     small : its sketch, which is A itself where some of X is left out of the sample.
-    long, short : penalties on its rows, which grow with them, and on the short factor.
+    penalties : on its rows, which grow with them, and on the short factor.
     rows : (k, s) its long factor; None before the first pass.
     """
 
     A: Sketch
     small: Sketch
-    long: Penalty
-    short: Penalty
+    penalties: tuple[Penalty, Penalty]
     rows: Array | None = None
 
     @property
     def whole(self) -> bool:
         """Whether nothing is left out of the sample."""
         return self.A.Q is None
-
-    @property
-    def penalties(self) -> tuple[Penalty, Penalty]:
-        """Those of the sample."""
-        return self.long, self.short
 
     def with_rows(self, rows: Array | None) -> "Surrogate":
         """The sample, with another long factor."""
@@ -75,14 +69,15 @@ class Surrogate:
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
         """The sample after the next pass, and how many sweeps that pass makes: None for as many as pay here."""
         # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
-        N, G, A, rule = np.maximum(self.A.right(shared.S), 0), shared.gram, self.A, shared.solver.rule(self.long)
-        rows = shared.solver.solve(self.long)(N, G, 1) if self.rows is None else rule(self.rows, N, G, 1)
+        N, G, A, long = np.maximum(self.A.right(shared.S), 0), shared.gram, self.A, self.penalties[0]
+        rule = shared.solver.rule(long)
+        rows = shared.solver.solve(long)(N, G, 1) if self.rows is None else rule(self.rows, N, G, 1)
         made, loss = 1, A.square - 2 * float(np.vdot(rows, N)) + float(np.vdot(rows, G @ rows))
         while made < (sweeps or MOST_SWEEPS):
             moved = rule(rows, N, G, 1)
             step = moved - rows
             # Not the difference of two losses, which float32 would round away.
-            slope = 2 * (N - G @ rows - self.long.gradient(rows)) - G @ step - self.long.l2 * step
+            slope = 2 * (N - G @ rows - long.gradient(rows)) - G @ step - long.l2 * step
             decrease = float(np.vdot(step, slope))
             rows, made, loss = moved, made + 1, loss - decrease
             if sweeps is None and decrease < SWEEP_PAYS * (loss + ENOUGH * A.square):
@@ -91,10 +86,10 @@ class Surrogate:
 
     def corrected(self, evaluation: Evaluation) -> Array | None:
         """The short factor (k, N) for the next pass, or None where the sample is too poor to take a step."""
-        A, rows, shared, penalized = self.A, self.rows, evaluation.shared, bool(self.long or self.short)
+        A, rows, shared = self.A, self.rows, evaluation.shared
         assert rows is not None
         S, moved = shared.S, shared.S.astype("f8")
-        rule, rows_rule = shared.solver.rule(self.short), shared.solver.rule(self.long)
+        rows_rule, rule = (shared.solver.rule(penalty) for penalty in self.penalties)
         drift = evaluation.cross - A.left(rows) - (evaluation.sums.gram - gram8(rows)) @ moved
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         for step in range(STEPS):
@@ -104,7 +99,7 @@ class Surrogate:
             moved = rule(moved, np.maximum(A.left(rows) + drift, 0), gram8(rows), STEP_SWEEPS)
             if moved.max() > FARTHEST * S.max():
                 return None
-            if penalized:  # then the length of a row of S matters, and is not kept
+            if any(self.penalties):  # then the length of a row of S matters, and is not kept
                 continue
             new = np.linalg.norm(moved, axis=1, keepdims=True)
             # A component that was zero may come back, and then keeps the length that it comes with.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from strategies import cuts, matrices, problems
+from strategies import cuts, matrices, pairs, problems
 
 from dnmf.arrays import pieces as arrays_pieces
 from dnmf.losses.divergence import entries
@@ -27,8 +27,8 @@ ARRAYS, SCALARS = ("numerator", "denominator"), ("loss", "norm", "mass", "square
 
 PAIRS = [(beta, kind) for beta in BETAS for kind in ("dense", "sparse")]
 
+betas = st.sampled_from(BETAS)
 each_beta = pytest.mark.parametrize("beta", BETAS)
-each_positive = pytest.mark.parametrize("beta", POSITIVE)
 each_pair = pytest.mark.parametrize(("beta", "kind"), PAIRS)
 each_kind = pytest.mark.parametrize("kind", ["dense", "sparse"])
 
@@ -69,11 +69,10 @@ def digits(dtype):
     return {"rtol": 2e-4 if dtype == "f4" else 1e-11, "atol": 1e-6 if dtype == "f4" else 1e-13}
 
 
-@pytest.mark.parametrize("pieces", ["one", "many"])
-@each_kind
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
-@each_beta
+@pytest.mark.parametrize(
+    ("beta", "penalty", "dtype", "kind", "pieces"),
+    pairs(BETAS, PENALTIES, ["f4", "f8"], ["dense", "sparse"], ["one", "many"]),
+)
 def test_rows_move_as_in_the_textbook(request, beta, penalty, dtype, kind, pieces):
     if pieces == "many":
         request.getfixturevalue("tiny_pieces")
@@ -85,9 +84,9 @@ def test_rows_move_as_in_the_textbook(request, beta, penalty, dtype, kind, piece
     assert_allclose(ours, expected, **digits(dtype))
 
 
-@pytest.mark.parametrize("pieces", ["one", "many"])
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@each_pair
+@pytest.mark.parametrize(
+    ("beta", "dtype", "kind", "pieces"), pairs(BETAS, ["f4", "f8"], ["dense", "sparse"], ["one", "many"])
+)
 def test_sums_are_those_of_the_textbook(request, beta, dtype, kind, pieces):
     if pieces == "many":
         request.getfixturevalue("tiny_pieces")
@@ -111,9 +110,8 @@ def test_sparse_rows_without_zeros_are_those_of_an_array(beta):
         assert_allclose(getattr(rows, name), getattr(dense, name), rtol=1e-11)
 
 
-@each_positive
-@given(data=st.data(), found=problems("f8"))
-def test_sparse_sums_are_the_dense_ones(beta, data, found):
+@given(data=st.data(), beta=st.sampled_from(POSITIVE), found=problems("f8"))
+def test_sparse_sums_are_the_dense_ones(data, beta, found):
     """With empty rows and columns, zeros that are stored, and components of zeros."""
     Y, W, S = found
     stored = data.draw(st.sets(st.integers(0, Y.size - 1), max_size=20))
@@ -126,9 +124,8 @@ def test_sparse_sums_are_the_dense_ones(beta, data, found):
     assert_allclose(*moved_rows, rtol=1e-7, atol=1e-9 * (1 + moved_rows[1].max()))
 
 
-@each_beta
-@given(data=st.data())
-def test_sums_and_rows_do_not_depend_on_the_cut(beta, data):
+@given(data=st.data(), beta=betas)
+def test_sums_and_rows_do_not_depend_on_the_cut(data, beta):
     Y, L, S = problem((17, 6), zeros=zeros_for(beta), seed=data.draw(st.integers(0, 5)))
     edges = np.cumsum([0, *data.draw(cuts(len(Y)))])
     for whole in (Y, sparse.csr_matrix(Y)) if beta else (Y,):
@@ -178,22 +175,19 @@ def scaled_problem(beta, seed, scales):
     return Y, L * 10.0 ** scales[0], S * 10.0 ** scales[1]
 
 
-@each_beta
-@given(seed=st.integers(0, 1000), scales=SCALES, l1=L1)
+@given(beta=betas, seed=st.integers(0, 1000), scales=SCALES, l1=L1)
 def test_the_objective_never_rises(beta, seed, scales, l1):
     Y, L, S = scaled_problem(beta, seed, scales)
     assert_no_rise(Y, L, S, beta, Penalty(l1))
 
 
-@pytest.mark.parametrize("beta", [-0.5, 0.0, 2.0, 3.0])
-@given(seed=st.integers(0, 1000), scales=SCALES, l1=L1, l2=L1)
+@given(beta=st.sampled_from([-0.5, 0.0, 2.0, 3.0]), seed=st.integers(0, 1000), scales=SCALES, l1=L1, l2=L1)
 def test_with_squares_penalized_it_never_rises_either(beta, seed, scales, l1, l2):
     Y, L, S = scaled_problem(beta, seed, scales)
     assert_no_rise(Y, L, S, beta, Penalty(l1, l2))
 
 
-@pytest.mark.parametrize("beta", [0.5, 1.0, 1.5])
-@given(seed=st.integers(0, 1000))
+@given(beta=st.sampled_from([0.5, 1.0, 1.5]), seed=st.integers(0, 1000))
 def test_with_squares_penalized_a_little_it_never_rises_either(beta, seed):
     """Where the penalty outweighs the loss, the published rule may overshoot for these losses."""
     Y, L, S = problem((11, 7), zeros=zeros_for(beta), seed=seed)
@@ -219,8 +213,7 @@ def assert_foretold(Y, L, S, beta, penalty):
     assert -rounding <= foretold <= true + rounding
 
 
-@each_beta
-@given(seed=st.integers(0, 1000), share=st.floats(0, 3))
+@given(beta=betas, seed=st.integers(0, 1000), share=st.floats(0, 3))
 def test_what_is_foretold_of_any_move_is_less_than_what_comes(beta, seed, share):
     """Of moves that no rule makes too: then it may be below zero."""
     Y, L, S = problem((11, 7), zeros=zeros_for(beta), seed=seed)
@@ -257,8 +250,7 @@ def test_the_gradient_is_what_small_steps_find(beta, penalty):
     assert_allclose(evaluated(found, S, beta, penalty).gradient_norm(), np.linalg.norm(slopes), rtol=1e-5)
 
 
-@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
-@each_beta
+@pytest.mark.parametrize(("beta", "penalty"), list(zip(BETAS, PENALTIES * 2, strict=False)))
 def test_what_the_rule_comes_to_rest_at_is_a_stationary_point(beta, penalty):
     """Nothing pulls up, and nothing that is not zero is pushed down: entries near zero go there ever more slowly."""
     Y, L, S = problem((9, 5), k=2)
@@ -285,9 +277,8 @@ def test_an_entry_at_zero_that_is_pushed_below_has_no_gradient():
 
 
 @each_kind
-@each_positive
-@given(data=st.data(), found=problems())
-def test_zeros_do_no_harm(beta, kind, data, found):
+@given(data=st.data(), beta=st.sampled_from(POSITIVE), found=problems())
+def test_zeros_do_no_harm(kind, data, beta, found):
     """Rows, columns, entries and components of zeros: warnings are errors here."""
     Y, W, S = found
     y, penalty = as_kind(Y, kind), data.draw(st.sampled_from(PENALTIES))

@@ -42,7 +42,7 @@ NONE = (NO_PENALTY, NO_PENALTY)
 
 
 def sample(A, rows=None, penalties=NONE):
-    return Surrogate(A, A, *penalties, rows)
+    return Surrogate(A, A, penalties, rows)
 
 
 def shared(S, name="cd"):
@@ -173,8 +173,8 @@ def test_it_is_not_negative_keeps_lengths_and_changes_nothing_that_it_is_given(n
     model, sweeps = sample(A).follow(shared(S, name), None)
     cross, long = (fixed(a) for a in sums(X, scratch(S @ X.T, gram(S), sweeps)))
     after = corrected(sample(A, fixed(model.rows)), S, cross, long, name)
-    if after is None:  # too poor a sample for a step: the loop takes a plain one
-        assert len(drawn) <= 2 * len(S)
+    if after is None:  # too poor a sample for a step, or one of another scale: the loop takes a plain one
+        assert len(drawn) < len(X) or weight > 1
         return
     assert (after.dtype, after.shape) == (S.dtype, S.shape)
     assert np.isfinite(after).all()
@@ -386,16 +386,22 @@ def test_with_penalties_a_sample_that_is_all_of_x_is_alternated_on_as_it_is(name
     assert np.abs(np.linalg.norm(after, axis=1) - np.linalg.norm(S, axis=1)).max() > 1e-2
 
 
-@each_rule
-@pytest.mark.parametrize("kind", KINDS)
-def test_with_penalties_what_is_at_rest_on_x_stays_however_poor_the_sample(name, kind):
+@cache
+def found_at_penalized_rest():
+    """X, L and S as at rest, under penalties."""
     X, L, S = at_rest()
     cd_rows, cd_short = (Solver("cd").rule(penalty) for penalty in PENALTIES)
     for _ in range(1500):
         L = cd_rows(L, S @ X.T, S @ S.T, 3)
         S = cd_short(S, L @ X, L @ L.T, 3)
-    L = cd_rows(L, S @ X.T, S @ S.T, 100)
-    A = poor_models(X)[kind]
+    return X, cd_rows(L, S @ X.T, S @ S.T, 100), S
+
+
+@each_rule
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_penalties_what_is_at_rest_on_x_stays_however_poor_the_sample(name, kind):
+    X, L, S = (fixed(a) for a in found_at_penalized_rest())
+    A, cd_rows = poor_models(X)[kind], Solver("cd").rule(PENALTIES[0])
     rows = cd_rows(np.zeros((len(S), A.rows)), A.right(S), gram(S), 3000)
     after = corrected(sample(A, fixed(rows), PENALTIES), S, *sums(X, L), name)
     assert_allclose(after, S, rtol=0, atol=1e-6 * S.max())

@@ -273,7 +273,7 @@ def _kill_holder(run: Path) -> str:
         if holder and holder.free_in > 0:
             with suppress(psutil.NoSuchProcess):
                 psutil.Process(holder.pid).kill()
-                return f"killed in leg {holder.progress.get('leg')}"
+                return f"killed in leg {holder.progress.leg}"
         time.sleep(0.02)
     return "it ended before it was disturbed"
 

@@ -10,8 +10,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from dnmf.plan.grid import Grid
-from dnmf.plan.memory import USABLE_SHARE, Workers, peak_bytes
+from dnmf.plan.dense import DenseGrid
+from dnmf.plan.grid import Demand
+from dnmf.plan.memory import USABLE_SHARE, Workers
 
 ROWS, COLUMNS, STRIP, RANK, PASSES, SEED = 16_384, 256, 2048, 5, 30, 0
 INITS = ("sample", "random")
@@ -52,11 +53,11 @@ def make_matrix(folder: Path) -> Path:
 
 def memory_limit() -> int:
     """Bytes per worker with which strips are one chunk high, be it alone or one of three, with a sample or without."""
-    grid = Grid((ROWS, COLUMNS), (STRIP, COLUMNS), (STRIP, COLUMNS), 4, 4, in_flight=1)
+    grid = DenseGrid((ROWS, COLUMNS), (STRIP, COLUMNS), 4, 4, (STRIP, COLUMNS), in_flight=1)
 
     def peak(strips: int, workers: int) -> int:
         several = Workers(workers, 1, 2**40)
-        return peak_bytes(grid, 0, strips * STRIP, rank=RANK, workers=several, in_run=False, cached=False)
+        return grid.peak(grid.in_strips(0, strips * STRIP), Demand(RANK, several))
 
     one, two = peak(1, FEWEST), peak(2, MOST)
     assert one < two

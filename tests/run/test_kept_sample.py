@@ -1,0 +1,70 @@
+"""A sample that a run keeps comes back as it was, or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from numpy.testing import assert_array_equal
+from scipy import sparse
+
+from dnmf.arrays.sample import Sample
+from dnmf.run import kept_sample
+from dnmf.run.kept_sample import StoredSample, has_sample, read_sample, write_sample
+
+
+def stored(kind: str = "dense") -> StoredSample:
+    rng = np.random.default_rng(0)
+    rows: Any = rng.random((4, 5)).astype("f4")
+    rows = sparse.csr_matrix(rows) if kind == "sparse" else rows
+    sample = Sample(rows, np.arange(4), rng.random(4), rng.random(4), norm=2.5, total=3.5, beta=1.0)
+    return StoredSample(sample, 1, 3, 200, np.arange(3, dtype="u8"))
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_it_comes_back_as_it_was(group: zarr.Group, kind: str) -> None:
+    assert not has_sample(group)
+    one = stored(kind)
+    write_sample(group, one)
+    write_sample(group, one)
+    other = read_sample(group)
+    assert (other.axis, other.size, other.bytes_read) == (1, 3, 200)
+    assert_array_equal(other.checksums, one.checksums)
+    assert (other.sample.norm, other.sample.total, other.sample.beta) == (2.5, 3.5, 1.0)
+    for name in ("index", "keys", "sizes"):
+        assert_array_equal(getattr(other.sample, name), getattr(one.sample, name))
+    assert sparse.issparse(other.sample.rows) == (kind == "sparse")
+    assert_array_equal(np.asarray(other.sample.rows @ np.eye(5)), np.asarray(one.sample.rows @ np.eye(5)))
+
+
+def test_checksums_of_another_kind_are_left_out(group: zarr.Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sample(group, stored())
+    monkeypatch.setattr(kept_sample, "CHECKSUMS", "others")
+    assert read_sample(group).checksums is None
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "text"),
+    [
+        (
+            "sample",
+            {"axis": 7},
+            "it has axis 7, and an integer of at least 0 and at most 1 is required; the run is dam",
+        ),
+        ("sample", {"norm": "much"}, "it has norm 'much', and a finite number is required"),
+        ("sample/rows", {"shape": [4]}, r"it has shape \[4\], and two integers is required"),
+    ],
+)
+def test_one_that_dnmf_did_not_write_is_refused(group: zarr.Group, where: str, change: Any, text: str) -> None:
+    write_sample(group, stored("sparse"))
+    group[where].update_attributes(change)
+    with pytest.raises(ValueError, match=f"is no sample that dnmf wrote: {text}"):
+        read_sample(group)
+
+
+def test_one_that_is_not_whole_is_none(out: Path, group: zarr.Group) -> None:
+    write_sample(group, stored())
+    group["sample"].update_attributes({"whole": False})
+    with pytest.raises(ValueError, match="holds no sample: name a run whose first factors came from one"):
+        read_sample(group)
