@@ -5,7 +5,7 @@ options, the ranges and names of the estimators and the table of the documentati
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ class Declared:
     ----------
     check : what it must be; None is possible too where that is the default.
     help : what it is, in a sentence.
-    default : as one asks for it; NotImplemented where it has to be given.
+    default : as one asks for it; MISSING where it has to be given.
     flags : how the command line spells it; none where it does not have it.
     may_change : whether a run that goes on may have another: it has no part in a pass.
     """
@@ -85,7 +85,7 @@ class Declared:
     @property
     def required(self) -> bool:
         """Whether it has to be given."""
-        return self.default is NotImplemented
+        return self.default is MISSING
 
     def holds(self, value: object) -> bool:
         """Whether a value is possible."""
@@ -109,7 +109,7 @@ def _is(
 class Parameters:
     """What was asked for, checked; `of` fills in defaults. See `factorize` for what each of them does."""
 
-    rank: int = _is(COUNT, "--rank", default=NotImplemented, help="Number of components k.")
+    rank: int = _is(COUNT, "--rank", default=MISSING, help="Number of components k.")
     solver: str = _is(SOLVER, "--solver", default="cd", help="Coordinate descent or multiplicative.")
     beta_loss: float = _is(
         LOSS, "--beta-loss", default="frobenius",

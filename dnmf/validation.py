@@ -107,55 +107,47 @@ _SHORT.maxstring = _SHORT.maxother = 60
 def _mismatch(value: object, of: Any, error: msgspec.ValidationError) -> Mismatch:
     """What msgspec's error says, in our words."""
     text, _, path = str(error).partition(" - at ")
-    named = re.fullmatch(r"Object (missing required|contains unknown) field `(.*)`", text, re.DOTALL)
     kind, where = inspect.type_info(of), ""
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        kind = _inside(kind, value, name)
+        kind = _fields(kind, value)[name] if name else _entries(kind)
         value = cast("Mapping[str, object]", value)[name] if name else cast("list[object]", value)[int(index)]
         where = f"{where}.{name}".lstrip(".") if name else f"{where}[{index}]"
-    if error.__cause__ is not None and not isinstance(_bare(kind), inspect.CustomType):
+    if error.__cause__ is not None and not any(isinstance(each, inspect.CustomType) for each in _kinds(kind)):
         return Mismatch("impossible", where, _SHORT.repr(value), str(error.__cause__))
+    named = re.fullmatch(r"Object (missing required|contains unknown) field `(.*)`", text, re.DOTALL)
     if named is None:
         return Mismatch("wrong", where, _SHORT.repr(value), _words(kind))
-    below = f"{where}.{named[2]}".lstrip(".")
-    if named[1] == "contains unknown":
-        return Mismatch("unknown", below, "", ", ".join(sorted(_fields(kind, value))))
-    return Mismatch("missing", below, "", _words(_inside(kind, value, named[2])))
+    below, fields = f"{where}.{named[2]}".lstrip("."), _fields(kind, value)
+    if named[2] in fields:
+        return Mismatch("missing", below, "", _words(fields[named[2]]))
+    return Mismatch("unknown", below, "", ", ".join(sorted(fields)))
 
 
-def _bare(kind: inspect.Type) -> inspect.Type:
-    """A type without what is said about it, and without null."""
+def _kinds(kind: inspect.Type) -> list[inspect.Type]:
+    """The types that a type is one of, without what is said about them."""
     if isinstance(kind, inspect.Metadata):
-        return _bare(kind.type)
-    if isinstance(kind, inspect.UnionType):
-        kinds = [_bare(each) for each in kind.types if not isinstance(each, inspect.NoneType)]
-        return kinds[0] if len(kinds) == 1 else kind
-    return kind
+        return _kinds(kind.type)
+    return [each for one in kind.types for each in _kinds(one)] if isinstance(kind, inspect.UnionType) else [kind]
 
 
 def _fields(kind: inspect.Type, value: object) -> dict[str, inspect.Type]:
-    """The fields of an object's type; of a union, those of the type that the object's tag names."""
-    bare = _bare(kind)
-    if isinstance(bare, inspect.UnionType):
-        kinds = [each for each in map(_bare, bare.types) if isinstance(each, inspect.StructType)]
-        tagged = [each for each in kinds if cast("Mapping[str, object]", value).get(each.tag_field or "") == each.tag]
-        return _fields(tagged[0], value) if tagged else {kinds[0].tag_field or "": inspect.LiteralType(_tags(kinds))}
-    fields = cast("inspect.StructType", bare)
-    known = {field.encode_name: field.type for field in fields.fields}
-    tag = getattr(bare, "tag_field", None)
-    return {tag: inspect.LiteralType((fields.tag,)), **known} if tag else known
+    """The fields of an object; where it may be of several types, of the one that its tag names, and the tag itself."""
+    kinds = [each for each in _kinds(kind) if isinstance(each, inspect.StructType | inspect.DataclassType)]
+    tag, tags = getattr(kinds[0], "tag_field", None), tuple(getattr(each, "tag", None) for each in kinds)
+    named = cast("Mapping[str, object]", value).get(tag) if tag else None
+    of = [each for each, its in zip(kinds, tags, strict=True) if its == named]
+    fields = {field.encode_name: field.type for each in of for field in each.fields}
+    return {**fields, tag: inspect.LiteralType(tags)} if tag else fields
 
 
-def _tags(kinds: list[inspect.StructType]) -> tuple[Any, ...]:
-    return tuple(each.tag for each in kinds)
-
-
-def _inside(kind: inspect.Type, value: object, name: str) -> inspect.Type:
-    """The type of a field of an object, or of an entry of a list where there is no name."""
-    if name:
-        return _fields(kind, value)[name]
-    bare = _bare(kind)
-    return bare.item_types[0] if isinstance(bare, inspect.TupleType) else cast("inspect.ListType", bare).item_type
+def _entries(kind: inspect.Type) -> inspect.Type:
+    """The type of the entries of a list."""
+    for each in _kinds(kind):
+        if isinstance(each, inspect.ListType | inspect.VarTupleType):
+            return each.item_type
+        if isinstance(each, inspect.TupleType):
+            return each.item_types[0]
+    return inspect.AnyType()
 
 
 # Of types that take no more saying.

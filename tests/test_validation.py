@@ -110,6 +110,7 @@ def test_what_is_not_is_told_with_its_path_and_what_is_required(data: object, te
     [
         ({}, "its record has no kind, and one of near, far is required"),
         ({"kind": "next"}, "its record has kind 'next', and one of near, far is required"),
+        ({"kind": ["far"]}, "its record has kind ['far'], and one of near, far is required"),
         ({"kind": "far"}, "its record has no address, and a text is required"),
         ({"kind": "far", "address": 1}, "its record has address 1, and a text is required"),
         ({"kind": "near", "adress": 1}, "its record has an unknown adress, and one of flag, kind is required"),

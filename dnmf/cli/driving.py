@@ -1,6 +1,6 @@
 """How commands that drive a run begin and end."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,16 +8,17 @@ from dnmf.cli.errors import console
 
 if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
+    from dnmf.matrix.matrix import Matrix
     from dnmf.run.result import Factorization
 
 
-def check_paths(x: str, out: str, asked: dict[str, Any]) -> None:
-    """Tell of a wrong path before a cluster is started."""
+def checked(x: str, layer: str | None, out: str, *, overwrite: bool) -> "Matrix":
+    """Open X, and tell of a wrong path before a cluster is started."""
     from dnmf.matrix.opening import open_matrix
     from dnmf.run.opening import check_out
 
-    open_matrix(x, layer=asked.get("layer"))
-    check_out(out, overwrite=asked["overwrite"])
+    check_out(out, overwrite=overwrite)
+    return open_matrix(x, layer=layer)
 
 
 def check_lasting(where: "Profile") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dnmf
-from dnmf.cli.driving import check_paths, tell_end
+from dnmf.cli.driving import checked, tell_end
 from dnmf.cli.errors import console, hint_at_resume
 from dnmf.cli.options import given, parameters, somewhere
 from dnmf.events import Listener
@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace a run at --out, and what --write-back wrote.")
 @somewhere
 @click.pass_obj
-def factorize(again: Listener, /, x: str, out: str, where: "Profile", back: bool, quiet: bool, **asked: Any) -> None:
+def factorize(
+    again: Listener,
+    /,
+    x: str,
+    out: str,
+    layer: str | None,
+    where: "Profile",
+    back: bool,
+    overwrite: bool,
+    quiet: bool,
+    **asked: Any,
+) -> None:
     """Factorize a matrix in Zarr, X ≈ W V: dense, or sparse as AnnData writes it.
 
     A member of a group is X.zarr/layers/counts.
@@ -34,12 +45,11 @@ def factorize(again: Listener, /, x: str, out: str, where: "Profile", back: bool
     from dnmf.cli.progress_bar import show_progress
     from dnmf.run.to_anndata import open_anndata, write_back
 
-    asked = given(asked)
-    check_paths(x, out, asked)
+    X = checked(x, layer, out, overwrite=overwrite)
     if back:
-        open_anndata(x, overwrite=asked["overwrite"])
+        open_anndata(x, overwrite=overwrite)
     with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(out) as note:
-        result = dnmf.factorize(x, out=out, listeners=(note, *listeners, again), **asked)
+        result = dnmf.factorize(X, out=out, overwrite=overwrite, listeners=(note, *listeners, again), **given(asked))
     if back:
-        write_back(result, x, overwrite=asked["overwrite"])
+        write_back(result, x, overwrite=overwrite)
     tell_end(result, out, quiet=quiet)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dnmf
-from dnmf.cli.driving import check_lasting, check_paths
+from dnmf.cli.driving import check_lasting, checked
 from dnmf.cli.errors import console
 from dnmf.cli.options import given, parameters, somewhere
 
@@ -25,7 +25,7 @@ def submit(x: str, out: str, where: "Profile", **asked: Any) -> None:
     """Factorize on a cluster that runs already, and do not wait for it: this machine may be turned off."""
     check_lasting(where)
     asked = given(asked)
-    check_paths(x, out, asked)
+    checked(x, asked.get("layer"), out, overwrite=asked["overwrite"])
     with where.open():
         dnmf.submit(x, out=out, **asked)
     console.print(f"{out}: submitted; `dnmf status {out}` tells how it stands, `dnmf cancel {out}` stops it")

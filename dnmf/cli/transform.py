@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 @number(COUNT, "--max-iter", default=200, help="Updates of a row at most.")
 @click.option("--overwrite", is_flag=True, help="Replace what transform wrote to --out before.")
 @somewhere
-def transform(x: str, model: str, where: "Profile", **parameters: Any) -> None:
+def transform(x: str, model: str, layer: str | None, where: "Profile", **parameters: Any) -> None:
     """Find the W of new rows X for the V of a run. X is read once."""
     from dnmf.matrix.opening import open_matrix
 
     result = dnmf.open_run(model)
-    open_matrix(x, layer=parameters["layer"])
+    X = open_matrix(x, layer=layer)
     with where.open():
-        W = dnmf.transform(x, result, **parameters)
+        W = dnmf.transform(X, result, **parameters)
     console.print(f"{parameters['out']}: W of {W.shape[0]} rows and {W.shape[1]} components")

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Parameters
 from dnmf.plan.memory import SPLIT_EVERY
-from dnmf.plan.strips import Plan
+from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.stores.paths import shown
 from dnmf.validation import Mismatch, validated
 
@@ -201,7 +201,7 @@ def _check_whole(record: Record, path: object) -> None:
     if length > MOST_CHUNKS * height:
         raise refusal(
             path,
-            f"its record cuts {length} {('rows', 'columns')[axis]} into strips of {height}, and at most {MOST_CHUNKS} "
+            f"its record cuts {length} {rows_or_columns(axis)} into strips of {height}, and at most {MOST_CHUNKS} "
             f"strips are possible",
         )
 
