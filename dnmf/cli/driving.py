@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dnmf.run.result import Factorization
 
 
-def checked(x: str, layer: str | None, out: str, *, overwrite: bool) -> "Matrix":
-    """Open X, and tell of a wrong path before a cluster is started."""
+def check_and_open(x: str, layer: str | None, out: str, *, overwrite: bool) -> "Matrix":
+    """X, opened; tells of a wrong path before a cluster is started."""
     from dnmf.matrix.opening import open_matrix
     from dnmf.run.opening import check_out
 

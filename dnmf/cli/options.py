@@ -89,7 +89,7 @@ def changes(command: Command) -> Command:
     return _options(command, first=False)
 
 
-def given(options: Mapping[str, T | None]) -> dict[str, T]:
+def drop_none(options: Mapping[str, T | None]) -> dict[str, T]:
     """The options that were given or have a default."""
     return {name: value for name, value in options.items() if value is not None}
 

@@ -7,7 +7,7 @@ import click
 import dnmf
 from dnmf.cli.driving import check_lasting, tell_end
 from dnmf.cli.errors import console, hint_at_resume
-from dnmf.cli.options import changes, given, somewhere
+from dnmf.cli.options import changes, drop_none, somewhere
 from dnmf.events import Listener
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def resume(
     from dnmf.factorization.submit import resume_there
     from dnmf.run.opening import open_group
 
-    changed = given(asked)
+    changed = drop_none(asked)
     open_group(run)
     if detach:
         check_lasting(where)
