@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @somewhere
 @click.pass_obj
 def resume(
-    again: Listener, /, run: str, x: str | None, where: "Profile", detach: bool, quiet: bool, **asked: Any
+    raise_again: Listener, /, run: str, x: str | None, where: "Profile", detach: bool, quiet: bool, **asked: Any
 ) -> None:
     """Go on with a run that was stopped or whose process died, from its last saved state.
 
@@ -43,5 +43,5 @@ def resume(
         console.print(f"{run}: goes on; `dnmf status {run}` tells how it stands")
         return
     with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(run) as note:
-        result = dnmf.resume(run, x, listeners=(note, *listeners, again), **changed)
+        result = dnmf.resume(run, x, listeners=(note, *listeners, raise_again), **changed)
     tell_end(result, run, quiet=quiet)
