@@ -240,8 +240,8 @@ def test_the_refusal_names_bytes_limit_chunks_and_memory():
     with pytest.raises(MemoryError) as refused:
         plan(grid(TALL, (512, 4096)), rank=20, workers=team(1, 1, 256))
     assert str(refused.value) == (
-        "X does not fit: with chunks of 512 × 4096 the smallest strip needs 190 MiB in a worker that may use 179 MiB "
-        "(0.7 of its limit of 256 MiB); rewrite X in chunks of 256 × 4096, or give workers 272 MiB"
+        "X does not fit: with chunks of 512 × 4096 and 6 MiB of partial sums of 20 × 4096, the smallest strips need "
+        "190 MiB in a worker that may use 179 MiB (0.7 of its limit of 256 MiB); rewrite X in chunks of 256 × 4096, or give workers 272 MiB"
     )
 
 
@@ -249,8 +249,8 @@ def test_the_refusal_says_when_no_chunks_would_help():
     with pytest.raises(MemoryError) as refused:
         plan(grid((200, 200_000), (200, 1000)), rank=50, workers=team(1, 1, 128))
     assert str(refused.value) == (
-        "X does not fit: with chunks of 200 × 1000 the smallest strip needs 161 MiB in a worker that may use 90 MiB "
-        "(0.7 of its limit of 128 MiB); no chunks would help at rank 50: give workers 231 MiB"
+        "X does not fit: with chunks of 200 × 1000 and 1 MiB of partial sums of 50 × 200, the smallest strips need "
+        "161 MiB in a worker that may use 90 MiB (0.7 of its limit of 128 MiB); no chunks would help at rank 50: give workers 231 MiB"
     )
 
 
