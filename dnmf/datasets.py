@@ -17,7 +17,7 @@ from dnmf.arrays.draws import uniform_table
 from dnmf.arrays.rows import Array
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
-from dnmf.stores.paths import check_replaceable
+from dnmf.stores.places import check_replaceable
 
 Block = Callable[[int, int], Array]
 

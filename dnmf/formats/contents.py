@@ -12,9 +12,7 @@ from dnmf.plan.memory import MIB
 from dnmf.plan.pieces import well_chunked
 
 Array = NDArray[Any]
-
 Dtype = np.dtype[Any]
-
 Shape = tuple[int, ...]
 
 # Of some consecutive rows (csc: columns): how many entries each has; then of every entry its column (row) and value.

@@ -20,8 +20,8 @@ from dnmf.formats.contents import Array, Dtype
 from dnmf.plan.memory import MIB
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
-from dnmf.stores.paths import absolute, check_replaceable, is_url, refuse_bucket
-from dnmf.stores.places import occupied, place, upload
+from dnmf.stores.paths import absolute, is_url, refuse_bucket
+from dnmf.stores.places import check_replaceable, occupied, place, upload
 
 # A chunk of entries, or of their places, whichever is larger. A chunk in which a strip ends is decoded twice, and each
 # costs its own time: of 512 KiB to 8 MiB, 2 and 4 MiB were read fastest in strips of 2 million entries.
@@ -121,24 +121,11 @@ def _check_target(target: str, overwrite: bool) -> Path | None:
         refuse_bucket(target, "X.zarr")
     elif not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent} is not a folder: {path.name} is written into one; create it first")
-    exists = path.exists() if path else occupied(target)
-    if exists and not overwrite:
-        raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
-    if path:
-        check_replaceable(path)
-    elif exists:
-        _check_zarr(target)
+    if path.exists() if path else occupied(target):
+        if not overwrite:
+            raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
+        check_replaceable(target)
     return path and path.parent
-
-
-def _check_zarr(url: str) -> None:
-    """Refuse to replace what is no Zarr array or group at a URL."""
-    try:
-        zarr.open(place(url), mode="r")
-    except (FileNotFoundError, ValueError):
-        raise FileExistsError(
-            f"{url} is not a Zarr array or group: only these are overwritten; choose another path"
-        ) from None
 
 
 def _check_matrix(source: Path, contents: Contents | SparseContents) -> None:

@@ -14,7 +14,6 @@ from dnmf.formats.sparse_entries import Take, compressed
 
 # What AnnData calls a group that is a sparse matrix, and the vectors in it.
 SPARSE = {"csr_matrix": "csr", "csc_matrix": "csc"}
-
 VECTORS = ("indptr", "indices", "data")
 
 
