@@ -17,6 +17,9 @@ from dnmf.plan.sparse import SparseGrid
 # Share of entries of a sparse Dask array that are taken not to be 0: how many there are is known after a pass only.
 NOMINAL_SHARE = 0.1
 
+# Blocks of a Dask array are merged to a strip: both are alive then.
+COPIES = 2
+
 
 @dataclass(frozen=True, slots=True)
 class LazyStrips(Strips):
@@ -27,10 +30,6 @@ class LazyStrips(Strips):
     def rows(self, start: int, stop: int) -> Rows:
         where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
         return prepare(self.array[where].compute(), self.dtype, axis=self.axis, first=start, check=self.check)
-
-
-# Blocks of a Dask array are merged to a strip: both are alive then.
-COPIES = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def affordable(A: Rows, rank: int, iterations: int, *, beta: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """A sample that stands for Y.
+    """A sample that stands for Y: see `Surrogate` of `dnmf.losses.protocol`.
 
     Attributes
     ----------
@@ -71,7 +71,6 @@ class Surrogate:
         return bool((self.counts == 1).all())
 
     def with_rows(self, rows: Array | None) -> "Surrogate":
-        """The sample, with another long factor."""
         return replace(self, rows=rows)
 
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
@@ -90,7 +89,6 @@ class Surrogate:
         return strip_sums(self.A, rows, S, beta=self.beta, weights=self.counts.astype(S.dtype))
 
     def corrected(self, evaluation: Evaluation) -> Array | None:
-        """The short factor (k, N) for the next pass, or None where the sample is too poor to take a step."""
         S, rows, sums = evaluation.shared.S, self.rows, evaluation.sums
         assert rows is not None
         moved, ours = S, self._sums(rows, S)
