@@ -162,7 +162,7 @@ def _moved(iterate: Iterate, found: Evaluation, moved: Array, *, misled: bool) -
         return replace(iterate, S=iterate.plain, surrogate=None)
     if iterate.surrogate is None:
         return replace(iterate, S=moved)
-    step = iterate.surrogate.corrected(found)
+    step = iterate.surrogate.correct(found)
     if step is None:
         return replace(iterate, S=moved, surrogate=None, plain=moved)
     return replace(iterate, S=step, plain=moved)

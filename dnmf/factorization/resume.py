@@ -16,7 +16,7 @@ from dnmf.factorization.restore import restored
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, values_of
-from dnmf.plan.choose import fitting, plan
+from dnmf.plan.choose import plan, refit
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
 from dnmf.run.generations import drop_all_generations
@@ -168,7 +168,7 @@ def _check_same(matrix: Matrix, record: Record) -> None:
 
 def _cut(before: Plan, matrix: Matrix, parameters: Parameters, workers: Workers) -> Plan:
     """How X is cut now: as before, unless workers have too little memory for that."""
-    same = fitting(replace(before, cached=parameters.cache), matrix.grid, rank=parameters.rank, workers=workers)
+    same = refit(replace(before, cached=parameters.cache), matrix.grid, rank=parameters.rank, workers=workers)
     if same is not None:
         return same
     cut = plan(matrix.grid, rank=parameters.rank, workers=workers, cache=parameters.cache, axes=(before.axis,))

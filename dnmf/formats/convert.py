@@ -16,8 +16,8 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from dnmf.formats import NAMED, READERS, Contents, Reader, Source, SparseContents
-from dnmf.formats.contents import Array, Dtype
-from dnmf.plan.memory import MIB
+from dnmf.formats.contents import Dtype, Numbers
+from dnmf.plan.memory import MIB, index_bytes
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
 from dnmf.stores.paths import absolute, is_url, refuse_bucket
@@ -89,7 +89,7 @@ def convert(
     return zarr.open(place(to), mode="r")
 
 
-def described(matrix: ZarrArray | zarr.Group) -> str:
+def describe(matrix: ZarrArray | zarr.Group) -> str:
     """Shape, dtype, and how it is stored, of what `convert` returns."""
     if isinstance(matrix, zarr.Array):
         (m, n), (height, width) = matrix.shape, matrix.chunks
@@ -164,7 +164,7 @@ def _write_sparse(path: Path, contents: SparseContents) -> None:
     """Store pieces as a new Zarr group, which AnnData opens. Writes to disk."""
     shape, dtype = list(contents.shape), contents.dtype.newbyteorder("=")
     lines, width = shape if contents.kind == "csr" else shape[::-1]
-    index = np.dtype("i4" if width - 1 <= np.iinfo("i4").max else "i8")
+    index = np.dtype(f"i{index_bytes(width - 1)}")
     chunk = SPARSE_CHUNK // max(dtype.itemsize, index.itemsize)
     facts = {"encoding-type": f"{contents.kind}_matrix", "encoding-version": "0.1.0", "shape": shape}
     group = zarr.create_group(path, attributes=facts)
@@ -183,13 +183,13 @@ def _write_sparse(path: Path, contents: SparseContents) -> None:
 
 
 @contextmanager
-def _appended(group: zarr.Group, name: str, dtype: Dtype, most: int, chunk: int) -> Iterator[Callable[[Array], None]]:
+def _appended(group: zarr.Group, name: str, dtype: Dtype, most: int, chunk: int) -> Iterator[Callable[[Numbers], None]]:
     """A function that appends to a new array, of `most` numbers at most. Writes to disk, each chunk once."""
     chunk = max(1, min(chunk, most))
     array = group.create_array(name, shape=(most,), chunks=(chunk,), dtype=dtype, compressors=_codec(dtype))
     start, waiting = 0, np.empty(0, dtype)
 
-    def put(numbers: Array) -> None:
+    def put(numbers: Numbers) -> None:
         nonlocal start, waiting
         waiting = np.concatenate([waiting, numbers], dtype=dtype, casting="unsafe")
         whole = len(waiting) // chunk * chunk

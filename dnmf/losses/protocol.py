@@ -123,7 +123,7 @@ class Surrogate(Protocol[SharedIn, EvaluationIn]):
     def follow(self, shared: SharedIn, sweeps: int | None) -> tuple[Self, int]:
         """The sample after the next pass, and how many sweeps that pass makes: `sweeps`, or as many as pay."""
 
-    def corrected(self, evaluation: EvaluationIn) -> Array | None:
+    def correct(self, evaluation: EvaluationIn) -> Array | None:
         """The short factor for the next pass, by steps on the sample; None where it is too poor for that.
 
         Its rows were solved in the pass as all rows of Y were.

@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 
 from dnmf.arrays.rows import Rows, is_sparse
-from dnmf.matrix.dense import prepared
+from dnmf.matrix.dense import prepare_dense
 from dnmf.matrix.matrix import Matrix, matrix_shape, working_dtype
 from dnmf.matrix.sparse_rows import SparseStrips
 from dnmf.matrix.strips import Dtype, Strips
@@ -28,8 +28,8 @@ class LazyStrips(Strips):
     array: da.Array
 
     def rows(self, start: int, stop: int) -> Rows:
-        where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
-        return prepare(self.array[where].compute(), self.dtype, axis=self.axis, first=start, check=self.check)
+        x = self.array[self.in_x(start, stop)].compute()
+        return prepare(x, self.dtype, axis=self.axis, first=start, check=self.check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,6 @@ def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool) -> Row
         If an entry is negative, NaN or infinite: names its row and column.
     """
     if not is_sparse(x):
-        return prepared(np.asarray(x), dtype, axis=axis, first=first, check=check)
+        return prepare_dense(np.asarray(x), dtype, axis=axis, first=first, check=check)
     y = (x if axis == 0 else x.T).tocsr()
     return SparseStrips(y.shape, dtype, axis, check, y.data, y.indices, y.indptr, first=first).rows(0, y.shape[0])

@@ -11,7 +11,7 @@ from math import ceil
 from typing import ClassVar, Self
 
 from dnmf.plan.grid import Demand, Grid
-from dnmf.plan.memory import MIB, RULE_BLOCKS
+from dnmf.plan.memory import MIB, RULE_BLOCKS, index_bytes
 from dnmf.plan.pieces import LARGE_PIECE, PIECE_NON_ZEROS
 from dnmf.plan.strips import Plan, rows_or_columns
 
@@ -54,8 +54,8 @@ class SparseGrid(Grid):
 
     @property
     def index_size(self) -> int:
-        """Bytes of a place or pointer as it is computed with: those of int32 where the largest fits."""
-        return 4 if self.shape[1 - self.axis] < 2**31 else 8
+        """Bytes of a place or pointer as it is computed with."""
+        return index_bytes(self.shape[1 - self.axis])
 
     @property
     def non_zero(self) -> int:

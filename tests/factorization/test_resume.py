@@ -174,7 +174,7 @@ def test_workers_with_too_little_memory_for_the_strips_get_others(
 ) -> None:
     begin(x, tmp_path / "run.zarr", after(5))
     before = opening.open_group(tmp_path / "run.zarr")[1].state.height
-    monkeypatch.setattr("dnmf.factorization.resume.fitting", lambda *_, **__: None)
+    monkeypatch.setattr("dnmf.factorization.resume.refit", lambda *_, **__: None)
     sizes(strip=2**13)
     result = dnmf.resume(tmp_path / "run.zarr")
     assert result.record["state"]["height"] != before or result.record["iteration"] == 9

@@ -88,7 +88,7 @@ class Surrogate:
     def _sums(self, rows: Array, S: Array) -> Sums:
         return strip_sums(self.A, rows, S, beta=self.beta, weights=self.counts.astype(S.dtype))
 
-    def corrected(self, evaluation: Evaluation) -> Array | None:
+    def correct(self, evaluation: Evaluation) -> Array | None:
         S, rows, sums = evaluation.shared.S, self.rows, evaluation.sums
         assert rows is not None
         moved, ours = S, self._sums(rows, S)

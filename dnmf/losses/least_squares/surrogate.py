@@ -83,7 +83,7 @@ class Surrogate:
                 break
         return self.with_rows(rows), made
 
-    def corrected(self, evaluation: Evaluation) -> Array | None:
+    def correct(self, evaluation: Evaluation) -> Array | None:
         A, rows, shared = self.A, self.rows, evaluation.shared
         assert rows is not None
         S, moved = shared.S, shared.S.astype("f8")
