@@ -19,8 +19,6 @@ from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
 from dnmf.stores.places import check_replaceable
 
-Block = Callable[[int, int], Array]
-
 
 def gaussian_basis(features: int = 512, d: int = 4) -> NDArray[np.float64]:
     """The basis of the article's experiment: d Gaussian curves over [0, 1], centres evenly spaced, widths growing.
@@ -123,7 +121,7 @@ def _write(
     path: str | Path,
     shape: tuple[int, int],
     dtype: str,
-    block: Block,
+    block: Callable[[int, int], Array],
     *,
     axis: int,
     chunks: tuple[int, int] | None = None,

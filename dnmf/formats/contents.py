@@ -60,8 +60,7 @@ class SparseContents:
 
     Attributes
     ----------
-    shape : (m, n), or what else the file says: nothing is checked yet.
-    dtype : of an entry, in the file's byte order.
+    shape, dtype : as of `Contents`.
     kind : "csr" or "csc": whether rows or columns are stored one after the other.
     most : entries that are stored at most; those that meet in one place become one.
     pieces : all rows (csc: columns), in order; in each the places are sorted and differ. Reading starts with the first.

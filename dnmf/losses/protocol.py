@@ -140,10 +140,8 @@ AnySurrogate = Surrogate[Any, Any]
 class FromColumns:
     """How rows of the long factor are solved from sums over strips of columns, where a loss allows that.
 
-    Attributes
-    ----------
-    sums : what a strip y (h, M) of columns adds with its block (k, h) of the short factor.
-    settle : from all sums and the short factor, as `Loss.settle`.
+    `sums`: what a strip y (h, M) adds with its block (k, h) of the short factor. `settle`: as `Loss.settle`, from all
+    sums in place of rows.
     """
 
     sums: Callable[[Rows, Array], Any]

@@ -83,7 +83,7 @@ class DenseInMemory(Matrix):
 
 
 def prepare_dense(x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool) -> Array:
-    """Rows (axis 0) or columns (axis 1) of X from number `first` on as rows of a strip: checked, cast and turned.
+    """Check whole rows (axis 0) or columns (axis 1) of X from number `first` on, cast them, and turn columns to rows.
 
     Raises
     ------

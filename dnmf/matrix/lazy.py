@@ -71,15 +71,7 @@ class LazySparse(LazyDense):
 
 
 def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool) -> Rows:
-    """Check whole rows (axis 0) or columns (axis 1) of X from index `first` on, cast them, and turn columns to rows.
-
-    They are an array, or a scipy.sparse matrix, which becomes a csr_matrix and is not written to.
-
-    Raises
-    ------
-    ValueError
-        If an entry is negative, NaN or infinite: names its row and column.
-    """
+    """As `prepare_dense`, of an array or a scipy.sparse matrix, which becomes a csr_matrix and is not written to."""
     if not is_sparse(x):
         return prepare_dense(np.asarray(x), dtype, axis=axis, first=first, check=check)
     y = (x if axis == 0 else x.T).tocsr()

@@ -82,13 +82,7 @@ def check_complete(matrix: Matrix) -> None:
 
 
 def find(X: object, layer: str | None) -> tuple[Any, str]:
-    """What X is: a `zarr.Array`, a `zarr.Group` of a sparse matrix, or an array of another library; and where it is.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError, TypeError
-        If there is nothing, something else, or no such layer.
-    """
+    """What X is: a `zarr.Array`, a `zarr.Group` of a sparse matrix, or an array of another library; and where it is."""
     if is_anndata(X):
         member = _choose_member(X, layer)
         _refuse_hdf5(member)
