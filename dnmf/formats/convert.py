@@ -15,8 +15,8 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from dnmf.formats import NAMED, READERS, Contents, Reader, Source, SparseContents
-from dnmf.formats.contents import Dtype, Numbers
+from dnmf.formats import NAMED, READERS, Reader
+from dnmf.formats.contents import Contents, Dtype, Numbers, Source, SparseContents
 from dnmf.plan.memory import MIB, index_bytes
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
