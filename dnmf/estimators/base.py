@@ -22,7 +22,7 @@ from dnmf.estimators.scikit_learn import (
     validate_data,
 )
 from dnmf.factorization.transform import transform
-from dnmf.losses import beta_of
+from dnmf.losses import NAMED
 from dnmf.losses.divergence.sums import strip_sums
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import is_anndata, open_matrix
@@ -139,7 +139,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _beta(self) -> float:
-        return beta_of(self.beta_loss)
+        return NAMED[self.beta_loss] if isinstance(self.beta_loss, str) else float(self.beta_loss)
 
     @property
     def _tol(self) -> float:

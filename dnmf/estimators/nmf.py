@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from dnmf.matrix.opening import open_matrix
 from dnmf.run.result import Factorization
 
 # Parameters that mean the same to `factorize`.
-HANDED_ON = ("out", "solver", "max_iter", "inner_iter", "alpha_W", "alpha_H", "l1_ratio", "shuffle", "memory_limit")
+HANDED_ON = ("out", "solver", "max_iter", "inner_iter", "alpha_W", "alpha_H", "l1_ratio", "memory_limit")
 
 
 class NMF(BaseNMF):
@@ -205,7 +206,8 @@ class NMF(BaseNMF):
             seed=seed,
             keep_W=keep_W,
             listeners=[progress_lines()] if self.verbose else (),
-            **{name: getattr(self, name) for name in HANDED_ON},
+            shuffle=bool(self.shuffle),
+            **{name: _as_number(getattr(self, name)) for name in HANDED_ON},
         )
         self.components_ = result.V
         self.n_components_ = len(result.V)
@@ -214,6 +216,11 @@ class NMF(BaseNMF):
         if self.n_iter_ == self.max_iter and self.tol > 0 and result.history["gain"][-1] >= self.tol:
             warn_of_max_iter(self.max_iter)
         return result
+
+
+def _as_number(value: Any) -> Any:
+    """A parameter; truth values, which are numbers to scikit-learn, as the numbers that they are."""
+    return int(value) if isinstance(value, bool) else value
 
 
 def progress_lines() -> Listener:
