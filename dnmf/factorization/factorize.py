@@ -64,9 +64,9 @@ def factorize(
     beta_loss : β of the β-divergence that is minimized, or "frobenius" (2), "kullback-leibler" (1), "itakura-saito"
         (0, for X without zeros). All but 2 need solver "mu".
     init : first factors. "sample": X is read once for a sample of its rows, which is factorized in memory, see
-        `dnmf.factorization.starts`. "nndsvd", "nndsvda", "nndsvdar": singular vectors of that sample, their zeros kept (unless by
-        solver "mu", which could not leave them), or replaced by the mean of X, or by random numbers below a hundredth
-        of it. "random": uniform numbers, without that read. Or your own (W, V), of shapes (m, k) and (k, n).
+        `dnmf.factorization.starts`. "nndsvd", "nndsvda", "nndsvdar": singular vectors of that sample, their zeros kept
+        (unless by solver "mu", which could not leave them), or replaced by the mean of X, or by random numbers below a
+        hundredth of it. "random": uniform numbers, without that read. Or your own (W, V), of shapes (m, k) and (k, n).
     max_iter : passes over X at most, that of the sample aside.
     tol : stop when one more pass would decrease the loss by less than this share of itself; 0 never stops early.
     seed : of everything random. The result depends on it, X and the parameters, not on the cluster.
