@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from dnmf.events import Listener
-from dnmf.factorization.resume import asked
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.matrix import Matrix
@@ -17,6 +16,7 @@ from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import check_out, create_run, open_group
+from dnmf.run.record import full_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.paths import absolute, nested
 
@@ -150,7 +150,7 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
     if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
-    record = asked(begun, path)
+    record = full_record(begun, path)
     if (record.x.path, record.x.fingerprint) != (matrix.location, matrix.fingerprint):
         raise ValueError(
             f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "

@@ -16,7 +16,7 @@ from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job, minimized
+from dnmf.factorization.job import Job, loss_for
 from dnmf.factorization.loop import First, run
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix
@@ -101,7 +101,7 @@ def job_for(
         parameters=parameters,
         plan=cut,
         workers=workers,
-        loss=minimized(parameters, matrix, cut.axis),
+        loss=loss_for(parameters, matrix, cut.axis),
         engine=engine,
         keeper=Keeper(group, record),
         given=given,

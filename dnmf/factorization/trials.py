@@ -19,7 +19,6 @@ from dnmf.rules.from_scratch import from_scratch
 
 RANDOM_STARTS, FIRST_STREAM = 7, 10
 
-
 # Of the factorization of the sample: iterations of every start, of those that are ahead then, of the best one at most,
 # and its tolerance.
 SHORT, FURTHER, FINALISTS, LONG, TOL = 10, 20, 3, 1000, 1e-4

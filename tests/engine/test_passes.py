@@ -38,7 +38,7 @@ def small_strips() -> Iterator[None]:
         yield
 
 
-def given(values: np.ndarray) -> blocks.Draw:
+def as_drawn(values: np.ndarray) -> blocks.Draw:
     """A first long factor that is there already, (k, M)."""
     return blocks.Draw(lambda i, rows: np.ascontiguousarray(values[:, i : i + rows]), len(values), values.dtype)
 
@@ -214,7 +214,7 @@ def test_a_long_factor_is_written_and_read_back_as_it_was(axis: int, tmp_path: P
     shape, chunks = ((100, 3), (30, 3)) if axis == 0 else ((3, 100), (3, 30))
     target = zarr.create_array(str(tmp_path / "w.zarr"), shape=shape, chunks=chunks, dtype="f4")
     values = np.random.default_rng(0).random((3, 100)).astype("f4")
-    L = passes.drawn(plan, given(values))
+    L = passes.drawn(plan, as_drawn(values))
     kept = passes.written(L, target, axis)
     np.testing.assert_array_equal(kept.compute(scheduler="threads"), values.T)
     np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
@@ -244,7 +244,7 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
     Y = source.strips_of(open_matrix(array), plan, check=False)
     S, rng = np.random.default_rng(1).random((3, 60)).astype("f4"), np.random.default_rng(2)
     values = rng.random((3, 4000)).astype("f4")
-    L = passes.drawn(plan, given(values))
+    L = passes.drawn(plan, as_drawn(values))
     found = []
     for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
         results = []
