@@ -36,15 +36,15 @@ def short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -
         H = nndsvd(small, rank)[1]
         return np.where(H > 0, H, fill).astype(dtype), None
     penalties = model.penalties
-    follow = partial(_followed, rank=rank, seed=seed, mean=mean, penalties=penalties)
+    follow = partial(_follow, rank=rank, seed=seed, mean=mean, penalties=penalties)
     fits = job.engine.map(follow, small, range(RANDOM_STARTS + 1))
     ahead = sorted(fits, key=lambda fit: float(fit.objective))[:FINALISTS]
-    further = partial(_followed_further, penalties=penalties)
+    further = partial(_follow_further, penalties=penalties)
     best = min(job.engine.map(further, small, ahead), key=lambda fit: float(fit.objective))
     return model.factorize(best, iterations=LONG, tol=TOL)
 
 
-def _followed(A: Sketch, stream: int, *, rank: int, seed: int, mean: float, penalties: tuple[Penalty, Penalty]) -> Fit:
+def _follow(A: Sketch, stream: int, *, rank: int, seed: int, mean: float, penalties: tuple[Penalty, Penalty]) -> Fit:
     """One start, followed for a while: random for all streams but the last one."""
     if stream < RANDOM_STARTS:
         H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)
@@ -56,7 +56,7 @@ def _followed(A: Sketch, stream: int, *, rank: int, seed: int, mean: float, pena
     return alternate(A, W, H, iterations=most, tol=0, penalties=penalties)
 
 
-def _followed_further(A: Sketch, fit: Fit, *, penalties: tuple[Penalty, Penalty]) -> Fit:
+def _follow_further(A: Sketch, fit: Fit, *, penalties: tuple[Penalty, Penalty]) -> Fit:
     """A start that is ahead, followed on."""
     most = affordable(A, len(fit.H), FURTHER, shares=FINALISTS)
     return alternate(A, fit.W, fit.H, iterations=most, tol=0, penalties=penalties)
