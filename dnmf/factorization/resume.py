@@ -80,7 +80,7 @@ def open_job(
 ) -> Iterator[Job]:
     """The job of a run that goes on, in a session for the length of a block."""
     where = shown(group.store_path)
-    parameters = changed(record, changes)
+    parameters = with_changes(record, changes)
     _check_goes_on(record, parameters, where)
     if X is None and record.x.path in NOT_STORED:
         raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
@@ -96,7 +96,7 @@ def open_job(
         yield job_for(session, parameters, cut, group, listeners, on_disk=True, kept=kept)
 
 
-def changed(record: Record, changes: dict[str, Any]) -> Parameters:
+def with_changes(record: Record, changes: dict[str, Any]) -> Parameters:
     """The parameters of a run, with those that may change.
 
     Raises

@@ -98,7 +98,7 @@ def job_for(
     given: Factors | None = None,
     kept: StoredSample | None = None,
 ) -> Job:
-    """All that stays the same while X is factorized; `on_disk` says whether the run outlives this process."""
+    """The job of factorizing a session's X into a run; `on_disk` says whether that outlives this process."""
     matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
     every = parameters.checkpoint_every or passes_between_generations(matrix, cut, parameters.rank)
     record = new_record(matrix, parameters, cut, every=every if on_disk else None)

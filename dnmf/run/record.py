@@ -10,7 +10,6 @@ from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
 from typing import Annotated, Literal, TypeAlias
-from uuid import uuid4
 
 import msgspec
 import zarr
@@ -104,7 +103,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     counts: Annotated[tuple[Length, ...], Meta(max_length=MOST_CHUNKS, description="positive integers")] = ()
     every: Positive | None = None
     split_every: int | None = None
-    token: str | None = None
     next: Next | UnsetType | None = UNSET
     reason: str | None = None
     before: At | UnsetType | None = UNSET
@@ -143,7 +141,7 @@ def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int
     )
     cut = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     dtype: Literal["float32", "float64"] = "float32" if matrix.dtype.itemsize == 4 else "float64"
-    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, token=uuid4().hex[:12], next=None)
+    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, next=None)
     return Record(
         format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=x,
         parameters=parameters, start=None, state=state, versions=_versions(),
