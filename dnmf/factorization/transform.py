@@ -16,7 +16,6 @@ from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.passes import empty, moved_rows, named, parts, tree
 from dnmf.engine.read import Outcome
 from dnmf.engine.source import lazy_strips, strips_of
-from dnmf.factorization.factorize import check_apart
 from dnmf.factorization.reads import Given, adding_columns, solving
 from dnmf.factorization.session import Session, open_session
 from dnmf.losses import beta_of, solvers_of
@@ -92,13 +91,14 @@ def transform(
     with open_session(X, out=out, layer=layer, memory_limit=memory_limit, here=out is None) as session:
         matrix = session.matrix
         V = _checked(model, matrix)
-        loss = _loss(V, beta_of(plain(beta_loss)), alpha_W, l1_ratio, matrix)
+        loss = _loss(beta_of(plain(beta_loss)), alpha_W, l1_ratio, matrix)
         if matrix.lazy and out is None:
             strips = lazy_strips(matrix, matrix.array.chunks[0], 0, check=True)
             return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
+        _check_rows(matrix, loss)
         if out is not None:
             check_out(out, overwrite=overwrite, mark=TRANSFORMED)
-            check_apart(matrix, out)
+            session.check_apart(out)
         cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
         W = _expression(matrix, cut, loss, V, how)
         if out is not None:
@@ -117,16 +117,19 @@ def _checked(V: Any, matrix: Matrix) -> Array:
     return np.ascontiguousarray(V, matrix.dtype)
 
 
-def _loss(V: Array, beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
-    """What is minimized over W, if X can be read as that needs."""
+def _loss(beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
+    """What is minimized over W."""
     penalty = Penalty.scaled(matrix.grid.shape[1], alpha, l1_ratio)
-    loss = loss_of(solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1)
+    return loss_of(solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1)
+
+
+def _check_rows(matrix: Matrix, loss: AnyLoss) -> None:
+    """Refuse X that is cut into columns where the loss needs whole rows."""
     if 0 not in matrix.grid.axes and loss.from_columns is None:
         raise ValueError(
             f"X is {matrix.location} and stored column by column (CSC), and every row of W needs a whole row of X for "
             f"this loss: write X row by row, as CSR"
         )
-    return loss
 
 
 def _shared(V: Array) -> Delayed:

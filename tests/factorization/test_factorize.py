@@ -16,6 +16,7 @@ from resize import Resize
 
 import dnmf
 from dnmf.events import PassDone
+from dnmf.run.record import FORMAT
 
 X = np.random.default_rng(0).random((120, 40)) @ np.random.default_rng(1).random((40, 50))
 
@@ -77,7 +78,7 @@ def test_xarray_opens_a_run(tmp_path: Path) -> None:
         assert run["snapshots"].dims == ("snapshot", "component", "column")
         np.testing.assert_array_equal(run["V"], result.V)
         record = run.attrs["dnmf"]
-    assert record["format"] == 1
+    assert record["format"] == FORMAT
     assert record["status"] == "finished"
     assert record["parameters"]["rank"] == 3
     assert record["x"]["shape"] == [120, 50]

@@ -21,6 +21,7 @@ from resize import Resize
 import dnmf
 from dnmf.clusters.local import local_cluster
 from dnmf.events import PassDone, StripDone
+from dnmf.plan.sizes import Sizes, current, using
 
 SOLVERS = ["cd", "mu"]
 
@@ -34,10 +35,6 @@ def noisy(m: int, n: int, k: int, *, noise: float = 0.1, dtype: str = "f8", seed
     rng = np.random.default_rng(seed)
     W, V = factors(m, n, k, seed=seed)
     return ((W @ V) * (1 + noise * (2 * rng.random((m, n)) - 1))).astype(dtype)
-
-
-def in_strips(sizes: Resize, nbytes: int) -> None:
-    sizes(strip=nbytes)
 
 
 def true_loss(X: np.ndarray, result: Any) -> float:
@@ -92,8 +89,7 @@ def test_the_cut_does_not_matter(of: tuple[int, int, int, str, int], solver: str
     stored[...] = X
     whole = zarr.create_array(zarr.storage.MemoryStore(), shape=(m, n), chunks=(m, n), dtype="f8")
     whole[...] = X
-    with pytest.MonkeyPatch.context() as patch:
-        in_strips(patch, 8 * max(m, n))
+    with using(Sizes.of_strips(8 * max(m, n))):
         cut = dnmf.factorize(stored, k, solver=solver, max_iter=4, tol=0)
     if cut.record["state"]["axis"] != dnmf.factorize(whole, k, max_iter=1).record["state"]["axis"]:
         return  # cut along the other axis the factors move in the other order
@@ -105,7 +101,7 @@ def test_the_cut_does_not_matter(of: tuple[int, int, int, str, int], solver: str
 @pytest.fixture
 def cut(tmp_path: Path, sizes: Resize) -> str:
     """The path of X (3000, 50) in thirty chunks, which makes many strips."""
-    in_strips(sizes, 2**15)
+    sizes(strip=2**15)
     zarr.create_array(str(tmp_path / "x.zarr"), data=noisy(3000, 50, 4, dtype="f4"), chunks=(100, 50))
     return str(tmp_path / "x.zarr")
 
@@ -127,10 +123,15 @@ def test_one_worker_of_two_threads_gives_that_answer_too(cut: str, tmp_path: Pat
 
 
 def without_a_cluster(path: str, folder: Path, *, max_iter: int) -> dnmf.Factorization:
-    """A factorization by the threads of this process."""
+    """A factorization by the threads of this process, with the sizes of this test."""
+    wanted = current()
+
+    def factorize() -> dnmf.Factorization:
+        with using(wanted):
+            return dnmf.factorize(path, 4, max_iter=max_iter, tol=0, out=folder / "none.zarr")
+
     with ThreadPoolExecutor(1) as elsewhere:  # where no client is current
-        how = {"max_iter": max_iter, "tol": 0, "out": folder / "none.zarr"}
-        return elsewhere.submit(dnmf.factorize, path, 4, **how).result()
+        return elsewhere.submit(factorize).result()
 
 
 def assert_one_answer(results: list[dnmf.Factorization]) -> None:
