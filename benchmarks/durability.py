@@ -52,7 +52,6 @@ import dnmf
 from dnmf import datasets
 from dnmf.clusters.local import local_cluster
 from dnmf.events import Cancelled, Event, PassDone, Sampled, Saved, Started, StripDone
-from dnmf.factorization.resume import resume
 
 COLUMNS, WORKERS = 1024, 2
 
@@ -186,7 +185,7 @@ def resumed(run: str) -> tuple[float, float, int]:
     os.sync()
     called = time.perf_counter()
     with suppress(Cancelled):
-        resume(run, listeners=[watch])
+        dnmf.resume(run, listeners=[watch])
     ((iteration, done),) = watch.times(PassDone).items()
     return watch.times(StripDone)[iteration] - called, done - called, iteration
 

@@ -38,7 +38,7 @@ MIB = 2**20
 
 
 def idle_memory() -> int:
-    """The same of a worker that has what a pass needs and has done nothing with it yet."""
+    """The largest memory so far of a worker that has imported what a pass needs and has done nothing yet, bytes."""
     importlib.import_module("dnmf.engine.blocks")
     np.ones((64, 64)) @ np.ones((64, 64))
     return peak_memory()

@@ -17,9 +17,7 @@ from dnmf.arrays.draws import uniform_table
 from dnmf.arrays.rows import Array
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
-from dnmf.stores.paths import check_replaceable
-
-Block = Callable[[int, int], Array]
+from dnmf.stores.places import check_replaceable
 
 
 def gaussian_basis(features: int = 512, d: int = 4) -> NDArray[np.float64]:
@@ -123,7 +121,7 @@ def _write(
     path: str | Path,
     shape: tuple[int, int],
     dtype: str,
-    block: Block,
+    block: Callable[[int, int], Array],
     *,
     axis: int,
     chunks: tuple[int, int] | None = None,

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 logger = logging.getLogger("dnmf")
-
-
 logger.addHandler(logging.NullHandler())
-
 
 MIB = 2**20
 
@@ -56,15 +53,15 @@ class Planned:
         >>> str(Planned((4, 2), 32, 1, 32, 0, 2, 1, 160 * MIB, 512 * MIB, 10))
         'X 4 × 2, 0.0 MB in 1 strip of rows, 0.0 MiB; 2 workers of 1 thread: 160 of 512 MiB each'
         """
-        strips, workers, threads = (
-            f"{count} {noun}{'' if count == 1 else 's'}"
-            for count, noun in ((self.strips, "strip"), (self.workers, "worker"), (self.threads, "thread"))
-        )
         return (
-            f"X {self.shape[0]} × {self.shape[1]}, {self.nbytes / 1e6:.1f} MB in {strips} of "
-            f"{('rows', 'columns')[self.axis]}, {self.strip_bytes / MIB:.1f} MiB; {workers} of {threads}: "
-            f"{self.peak / MIB:.0f} of {self.limit / MIB:.0f} MiB each"
+            f"X {self.shape[0]} × {self.shape[1]}, {self.nbytes / 1e6:.1f} MB in {_count(self.strips, 'strip')} of "
+            f"{('rows', 'columns')[self.axis]}, {self.strip_bytes / MIB:.1f} MiB; {_count(self.workers, 'worker')} of "
+            f"{_count(self.threads, 'thread')}: {self.peak / MIB:.0f} of {self.limit / MIB:.0f} MiB each"
         )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

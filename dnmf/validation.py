@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from reprlib import Repr
-from types import UnionType
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import ClassVar, Literal, Protocol, Self, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -62,11 +61,7 @@ class Mismatch:
         return f"{subject} {there} {self.found}, and {self.required} is required"
 
 
-@overload
-def validated(value: object, of: type[T], refuse: Callable[[Mismatch], Exception]) -> T: ...
-@overload
-def validated(value: object, of: UnionType, refuse: Callable[[Mismatch], Exception]) -> Any: ...
-def validated(value: object, of: Any, refuse: Callable[[Mismatch], Exception]) -> Any:
+def validated(value: object, of: type[T], refuse: Callable[[Mismatch], Exception]) -> T:
     """Make a typed value of plain data: numbers are finite, no text is a number, true is no integer.
 
     Raises
@@ -104,12 +99,12 @@ _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
-def _mismatch(value: object, of: Any, error: msgspec.ValidationError) -> Mismatch:
+def _mismatch(value: object, of: type, error: msgspec.ValidationError) -> Mismatch:
     """What msgspec's error says, in our words."""
     text, _, path = str(error).partition(" - at ")
     kind, where = inspect.type_info(of), ""
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-        kind = _fields(kind, value)[name] if name else _entries(kind)
+        kind = _fields(kind)[name] if name else _entries(kind)
         value = cast("Mapping[str, object]", value)[name] if name else cast("list[object]", value)[int(index)]
         where = f"{where}.{name}".lstrip(".") if name else f"{where}[{index}]"
     if error.__cause__ is not None and not any(isinstance(each, inspect.CustomType) for each in _kinds(kind)):
@@ -117,7 +112,7 @@ def _mismatch(value: object, of: Any, error: msgspec.ValidationError) -> Mismatc
     named = re.fullmatch(r"Object (missing required|contains unknown) field `(.*)`", text, re.DOTALL)
     if named is None:
         return Mismatch("wrong", where, _SHORT.repr(value), _words(kind))
-    below, fields = f"{where}.{named[2]}".lstrip("."), _fields(kind, value)
+    below, fields = f"{where}.{named[2]}".lstrip("."), _fields(kind)
     if named[2] in fields:
         return Mismatch("missing", below, "", _words(fields[named[2]]))
     return Mismatch("unknown", below, "", ", ".join(sorted(fields)))
@@ -130,14 +125,10 @@ def _kinds(kind: inspect.Type) -> list[inspect.Type]:
     return [each for one in kind.types for each in _kinds(one)] if isinstance(kind, inspect.UnionType) else [kind]
 
 
-def _fields(kind: inspect.Type, value: object) -> dict[str, inspect.Type]:
-    """The fields of an object; where it may be of several types, of the one that its tag names, and the tag itself."""
-    kinds = [each for each in _kinds(kind) if isinstance(each, inspect.StructType | inspect.DataclassType)]
-    tag, tags = getattr(kinds[0], "tag_field", None), tuple(getattr(each, "tag", None) for each in kinds)
-    named = cast("Mapping[str, object]", value).get(tag) if tag else None
-    of = [each for each, its in zip(kinds, tags, strict=True) if its == named]
-    fields = {field.encode_name: field.type for each in of for field in each.fields}
-    return {**fields, tag: inspect.LiteralType(tags)} if tag else fields
+def _fields(kind: inspect.Type) -> dict[str, inspect.Type]:
+    """The fields of an object, by name."""
+    objects = [each for each in _kinds(kind) if isinstance(each, inspect.StructType | inspect.DataclassType)]
+    return {field.encode_name: field.type for each in objects for field in each.fields}
 
 
 def _entries(kind: inspect.Type) -> inspect.Type:

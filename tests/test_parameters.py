@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from pathlib import Path
 
 import click
 import numpy as np
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 
 import dnmf
 from dnmf.cli.main import cli
-from dnmf.cli.options import given
+from dnmf.cli.options import drop_none
 from dnmf.events import Saved, StripDone
 from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, options_table
 
@@ -44,7 +45,7 @@ def test_a_wrong_use_is_told_before_anything_is_begun(wrong):
 
 def test_a_run_that_goes_on_is_given_what_is_typed_alone():
     context = cli.commands["resume"].make_context("resume", ["run", "--tol", "0"])
-    assert {name: value for name, value in given(context.params).items() if name in DECLARED} == {"tol": 0}
+    assert {name: value for name, value in drop_none(context.params).items() if name in DECLARED} == {"tol": 0}
 
 
 @pytest.mark.parametrize("name", DECLARED)
@@ -63,6 +64,8 @@ def test_a_table_tells_of_all_of_them():
     rows = options_table().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == list(DECLARED)
     assert "| `tol` | `--tol` | `0.0003` | Stop where" in options_table()
+    page = Path(__file__).parents[1] / "docs" / "guide" / "options.md"
+    assert options_table() in page.read_text(encoding="utf-8"), "put the table of the code into the page"
 
 
 def test_what_may_change_has_no_part_in_a_pass():

@@ -18,7 +18,7 @@ class Value(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-V = TypeVar("V", bound=Value)
+ValueT = TypeVar("ValueT", bound=Value)
 
 
 def is_sparse(y: Rows) -> bool:
@@ -39,7 +39,7 @@ def aligned(y: Rows) -> Rows:
     return y if is_sparse(y) else np.require(y, requirements="A")
 
 
-def align(value: V) -> V:
+def align(value: ValueT) -> ValueT:
     """A value whose arrays are as they were made, see `aligned`."""
     arrays = {field.name: getattr(value, field.name) for field in fields(value)}
     return replace(value, **{name: aligned(a) for name, a in arrays.items() if isinstance(a, np.ndarray)})

@@ -66,8 +66,8 @@ def sketch(A: Rows, rank: int, *, seed: int) -> Sketch:
     span = A @ np.random.default_rng([seed, 3]).standard_normal((A.shape[1], directions)).astype(A.dtype)
     for _ in range(POWERS):
         span = A @ _orthonormal(A.T @ _orthonormal(span))
-    Q = _orthonormal(span)
-    return Sketch(np.ascontiguousarray(Q.T), left(np.ascontiguousarray(Q.T), A), as_it_is(A).square)
+    Q = np.ascontiguousarray(_orthonormal(span).T)
+    return Sketch(Q, left(Q, A), as_it_is(A).square)
 
 
 def _orthonormal(columns: Array) -> Array:

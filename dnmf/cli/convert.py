@@ -19,7 +19,7 @@ def convert(source: Path, target: str, dataset: str | None, overwrite: bool) -> 
     SOURCE is a .npy, .npz, .csv, .mtx, .h5 or .h5ad file. It is streamed and never whole in memory. What is sparse
     stays sparse.
     """
-    from dnmf.formats.convert import described
+    from dnmf.formats.convert import describe
 
     made = dnmf.convert(source, target, dataset=dataset, overwrite=overwrite)
-    console.print(f"{target}: {described(made)}")
+    console.print(f"{target}: {describe(made)}")

@@ -13,7 +13,7 @@ from dnmf.events import Listener
 @click.option("--out", type=click.Path(path_type=Path), default=Path("dnmf-demo"), help="Folder to write to.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.pass_obj
-def demo(again: Listener, out: Path, quiet: bool) -> None:
+def demo(raise_again: Listener, out: Path, quiet: bool) -> None:
     """Factorize mixtures of Gaussians, with pictures.
 
     The experiment of the article: 16 384 mixtures of four Gaussians, the plain rules of Lee and Seung, 256 passes.
@@ -22,6 +22,6 @@ def demo(again: Listener, out: Path, quiet: bool) -> None:
     from dnmf.cli.progress_bar import show_progress
 
     with dnmf.local_cluster(), show_progress(console, quiet=quiet) as listeners:
-        made = run_demo(out, listeners=(*listeners, again))
+        made = run_demo(out, listeners=(*listeners, raise_again))
     for name, path in made.files.items():
         console.print(f"{name:16s} {path}")

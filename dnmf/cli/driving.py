@@ -8,17 +8,7 @@ from dnmf.cli.errors import console
 
 if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
-    from dnmf.matrix.matrix import Matrix
     from dnmf.run.result import Factorization
-
-
-def checked(x: str, layer: str | None, out: str, *, overwrite: bool) -> "Matrix":
-    """Open X, and tell of a wrong path before a cluster is started."""
-    from dnmf.matrix.opening import open_matrix
-    from dnmf.run.opening import check_out
-
-    check_out(out, overwrite=overwrite)
-    return open_matrix(x, layer=layer)
 
 
 def check_lasting(where: "Profile") -> None:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dnmf
-from dnmf.cli.driving import checked, tell_end
+from dnmf.cli.driving import tell_end
 from dnmf.cli.errors import console, hint_at_resume
-from dnmf.cli.options import given, parameters, somewhere
+from dnmf.cli.options import drop_none, parameters, somewhere
 from dnmf.events import Listener
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @somewhere
 @click.pass_obj
 def factorize(
-    again: Listener,
+    raise_again: Listener,
     /,
     x: str,
     out: str,
@@ -43,13 +43,19 @@ def factorize(
     A member of a group is X.zarr/layers/counts.
     """
     from dnmf.cli.progress_bar import show_progress
+    from dnmf.matrix.opening import open_matrix
+    from dnmf.run.opening import check_out
     from dnmf.run.to_anndata import open_anndata, write_back
 
-    X = checked(x, layer, out, overwrite=overwrite)
+    # What is wrong with a path is told before a cluster is started.
+    X = open_matrix(x, layer=layer)
+    check_out(out, overwrite=overwrite)
     if back:
         open_anndata(x, overwrite=overwrite)
     with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(out) as note:
-        result = dnmf.factorize(X, out=out, overwrite=overwrite, listeners=(note, *listeners, again), **given(asked))
+        result = dnmf.factorize(
+            X, out=out, overwrite=overwrite, listeners=(note, *listeners, raise_again), **drop_none(asked)
+        )
     if back:
         write_back(result, x, overwrite=overwrite)
     tell_end(result, out, quiet=quiet)

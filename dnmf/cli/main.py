@@ -40,9 +40,9 @@ for command in (demo, convert, factorize, submit, resume, status, cancel, transf
 
 def main() -> None:
     """Run the command line."""
-    with quiet_dask(), errors_as_sentences(), signals_as_exceptions() as again:
+    with quiet_dask(), errors_as_sentences(), signals_as_exceptions() as raise_again:
         try:
-            sys.exit(cli(standalone_mode=False, obj=again))
+            sys.exit(cli(standalone_mode=False, obj=raise_again))
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)

@@ -89,7 +89,7 @@ def changes(command: Command) -> Command:
     return _options(command, first=False)
 
 
-def given(options: Mapping[str, T | None]) -> dict[str, T]:
+def drop_none(options: Mapping[str, T | None]) -> dict[str, T]:
     """The options that were given or have a default."""
     return {name: value for name, value in options.items() if value is not None}
 
@@ -112,7 +112,7 @@ def somewhere(command: Command) -> Command:
 
 def _cluster(workers: int | None, memory: int | None, scheduler: str | None, profile: str | None) -> "Profile":
     """The cluster that the options name: at most one of the three ways."""
-    from dnmf.clusters.keys import Size
+    from dnmf.clusters.keys import Address, Size
     from dnmf.clusters.local import Local
     from dnmf.clusters.profiles import read_profile
     from dnmf.clusters.scheduler import Scheduler
@@ -123,5 +123,5 @@ def _cluster(workers: int | None, memory: int | None, scheduler: str | None, pro
     if profile:
         return read_profile(profile)
     if scheduler:
-        return Scheduler(address=scheduler)
+        return Scheduler(address=Address(scheduler))
     return Local(workers=workers, memory=None if memory is None else Size(memory))

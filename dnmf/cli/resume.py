@@ -7,7 +7,7 @@ import click
 import dnmf
 from dnmf.cli.driving import check_lasting, tell_end
 from dnmf.cli.errors import console, hint_at_resume
-from dnmf.cli.options import changes, given, somewhere
+from dnmf.cli.options import changes, drop_none, somewhere
 from dnmf.events import Listener
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @somewhere
 @click.pass_obj
 def resume(
-    again: Listener, /, run: str, x: str | None, where: "Profile", detach: bool, quiet: bool, **asked: Any
+    raise_again: Listener, /, run: str, x: str | None, where: "Profile", detach: bool, quiet: bool, **asked: Any
 ) -> None:
     """Go on with a run that was stopped or whose process died, from its last saved state.
 
@@ -34,7 +34,7 @@ def resume(
     from dnmf.factorization.submit import resume_there
     from dnmf.run.opening import open_group
 
-    changed = given(asked)
+    changed = drop_none(asked)
     open_group(run)
     if detach:
         check_lasting(where)
@@ -43,5 +43,5 @@ def resume(
         console.print(f"{run}: goes on; `dnmf status {run}` tells how it stands")
         return
     with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(run) as note:
-        result = dnmf.resume(run, x, listeners=(note, *listeners, again), **changed)
+        result = dnmf.resume(run, x, listeners=(note, *listeners, raise_again), **changed)
     tell_end(result, run, quiet=quiet)

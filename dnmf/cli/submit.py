@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dnmf
-from dnmf.cli.driving import check_lasting, checked
+from dnmf.cli.driving import check_lasting
 from dnmf.cli.errors import console
-from dnmf.cli.options import given, parameters, somewhere
+from dnmf.cli.options import drop_none, parameters, somewhere
 
 if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 def submit(x: str, out: str, where: "Profile", **asked: Any) -> None:
     """Factorize on a cluster that runs already, and do not wait for it: this machine may be turned off."""
     check_lasting(where)
-    asked = given(asked)
-    checked(x, asked.get("layer"), out, overwrite=asked["overwrite"])
     with where.open():
-        dnmf.submit(x, out=out, **asked)
+        dnmf.submit(x, out=out, **drop_none(asked))
     console.print(f"{out}: submitted; `dnmf status {out}` tells how it stands, `dnmf cancel {out}` stops it")

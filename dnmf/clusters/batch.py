@@ -11,8 +11,7 @@ import msgspec
 from distributed.deploy import Cluster
 
 from dnmf.clusters.keys import Count, Line, Lines, Size, Word
-from dnmf.clusters.kind import Started
-from dnmf.clusters.settings import allocator
+from dnmf.clusters.kind import Started, allocator
 
 
 class Jobs(Started, frozen=True, kw_only=True):
@@ -95,17 +94,20 @@ class LSF(Queued, frozen=True, kw_only=True, tag="lsf"):
     project: Line | None = None
 
 
-class SGE(LSF, frozen=True, kw_only=True, tag="sge"):
+class SGE(Queued, frozen=True, kw_only=True, tag="sge"):
     """Grid Engine."""
 
     starts = "SGECluster"
+    project: Line | None = None
     resource_spec: Line | None = None
 
 
-class OAR(SGE, frozen=True, kw_only=True, tag="oar"):
+class OAR(Queued, frozen=True, kw_only=True, tag="oar"):
     """OAR."""
 
     starts = "OARCluster"
+    project: Line | None = None
+    resource_spec: Line | None = None
     memory_per_core_property_name: Word | None = None
 
 

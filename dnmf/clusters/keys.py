@@ -8,23 +8,33 @@ from typing import Annotated, ClassVar, Self
 from dask.utils import parse_bytes, parse_timedelta
 from msgspec import Meta
 
-# Nothing that ends a line, nor what is not seen; and something that is. No line break may follow what `$` finds.
-ONE_LINE = r"^(?=.*\S)[^\x00-\x1f\x7f-\xa0\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+$(?!\n)"
-# Variables, as in $TMPDIR, are meant to be filled in; nothing that starts a command or an option can be written so.
-ONE_WORD = r"^[A-Za-z0-9_./~$][A-Za-z0-9_./~${}:@+-]*$(?!\n)"
-WORDS = "one word of letters, digits and ._/~${}:@+- that does not start with a sign"
-Count = Annotated[int, Meta(ge=1)]
-Line = Annotated[
-    str, Meta(pattern=ONE_LINE, description="a text of one line, in quotes where it looks like a number or a time")
-]
-Lines = Annotated[list[Line], Meta(min_length=1, description="a list of texts of one line each")]
-Word = Annotated[str, Meta(pattern=ONE_WORD, description=WORDS)]
-Hosts = Annotated[
-    list[Word], Meta(min_length=2, description="a list of at least two names of hosts, the scheduler's first")
-]
-Address = Annotated[str, Meta(pattern=ONE_LINE, description="an address, as in tcp://host:8786")]
-A_FILE = "the path of a file, seen from where the cluster.yaml is"
-File = Annotated[str, Meta(pattern=ONE_LINE, description=A_FILE)]
+
+class Line(str):
+    """A text of one line."""
+
+    __slots__ = ()
+    required: ClassVar[str] = "a text of one line, in quotes where it looks like a number or a time"
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """The text itself; raises ValueError where it is none, or has anything that is not seen or ends a line."""
+        if isinstance(value, str) and value.isprintable() and value.strip():
+            return cls(value)
+        raise ValueError(cls.required)
+
+
+class Address(Line):
+    """Where a scheduler is."""
+
+    __slots__ = ()
+    required = "an address, as in tcp://host:8786"
+
+
+class File(Line):
+    """The path of a file."""
+
+    __slots__ = ()
+    required = "the path of a file, seen from where the cluster.yaml is"
 
 
 class Size(int):
@@ -54,3 +64,14 @@ class Duration(float):
         except KeyError:
             pass  # an unknown unit
         raise ValueError(cls.required)
+
+
+# Variables, as in $TMPDIR, are meant to be filled in; nothing that starts a command or an option can be written so.
+ONE_WORD = r"^[A-Za-z0-9_./~$][A-Za-z0-9_./~${}:@+-]*$(?!\n)"
+WORDS = "one word of letters, digits and ._/~${}:@+- that does not start with a sign"
+Word = Annotated[str, Meta(pattern=ONE_WORD, description=WORDS)]
+Count = Annotated[int, Meta(ge=1)]
+Lines = Annotated[list[Line], Meta(min_length=1, description="a list of texts of one line each")]
+Hosts = Annotated[
+    list[Word], Meta(min_length=2, description="a list of at least two names of hosts, the scheduler's first")
+]

@@ -5,8 +5,7 @@ from importlib import import_module
 from distributed.deploy import Cluster
 
 from dnmf.clusters.keys import Count, Size, Word
-from dnmf.clusters.kind import Started
-from dnmf.clusters.settings import SCHEDULING, allocator
+from dnmf.clusters.kind import SCHEDULING, Started, allocator
 
 
 class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
@@ -22,9 +21,8 @@ class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
 
     def start(self) -> tuple[Cluster, int]:
         """Pods, and their number."""
-        import_module(
-            "kr8s"
-        ).api()  # where there is no Kubernetes it says so, and leaves no cluster to be ended at exit
+        # Where there is no Kubernetes this says so, and leaves no cluster to be ended at exit.
+        import_module("kr8s").api()
         return self.needed().KubeCluster(**self.arguments(), quiet=True), self.workers
 
     def arguments(self) -> dict[str, object]:

@@ -16,8 +16,7 @@ from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
 from dnmf.clusters.keys import Count, Size
-from dnmf.clusters.kind import Profile
-from dnmf.clusters.settings import SCHEDULING, allocator
+from dnmf.clusters.kind import SCHEDULING, Profile, allocator
 
 # Workers here are watched by nobody's dashboard: samples of their stacks would grow with every second.
 UNWATCHED = {"distributed.worker.profile.enabled": False}

@@ -7,7 +7,7 @@ import msgspec
 import yaml
 
 from dnmf.clusters.batch import LSF, OAR, PBS, SGE, HTCondor, Moab, Slurm
-from dnmf.clusters.keys import A_FILE, Duration, Size
+from dnmf.clusters.keys import Duration, File, Line, Size
 from dnmf.clusters.kind import Profile
 from dnmf.clusters.kubernetes import Kubernetes
 from dnmf.clusters.local import Local
@@ -61,12 +61,15 @@ def _profile(path: str, name: str, keys: dict[object, object]) -> Profile:
                 said = f"{wrong.where}: {wrong.found}: {wrong.required.removesuffix(', or null')} is required"
         return ValueError(f"{path}: profile {name} has {said}")
 
+    if None in keys.values():
+        empty = next(key for key, value in keys.items() if value is None)
+        raise ValueError(f"{path}: profile {name} has {empty} without a value: give it one, or leave the key out")
     profile = validated({str(key): value for key, value in keys.items()}, KINDS[kind], refuse)
     files = {key: getattr(profile, key) for key in profile.files if getattr(profile, key) is not None}
     found = {key: Path(path).parent / Path(file).expanduser() for key, file in files.items()}
     for key, file in found.items():
         if not file.is_file():
-            raise refuse(Mismatch("wrong", key, repr(files[key]), A_FILE))
+            raise refuse(Mismatch("wrong", key, repr(str(files[key])), File.required))
     return msgspec.structs.replace(profile, **{key: str(file) for key, file in found.items()})
 
 
@@ -74,6 +77,7 @@ def schema() -> dict[str, object]:
     """The JSON Schema of a cluster.yaml, for editors and the documentation."""
 
     def described(key: type) -> dict[str, object]:
-        return {"type": ["string", "integer"], "description": cast("type[Size | Duration]", key).required}
+        kinds = "string" if issubclass(key, Line) else ["string", "integer"]
+        return {"type": kinds, "description": cast("type[Line | Size | Duration]", key).required}
 
     return msgspec.json.schema(dict[str, Kind], schema_hook=described)

@@ -24,7 +24,7 @@ class Scheduler(Profile, frozen=True, kw_only=True, tag="scheduler"):
         """A client of the scheduler."""
         security = self._security()
         try:
-            client = Client(self.address, timeout="10s", set_as_default=False, security=security)
+            client = Client(str(self.address), timeout="10s", set_as_default=False, security=security)
         except (OSError, ValueError) as error:
             trusted = ", and are the certificates of one authority" if security else ""
             raise ConnectionError(

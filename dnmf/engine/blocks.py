@@ -3,32 +3,28 @@
 Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import checksum
 from dnmf.arrays.rows import Array, Rows, Value, align, aligned
-from dnmf.engine.read import NONE, Move, Outcome, Piece, Total
+from dnmf.engine.read import NO_CHECKSUMS, Move, Outcome, Piece, Total
 from dnmf.run.arrays import StoredArray
 from dnmf.run.factors import whole
 
 Place = NDArray[np.int64]
 
 
-class Draw(Protocol):
-    """Makes rows of a first long factor: `draw(first, rows)` gives (rank, rows) of a dtype."""
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How a first long factor is made: `rows(first, count)` gives (rank, count) of a dtype."""
 
-    @property
-    def rank(self) -> int: ...
-
-    @property
-    def dtype(self) -> np.dtype[np.floating]: ...
-
-    def __call__(self, first: int, rows: int) -> Array: ...
+    rows: Callable[[int, int], Array]
+    rank: int
+    dtype: np.dtype[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ def move_rows(y: Rows, place: Place, shared: Value | None, L: Array | None, *, m
 def add_up(y: Rows, place: Place, shared: Value | None, L: Array | None, *, total: Total, reads: bool) -> Outcome:
     """What the strip adds, and its checksum if it was read for that."""
     parts = [total.part(piece, *others) for piece, others in _pieces(y, place, shared, L)]
-    return Outcome(parts[0] if len(parts) == 1 else total.add(parts), checksum(y) if reads else NONE)
+    return Outcome(parts[0] if len(parts) == 1 else total.add(parts), checksum(y) if reads else NO_CHECKSUMS)
 
 
 def _pieces(y: Rows, place: Place, shared: Value | None, L: Array | None) -> Iterator[tuple[Piece, list[object]]]:
@@ -70,7 +66,7 @@ def _pieces(y: Rows, place: Place, shared: Value | None, L: Array | None) -> Ite
 def draw_rows(place: Place, draw: Draw) -> Array:
     """A block of a first long factor."""
     first, last = place[0].tolist()
-    return draw(first, last - first).T
+    return draw.rows(first, last - first).T
 
 
 def write(L: Array, place: Place, target: StoredArray, axis: int) -> Array:

@@ -32,30 +32,27 @@ class DaskEngine:
 
     def read(self, source: Source[da.Array], L: da.Array | None, what: Read, tick: Tick) -> Pending[da.Array]:
         """Persist what becomes of the rows, what is written of them, and the total, as one graph."""
-        Y, first, keeps = source.Y, source.later is not None, self.plan.cached
+        Y, wanted = source.Y, dict[str, da.Array]()
         shared = None if what.shared is None else self.scheduler.place(what.shared)
-        wanted = {}
+        target = None if what.move is None else what.move.target
         if what.move is not None:
-            L = passes.moved_rows(Y, L, shared, what.move)
-            wanted["L"] = L
-            if what.move.target is not None and self.plan.in_run:
-                wanted["L"] = passes.saved(L, what.move.target, self.plan.axis)
-            elif what.move.target is not None:
-                wanted["L"] = L = passes.written(L, what.move.target, self.plan.axis)
-        if keeps and first:
+            L = wanted["L"] = passes.moved_rows(Y, L, shared, what.move)
+        if L is not None and target is not None:
+            if self.plan.in_run:
+                wanted["L"] = passes.saved(L, target, self.plan.axis)
+            else:
+                L = wanted["L"] = passes.written(L, target, self.plan.axis)
+        if self.plan.cached and source.later is not None:
             wanted["Y"] = Y
-        if what.total is not None:
-            outcomes = passes.parts(Y, L, shared, what.total, reads=source.stored)
-            if not wanted:
-                wanted["flags"] = passes.flags(outcomes)
-            wanted["total"] = passes.tree(outcomes, what.total)
-        running = self.scheduler.start(list(wanted.values()), tick)
-        begun = dict(zip(wanted, running.arrays, strict=True))
-        if what.move is not None:
-            # Read back under a new name, or the scheduler would remember where it came from for ever.
-            L = begun["L"] if what.move.target is None else self.load(what.move.target)
-        plain = Y if source.later is None else source.later
-        return Pending(Source(begun.get("Y", plain), None, stored=not keeps), L, running.wait)
+        outcomes = passes.parts(Y, L, shared, what.total, reads=source.stored)
+        # What comes first tells of strips that are done, what comes last is waited for.
+        arrays = [*(wanted.values() or [passes.flags(outcomes)]), passes.tree(outcomes, what.total)]
+        running = self.scheduler.start(arrays, tick)
+        begun = dict(zip(wanted, running.arrays, strict=False))
+        # Read back under a new name, or the scheduler would remember where it came from for ever.
+        L = begun.get("L", L) if target is None else self.load(target)
+        later = begun.get("Y", Y if source.later is None else source.later)
+        return Pending(Source(later, None, stored=not self.plan.cached), L, running.wait)
 
     def draw(self, draw: Draw) -> da.Array:
         """A first long factor, each block drawn in the strip's own task."""

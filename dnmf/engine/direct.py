@@ -9,7 +9,7 @@ from dnmf.arrays.rows import Array, Rows
 from dnmf.engine import blocks
 from dnmf.engine.blocks import Draw, Place, Places
 from dnmf.engine.protocol import Item, Pending, Result, Shared, Source, Tick
-from dnmf.engine.read import NONE, Outcome, Read
+from dnmf.engine.read import Outcome, Read
 from dnmf.matrix.matrix import Matrix
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
@@ -31,13 +31,12 @@ class Direct:
 
     def read(self, source: Source[Rows], L: Array | None, what: Read, tick: Tick) -> Pending[Rows]:
         """Compute the whole read at once."""
-        y, outcome = source.Y, Outcome(None, NONE)
+        y = source.Y
         if what.move is not None:
             L = blocks.move_rows(y, self._place, what.shared, L, move=what.move)
             if what.move.target is not None:
                 self.save(L, what.move.target)
-        if what.total is not None:
-            outcome = blocks.add_up(y, self._place, what.shared, L, total=what.total, reads=source.stored)
+        outcome = blocks.add_up(y, self._place, what.shared, L, total=what.total, reads=source.stored)
 
         def wait() -> Outcome:
             tick(1)

@@ -1,7 +1,4 @@
-"""What an engine is: it computes a read of X, and keeps X as it is cut and the long factor, whatever these are to it.
-
-An engine is told what to compute, never why.
-"""
+"""What an engine is: it computes reads of X, and keeps X as it is cut and long factors, whatever these are to it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

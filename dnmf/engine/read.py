@@ -16,7 +16,8 @@ from dnmf.plan.memory import SPLIT_EVERY
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
 
-NONE = np.empty(0, "u8")
+# Of strips that were not read for it.
+NO_CHECKSUMS = np.empty(0, "u8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,13 @@ class Read:
 
     Attributes
     ----------
+    total : what all pieces add up to.
     move : what becomes of the rows of the long factor; None where they stay what they are.
-    total : what all pieces add up to; None where only the rows matter.
     shared : what every piece needs; sent once.
     """
 
+    total: Total
     move: Move | None = None
-    total: Total | None = None
     shared: Value | None = None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 from uuid import uuid4
@@ -27,17 +28,18 @@ def _large_values() -> Any:
     return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
 
 
-class Running(Protocol):
-    """Arrays that are being computed as one graph; `tick` is told how many blocks of the first one are done."""
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Arrays that are being computed as one graph.
 
-    @property
-    def arrays(self) -> list[da.Array]:
-        """The arrays, persisted."""
-        ...
+    Attributes
+    ----------
+    arrays : the arrays, persisted.
+    wait : waits for all of them, and gives the block of the last one. Errors of tasks are raised here or before.
+    """
 
-    def wait(self) -> Any:
-        """Wait for all of them: the block of the last one. Errors of tasks are raised here or before."""
-        ...
+    arrays: list[da.Array]
+    wait: Callable[[], Any]
 
 
 class Scheduler(Protocol):
@@ -48,23 +50,12 @@ class Scheduler(Protocol):
         ...
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> Running:
-        """Persist arrays as one graph."""
+        """Persist arrays as one graph; `tick` is told how many blocks of the first one are done."""
         ...
 
     def map(self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]) -> list[Result]:
         """`function(shared, item)` for each item, as parallel tasks."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """Arrays that Dask's threads have computed already."""
-
-    arrays: list[da.Array]
-
-    def wait(self) -> Any:
-        """The block of the last array."""
-        return self.arrays[-1].compute(scheduler="threads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +68,7 @@ class Threads:
         """The value, wrapped."""
         return dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False)
 
-    def start(self, arrays: Sequence[da.Array], tick: Tick) -> Computed:
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> Running:
         """Persist: here that is all the work."""
         name, done = arrays[0].name, 0
 
@@ -88,50 +79,14 @@ class Threads:
                 tick(done)
 
         with Callback(posttask=count):
-            return Computed(list(dask.persist(*arrays, scheduler="threads", num_workers=self.threads)))
+            persisted = list(dask.persist(*arrays, scheduler="threads", num_workers=self.threads))
+        return Running(persisted, partial(persisted[-1].compute, scheduler="threads"))
 
     def map(self, function: Callable[[Shared, Item], Result], shared: Shared, items: Sequence[Item]) -> list[Result]:
         """`function(shared, item)` for each item, as many at a time as there are threads."""
         value = dask.delayed(shared, traverse=False)
         calls = [dask.delayed(function, pure=False)(value, item) for item in items]
         return list(dask.compute(*calls, scheduler="threads", num_workers=self.threads))
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """Arrays that a cluster computes."""
-
-    cluster: "Cluster"
-    arrays: list[da.Array]
-    tick: Tick
-
-    def wait(self) -> Any:
-        """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
-        (total,) = futures_of(self.arrays[-1])
-        blocks = futures_of(self.arrays[0]) if len(self.arrays) > 1 else []
-        try:
-            with self.cluster.deaths_as_sentences():
-                self._wait(blocks, total)
-                return answered(self.cluster.client, total.result)
-        finally:
-            if not all(future.done() for future in futures_of(self.arrays)):
-                for future in futures_of(self.arrays):
-                    future.release()
-
-    def _wait(self, blocks: Sequence[Future[Any]], total: Future[Any]) -> None:
-        """Wait until all blocks and the total are there, or one of them has failed."""
-        settled: SimpleQueue[Future[Any]] = SimpleQueue()
-        waiting, done = {future.key for future in (*blocks, total)}, 0
-        for future in (*blocks, total):
-            future.add_done_callback(settled.put)
-        while waiting:
-            future = awaited(self.cluster.client, settled)
-            if future.status == "error":
-                return
-            if future.key in waiting and future.key != total.key:
-                done += 1
-                self.tick(done)
-            waiting.discard(future.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +111,40 @@ class Cluster:
         with _large_values():
             return self.client.persist(dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False))
 
-    def start(self, arrays: Sequence[da.Array], tick: Tick) -> Submitted:
+    def start(self, arrays: Sequence[da.Array], tick: Tick) -> Running:
         """Persist: returns at once."""
-        return Submitted(self, list(self.client.persist(list(arrays))), tick)
+        persisted = list(self.client.persist(list(arrays)))
+        return Running(persisted, partial(self._finish, persisted, tick))
+
+    def _finish(self, arrays: list[da.Array], tick: Tick) -> Any:
+        """Wait for all arrays, then fetch the block of the last one; where that fails, give up the rest."""
+        (total,) = futures_of(arrays[-1])
+        try:
+            with self._deaths_as_sentences():
+                self._wait(futures_of(arrays[0]) if len(arrays) > 1 else [], total, tick)
+                return answered(self.client, total.result)
+        finally:
+            if not all(future.done() for future in futures_of(arrays)):
+                for future in futures_of(arrays):
+                    future.release()
+
+    def _wait(self, blocks: Sequence[Future[Any]], total: Future[Any], tick: Tick) -> None:
+        """Wait until all blocks and the total are there, or one of them has failed."""
+        settled: SimpleQueue[Future[Any]] = SimpleQueue()
+        waiting, done = {future.key for future in (*blocks, total)}, 0
+        for future in (*blocks, total):
+            future.add_done_callback(settled.put)
+        while waiting:
+            future = awaited(self.client, settled)
+            if future.status == "error":
+                return
+            if future.key in waiting and future.key != total.key:
+                done += 1
+                tick(done)
+            waiting.discard(future.key)
 
     @contextmanager
-    def deaths_as_sentences(self) -> Iterator[None]:
+    def _deaths_as_sentences(self) -> Iterator[None]:
         """Say in a sentence that workers died over a task."""
         try:
             yield
@@ -179,5 +162,5 @@ class Cluster:
         with _large_values():
             value = self.client.persist(dask.delayed(shared, traverse=False))
             futures = self.client.compute([dask.delayed(function, pure=False)(value, item) for item in items])
-        with self.deaths_as_sentences():
+        with self._deaths_as_sentences():
             return list(answered(self.client, lambda: self.client.gather(futures)))

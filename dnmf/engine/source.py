@@ -24,7 +24,9 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
         If X is a Dask array of which every strip depends on all of X.
     """
     if matrix.lazy:
-        _refuse_global(_merged(matrix.array, plan.heights, plan.axis))
+        if check:
+            # Once is enough: strips that are not checked are read after those that are.
+            _refuse_global(_merged(matrix.array, plan.heights, plan.axis))
         return lazy_strips(matrix, plan.heights, plan.axis, check=check)
     source, how = matrix.strips(plan.axis, check=check), {"asarray": False, "inline_array": True}
     chunks = (plan.heights, (plan.width,))

@@ -139,6 +139,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @property
     def _beta(self) -> float:
+        # Any number for now, as scikit-learn has it: what cannot be minimized is refused later, in its words.
         return NAMED[self.beta_loss] if isinstance(self.beta_loss, str) else float(self.beta_loss)
 
     @property

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -18,9 +19,12 @@ from dnmf.estimators.base import (
 )
 from dnmf.estimators.first_factors import custom_factors, first_factors, given_factor, warn_if_ignored
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_non_negative, gen_batches
+from dnmf.losses import beta_of
 from dnmf.matrix.opening import open_matrix
-from dnmf.streaming.batches import Read, batches_of
 from dnmf.streaming.steps import Components, Problem, Watch, begin, move, solve, step
+
+# What gives some rows of X.
+RowsAt = Callable[[slice], Rows]
 
 
 class MiniBatchNMF(BaseNMF):
@@ -153,10 +157,10 @@ class MiniBatchNMF(BaseNMF):
 
     def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         matrix = open_matrix(X)
-        (m, n), batches = matrix.grid.shape, batches_of(matrix)
+        (m, n), strips = matrix.grid.shape, matrix.strips(0, check=True)
 
         def read(rows: slice) -> Rows:
-            batch = batches(rows)
+            batch = strips[rows, slice(None)]
             refuse_zeros(batch, self._beta)
             return batch
 
@@ -190,7 +194,7 @@ class MiniBatchNMF(BaseNMF):
         self.components_, self.n_components_ = components.H, len(components.H)
         self._numerator, self._denominator = components.numerator, components.denominator
 
-    def _go_through(self, read: Read, m: int, W: Array | None) -> Array | None:
+    def _go_through(self, read: RowsAt, m: int, W: Array | None) -> Array | None:
         """Batch after batch, until it ends. W (k × m) is updated in place; None is made at the first visit of a batch.
 
         With fresh restarts W stays as it is.
@@ -236,7 +240,7 @@ class MiniBatchNMF(BaseNMF):
         if self.verbose:
             sys.stdout.write(f"{line}\n")
 
-    def _error_of_stored(self, read: Read, m: int) -> float:
+    def _error_of_stored(self, read: RowsAt, m: int) -> float:
         """The error of the W that `transform` gives, in one more read of X."""
         H = self.components_
         parts = []
@@ -248,7 +252,9 @@ class MiniBatchNMF(BaseNMF):
     @property
     def _problem(self) -> Problem:
         alpha_H = self.alpha_W if isinstance(self.alpha_H, str) else self.alpha_H
-        return Problem(self._beta, (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol))
+        return Problem(
+            beta_of(self._beta), (float(self.alpha_W), float(alpha_H)), float(self.l1_ratio), float(self.tol)
+        )
 
     @property
     def _transform_iter(self) -> int:

@@ -19,14 +19,16 @@ from dnmf.estimators.base import (
     warn_of_max_iter,
 )
 from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
+from dnmf.estimators.parameters import PARAMETERS
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_array, check_non_negative
 from dnmf.events import Event, Listener, PassDone, Stopped
 from dnmf.factorization.factorize import factorize
 from dnmf.matrix.opening import open_matrix
+from dnmf.parameters import DECLARED, Names, Range
 from dnmf.run.result import Factorization
 
-# Parameters that mean the same to `factorize`.
-HANDED_ON = ("out", "solver", "max_iter", "inner_iter", "alpha_W", "alpha_H", "l1_ratio", "memory_limit")
+# Parameters that `factorize` has under the same names.
+SHARED = {name: DECLARED[name].check for name in PARAMETERS if name in DECLARED}
 
 
 class NMF(BaseNMF):
@@ -197,18 +199,10 @@ class NMF(BaseNMF):
         """Run the engine, and keep what it found."""
         # With factors given nothing is random: a RandomState is then left as scikit-learn leaves it.
         seed = seed_of(self.random_state) if isinstance(first, str) or self.shuffle else 0
-        result = factorize(
-            X,
-            k,
-            beta_loss=self._beta,
-            init=first,
-            tol=self._tol,
-            seed=seed,
-            keep_W=keep_W,
-            listeners=[progress_lines()] if self.verbose else (),
-            shuffle=bool(self.shuffle),
-            **{name: _as_number(getattr(self, name)) for name in HANDED_ON},
-        )
+        asked = {name: _as_number(getattr(self, name), check) for name, check in SHARED.items()}
+        asked |= {"beta_loss": self._beta, "init": first, "tol": self._tol}
+        listeners = [progress_lines()] if self.verbose else ()
+        result = factorize(X, k, out=self.out, seed=seed, keep_W=keep_W, listeners=listeners, **asked)
         self.components_ = result.V
         self.n_components_ = len(result.V)
         # The iterates of scikit-learn take one more pass, which moves nothing.
@@ -218,9 +212,9 @@ class NMF(BaseNMF):
         return result
 
 
-def _as_number(value: Any) -> Any:
-    """A parameter; truth values, which are numbers to scikit-learn, as the numbers that they are."""
-    return int(value) if isinstance(value, bool) else value
+def _as_number(value: Any, check: Range | Names) -> Any:
+    """A value as the engine takes it: scikit-learn takes True for 1, and numbers of NumPy's."""
+    return check.of(value) if isinstance(check, Range) and value not in (None, "same") else value
 
 
 def progress_lines() -> Listener:

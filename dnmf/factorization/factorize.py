@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dnmf.events import Listener
-from dnmf.factorization.resume import asked
-from dnmf.factorization.session import drive, job_for, open_session
+from dnmf.factorization.session import Session, drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import check_complete
@@ -17,8 +16,8 @@ from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import check_out, create_run, open_group
+from dnmf.run.record import full_record
 from dnmf.run.result import Factorization, open_run
-from dnmf.stores.paths import absolute, nested
 
 
 def factorize(
@@ -120,7 +119,7 @@ def factorize(
         if strict:
             check_complete(matrix)
         factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
-        _check_out(matrix, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
+        _check_out(session, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
         cut = plan(
             matrix.grid,
             rank=rank,
@@ -150,7 +149,7 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
     if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
-    record = asked(begun, path)
+    record = full_record(begun, path)
     if (record.x.path, record.x.fingerprint) != (matrix.location, matrix.fingerprint):
         raise ValueError(
             f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "
@@ -167,13 +166,7 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
     return replace(kept, bytes_read=0, checksums=kept.checksums if same else None)
 
 
-def check_apart(matrix: Matrix, out: str | Path) -> None:
-    """Refuse an output that is where X is."""
-    if matrix.stored and nested(absolute(out), matrix.location):
-        raise ValueError(f"the output {out} and X at {matrix.location} are inside one another: choose another output")
-
-
-def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, needed: bool) -> None:
+def _check_out(session: Session, out: str | Path | None, *, overwrite: bool, needed: bool) -> None:
     """Refuse an output that is missing where it is needed, exists, or is where X is."""
     if out is None:
         if needed:
@@ -183,8 +176,8 @@ def _check_out(matrix: Matrix, out: str | Path | None, *, overwrite: bool, neede
             )
         return
     exists = check_out(out, overwrite=overwrite)
-    check_apart(matrix, out)
-    if exists and matrix.lazy:
+    session.check_apart(out)
+    if exists and session.matrix.lazy:
         raise FileExistsError(
             f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"
         )

@@ -21,12 +21,12 @@ from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
 from dnmf.run.checkpoint import Checkpoint
 from dnmf.run.factors import write_blocks
-from dnmf.run.keeper import Keeper, Outcome
+from dnmf.run.keeper import Ending, Keeper
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.record import Start
 
 
-def minimized(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None) -> AnyLoss:
+def loss_for(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None) -> AnyLoss:
     """What is minimized for X that is cut along an axis; in a pass maybe with an order of the components."""
     long, short = parameters.penalties(matrix.grid.shape, axis)
     return loss_of(
@@ -162,6 +162,6 @@ class Iterate:
         )
 
     @property
-    def outcome(self) -> Outcome:
+    def ending(self) -> Ending:
         """What the record of a run says of it, as where a pass ended."""
-        return Outcome(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason)
+        return Ending(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason)

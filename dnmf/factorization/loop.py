@@ -21,7 +21,7 @@ from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Pending
 from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
-from dnmf.factorization.job import Iterate, Job, minimized
+from dnmf.factorization.job import Iterate, Job, loss_for
 from dnmf.factorization.reads import pass_over
 from dnmf.losses.protocol import (
     AnyLoss,
@@ -44,13 +44,10 @@ from dnmf.stores.paths import shown
 # What is said of a run that ended early, where that was no failure.
 ENDED = {KeyboardInterrupt: "was interrupted", Terminated: "was terminated", Cancelled: "was cancelled"}
 
-
 First = Callable[[Job], tuple[Iterate, History]]
-
 
 # By what a gain falls from one pass to the next, at most: with a model of X, and without one.
 FALLS = {True: 100.0, False: 2.0}
-
 
 # A loss this small relative to ‖X‖² is as good as none: a decrease counts relative to the loss and this.
 NEGLIGIBLE = 1e-4
@@ -80,7 +77,7 @@ def run(job: Job, first: First) -> None:
             outcome = running.pending.wait()
             iterate = replace(iterate, checksums=job.checked(iterate.checksums, outcome.checksums))
             iterate = _complete(job, iterate, running, outcome.value, history)
-        job.keeper.finish(iterate.outcome, iterate.checkpoint, history, partial(job.save, iterate.L))
+        job.keeper.finish(iterate.ending, iterate.checkpoint, history, partial(job.save, iterate.L))
     except (Paused, Busy):
         raise
     except BaseException as error:
@@ -125,7 +122,7 @@ def _loss(job: Job, iteration: int) -> AnyLoss:
     parameters = job.parameters
     if not parameters.shuffle:
         return job.loss
-    return minimized(parameters, job.matrix, job.plan.axis, random_order(parameters.seed, iteration, parameters.rank))
+    return loss_for(parameters, job.matrix, job.plan.axis, random_order(parameters.seed, iteration, parameters.rank))
 
 
 def _sweeps(job: Job, iteration: int) -> int:
@@ -149,7 +146,7 @@ def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, hi
     following = ended if ended.reason else _moved(ended, found, moved, misled=misled)
     _tell(job, ended, running, found)
     if ended.at is not None:
-        job.keeper.commit(ended.at, ended.outcome, following.checkpoint, history)
+        job.keeper.commit(ended.at, ended.ending, following.checkpoint, history)
         job.tell(Saved(ended.iteration))
     return following
 
@@ -162,7 +159,7 @@ def _moved(iterate: Iterate, found: Evaluation, moved: Array, *, misled: bool) -
         return replace(iterate, S=iterate.plain, surrogate=None)
     if iterate.surrogate is None:
         return replace(iterate, S=moved)
-    step = iterate.surrogate.corrected(found)
+    step = iterate.surrogate.correct(found)
     if step is None:
         return replace(iterate, S=moved, surrogate=None, plain=moved)
     return replace(iterate, S=step, plain=moved)

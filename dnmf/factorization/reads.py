@@ -19,7 +19,7 @@ def pass_over(
 ) -> Read:
     """A pass: the long factor moves, and gives the sums for the short one; `move` is a method of a loss."""
     rows = partial(_move, move=move, sweeps=sweeps)
-    return Read(Move(rows, len(shared.S), target), Total(partial(_sums, loss=loss), add), shared)
+    return Read(Total(partial(_sums, loss=loss), add), Move(rows, len(shared.S), target), shared)
 
 
 def _move(piece: Piece, shared: Shared, *L: Array, move: Callable[..., Array], sweeps: int) -> Array:
@@ -33,7 +33,7 @@ def _sums(piece: Piece, shared: Shared, L: Array, *, loss: AnyLoss) -> Value:
 def sampling(*, seed: int, size: int, beta: float) -> Read:
     """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`."""
     part = partial(_draw, seed=seed, size=size, beta=beta)
-    return Read(total=Total(part, partial(merge, size=size), SAMPLE_SPLIT))
+    return Read(Total(part, partial(merge, size=size), SAMPLE_SPLIT))
 
 
 def _draw(piece: Piece, *, seed: int, size: int, beta: float) -> Sample:

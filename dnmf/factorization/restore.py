@@ -26,7 +26,7 @@ def check_unchanged(keeper: Keeper, record: Begun) -> None:
         raise Busy(f"the run {shown(keeper.group.store_path)} went on while it was opened: try again")
 
 
-def restored(job: Job, *, record: Record) -> tuple[Iterate, History]:
+def restore(job: Job, *, record: Record) -> tuple[Iterate, History]:
     """Where the run stands: its last generation, as the loop had it. Its lease is held.
 
     Raises
@@ -42,10 +42,10 @@ def restored(job: Job, *, record: Record) -> tuple[Iterate, History]:
     found = read_generation(job.group, record) if record.state.next else None
     if not finished:
         job.keeper.go_on(found.record if found else record)
-    return _stands(job, found) if found else first_factors(job)
+    return _iterate_from(job, found) if found else first_factors(job)
 
 
-def _stands(job: Job, found: Generation) -> tuple[Iterate, History]:
+def _iterate_from(job: Job, found: Generation) -> tuple[Iterate, History]:
     """Where the run stands by a generation."""
     record, last = found.record, found.checkpoint
     begun = last.iteration > 0 or job.parameters.init == "given"
@@ -71,12 +71,13 @@ def _stands(job: Job, found: Generation) -> tuple[Iterate, History]:
     history = History(job.parameters.snapshot_every, job.plan.axis, iterate.S)
     if last.iteration:
         history.recall(found.passes, found.snapshots)
-    return (iterate, history) if record.at != "" else (_opened_again(job, iterate, history), history)
+    return (iterate, history) if record.at != "" else (_open_again(job, iterate, history), history)
 
 
 def _surrogate(job: Job, rows: Array | None) -> AnySurrogate:
     """What stood for X between passes, with what it knew of the long factor."""
-    assert job.kept is not None
+    if job.kept is None:
+        raise OSError(f"{shown(job.group.store_path)} has lost the sample that it would go on with: start it again")
     drawn = stand_in(job.kept.sample, job.plan.sample, rank=job.parameters.rank, seed=job.parameters.seed)
     return job.loss.surrogate(drawn).with_rows(rows)
 
@@ -87,11 +88,11 @@ def _asks_the_same(job: Job, record: Record) -> bool:
     return (before.max_iter, before.tol) == (now.max_iter, now.tol) and record.status != "finished"
 
 
-def _opened_again(job: Job, iterate: Iterate, history: History) -> Iterate:
+def _open_again(job: Job, iterate: Iterate, history: History) -> Iterate:
     """A finished run, as one that goes on: the top of the run is free for what it ends with."""
     if job.parameters.published and job.plan.axis == 0:
         # The last pass moved nothing: it told the loss.
         iterate = replace(iterate, iteration=iterate.iteration - 1)
         history.forget_last()
-    at = job.keeper.move_down(iterate.outcome, iterate.checkpoint, history, partial(job.save, iterate.L))
+    at = job.keeper.move_down(iterate.ending, iterate.checkpoint, history, partial(job.save, iterate.L))
     return replace(iterate, at=at, L=job.engine.load(job.keeper.long.array(job.group, at)))

@@ -12,18 +12,18 @@ from msgspec import UNSET
 
 from dnmf.events import Listener
 from dnmf.factorization.job import Job
-from dnmf.factorization.restore import restored
+from dnmf.factorization.restore import restore
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, values_of
-from dnmf.plan.choose import fitting, plan
+from dnmf.plan.choose import plan, refit
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
 from dnmf.run.generations import drop_all_generations
 from dnmf.run.kept_sample import has_sample, read_sample
 from dnmf.run.lease import Lease, check_free, let_go_on
 from dnmf.run.opening import open_group
-from dnmf.run.record import Begun, Record, as_json, read_record
+from dnmf.run.record import Begun, Record, as_json, full_record, read_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import shown
@@ -60,9 +60,9 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
         check_free(group)
         let_go_on(group)
         _tidy(group, begun)
-        record = asked(begun, shown(group.store_path))
+        record = full_record(begun, shown(group.store_path))
         with open_job(group, record, X, changes, listeners) as job:
-            drive(job, partial(restored, record=record))
+            drive(job, partial(restore, record=record))
     return open_run(group)
 
 
@@ -80,7 +80,7 @@ def open_job(
 ) -> Iterator[Job]:
     """The job of a run that goes on, in a session for the length of a block."""
     where = shown(group.store_path)
-    parameters = changed(record, changes)
+    parameters = with_changes(record, changes)
     _check_goes_on(record, parameters, where)
     if X is None and record.x.path in NOT_STORED:
         raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
@@ -96,20 +96,7 @@ def open_job(
         yield job_for(session, parameters, cut, group, listeners, on_disk=True, kept=kept)
 
 
-def asked(record: Begun, where: object) -> Record:
-    """The record of a run of which is known what is asked for.
-
-    Raises
-    ------
-    ValueError
-        If it is not: the process that began it was killed at once.
-    """
-    if not isinstance(record, Record):
-        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
-    return record
-
-
-def changed(record: Record, changes: dict[str, Any]) -> Parameters:
+def with_changes(record: Record, changes: dict[str, Any]) -> Parameters:
     """The parameters of a run, with those that may change.
 
     Raises
@@ -168,7 +155,7 @@ def _check_same(matrix: Matrix, record: Record) -> None:
 
 def _cut(before: Plan, matrix: Matrix, parameters: Parameters, workers: Workers) -> Plan:
     """How X is cut now: as before, unless workers have too little memory for that."""
-    same = fitting(replace(before, cached=parameters.cache), matrix.grid, rank=parameters.rank, workers=workers)
+    same = refit(replace(before, cached=parameters.cache), matrix.grid, rank=parameters.rank, workers=workers)
     if same is not None:
         return same
     cut = plan(matrix.grid, rank=parameters.rank, workers=workers, cache=parameters.cache, axes=(before.axis,))

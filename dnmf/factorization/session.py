@@ -16,7 +16,7 @@ from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
 from dnmf.engine.schedulers import Cluster, Scheduler, Threads
 from dnmf.events import Listener
-from dnmf.factorization.job import Job, minimized
+from dnmf.factorization.job import Job, loss_for
 from dnmf.factorization.loop import First, run
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix
@@ -28,7 +28,7 @@ from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
 from dnmf.run.record import new_record
 from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import absolute
+from dnmf.stores.paths import absolute, nested
 
 # What generations may cost, as a share of the passes; a byte of a factor that is written, in bytes of X that are read,
 # and everything else that a generation costs; and passes between two of them at most, after which a scheduler remembers
@@ -61,6 +61,12 @@ class Session:
         if self.client:
             check_workers(self.client, self.matrix, None if out is None else absolute(str(out)))
 
+    def check_apart(self, out: str | Path) -> None:
+        """Refuse an output that is where X is."""
+        where = self.matrix.location
+        if self.matrix.stored and nested(absolute(out), where):
+            raise ValueError(f"the output {out} and X at {where} are inside one another: choose another output")
+
 
 @contextmanager
 def open_session(
@@ -92,16 +98,16 @@ def job_for(
     given: Factors | None = None,
     kept: StoredSample | None = None,
 ) -> Job:
-    """All that stays the same while X is factorized; `on_disk` says whether the run outlives this process."""
+    """The job of factorizing a session's X into a run; `on_disk` says whether that outlives this process."""
     matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
-    every = parameters.checkpoint_every or affordable(matrix, cut, parameters.rank)
+    every = parameters.checkpoint_every or passes_between_generations(matrix, cut, parameters.rank)
     record = new_record(matrix, parameters, cut, every=every if on_disk else None)
     return Job(
         matrix=matrix,
         parameters=parameters,
         plan=cut,
         workers=workers,
-        loss=minimized(parameters, matrix, cut.axis),
+        loss=loss_for(parameters, matrix, cut.axis),
         engine=engine,
         keeper=Keeper(group, record),
         given=given,
@@ -111,8 +117,8 @@ def job_for(
     )
 
 
-def affordable(matrix: Matrix, cut: Plan, rank: int) -> int:
-    """Passes from one generation to the next, so that they cost about a fiftieth of the passes."""
+def passes_between_generations(matrix: Matrix, cut: Plan, rank: int) -> int:
+    """As many that generations cost about a fiftieth of the passes."""
     if cut.in_run:
         return 1
     written = WRITTEN * (cut.length + cut.width) * rank * matrix.dtype.itemsize + FIXED

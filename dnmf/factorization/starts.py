@@ -19,41 +19,38 @@ rare components, rows in order; rank 4 to 25) against 200 iterations of scikit-l
 
 import math
 import time
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dnmf.arrays.draws import random_rows
+from dnmf.arrays.products import gram
 from dnmf.arrays.rows import Array
-from dnmf.arrays.sample import stand_in
+from dnmf.arrays.sample import Sample, stand_in
+from dnmf.arrays.sketch import Sketch, nndsvd
+from dnmf.engine.blocks import Draw
 from dnmf.engine.protocol import Source
 from dnmf.events import Sampled, Saved, Started
 from dnmf.factorization.job import Iterate, Job
 from dnmf.factorization.reads import sampling
-from dnmf.factorization.trials import short_factor
-from dnmf.losses.protocol import AnyLoss, Size
+from dnmf.losses.extrapolation import Fit
+from dnmf.losses.least_squares.in_memory import affordable, alternate
+from dnmf.losses.protocol import AnyLoss, AnySurrogate, Size
 from dnmf.parameters import SAMPLED
-from dnmf.rules.from_scratch import lift_zeros
+from dnmf.rules import Penalty, coordinate_descent
+from dnmf.rules.from_scratch import from_scratch, lift_zeros
 from dnmf.run.factors import write_factor
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.record import Start
 
+RANDOM_STARTS, FIRST_STREAM = 7, 10
 
-@dataclass(frozen=True, slots=True)
-class RandomRows:
-    """A random factor, whose rows are drawn by their number: see `random_rows`."""
-
-    seed: int
-    stream: int
-    rank: int
-    dtype: np.dtype[np.floating]
-
-    def __call__(self, first: int, rows: int) -> Array:
-        """Rows `first` … `first + rows − 1`, (rank, rows)."""
-        return random_rows(self.seed, self.stream, first, rows, self.rank, self.dtype)
+# Of the factorization of the sample: iterations of every start, of those that are ahead then, of the best one at most,
+# and its tolerance.
+SHORT, FURTHER, FINALISTS, LONG, TOL = 10, 20, 3, 1000, 1e-4
 
 
 def _first_iterate(job: Job) -> Iterate:
@@ -79,7 +76,8 @@ def _given(job: Job, source: Source[Any]) -> Iterate:
 def _random(job: Job, source: Source[Any]) -> Iterate:
     """Drawn by row index, and scaled in the first pass."""
     cut, rank, dtype = job.plan, job.parameters.rank, job.matrix.dtype
-    L = job.engine.draw(RandomRows(job.parameters.seed, cut.axis, rank, dtype))
+    rows = partial(random_rows, job.parameters.seed, cut.axis, rank=rank, dtype=dtype)
+    L = job.engine.draw(Draw(rows, rank, dtype))
     S = random_rows(job.parameters.seed, 1 - cut.axis, 0, cut.width, rank, dtype)
     return Iterate(0, source, L, S, job.loss.scale_and_update, Start(0.0, 0))
 
@@ -97,7 +95,7 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
         job.keeper.keep_sample(kept)
     drawn = stand_in(sample, size, rank=job.parameters.rank, seed=job.parameters.seed)
     surrogate = loss.surrogate(drawn)
-    S, share = short_factor(job, drawn.sketch, surrogate, sample)
+    S, share = _short_factor(job, drawn.sketch, surrogate, sample)
     error = None if share is None else math.sqrt(share)
     start = Start(time.perf_counter() - began, kept.bytes_read, drawn.sketch.rows, error)
     job.tell(Started(start.seconds, error))
@@ -123,6 +121,44 @@ def _draw(job: Job, source: Source[Any]) -> tuple[StoredSample, Source[Any]]:
     outcome = pending.wait()
     checksums = job.checked(None, outcome.checksums)
     return StoredSample(outcome.value, job.plan.axis, size, bytes_read, checksums), pending.source
+
+
+def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:
+    """The short factor, and the sample's relative loss where it was factorized."""
+    rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
+    mean, dtype = sample.total / (job.plan.length * job.plan.width), small.B.dtype
+    if small.rows == 0:
+        return random_rows(seed, 1, 0, job.plan.width, rank, dtype), None
+    if init != "sample":
+        small_numbers = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, dtype)
+        fill: Any = {"nndsvd": 0.0, "nndsvda": mean, "nndsvdar": small_numbers}[init]
+        H = nndsvd(small, rank)[1]
+        return np.where(H > 0, H, fill).astype(dtype), None
+    penalties = model.penalties
+    follow = partial(_follow, rank=rank, seed=seed, mean=mean, penalties=penalties)
+    fits = job.engine.map(follow, small, range(RANDOM_STARTS + 1))
+    ahead = sorted(fits, key=lambda fit: float(fit.objective))[:FINALISTS]
+    further = partial(_follow_further, penalties=penalties)
+    best = min(job.engine.map(further, small, ahead), key=lambda fit: float(fit.objective))
+    return model.factorize(best, iterations=LONG, tol=TOL)
+
+
+def _follow(A: Sketch, stream: int, *, rank: int, seed: int, mean: float, penalties: tuple[Penalty, Penalty]) -> Fit:
+    """One start, followed for a while: random for all streams but the last one."""
+    if stream < RANDOM_STARTS:
+        H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)
+        solve = from_scratch(coordinate_descent, keeps_zeros=False)
+        W = solve(A.right(H), gram(H), 1)
+    else:
+        W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(A, rank))
+    most = affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1)
+    return alternate(A, W, H, iterations=most, tol=0, penalties=penalties)
+
+
+def _follow_further(A: Sketch, fit: Fit, *, penalties: tuple[Penalty, Penalty]) -> Fit:
+    """A start that is ahead, followed on."""
+    most = affordable(A, len(fit.H), FURTHER, shares=FINALISTS)
+    return alternate(A, fit.W, fit.H, iterations=most, tol=0, penalties=penalties)
 
 
 def _ready(loss: AnyLoss, S: Array) -> Array:

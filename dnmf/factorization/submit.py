@@ -22,13 +22,13 @@ from distributed import Client, fire_and_forget, worker_client
 from dnmf.clusters.workers import current_client
 from dnmf.events import Cancelled, Event, Listener, Paused, Planned
 from dnmf.factorization.factorize import factorize
-from dnmf.factorization.restore import check_unchanged, restored
-from dnmf.factorization.resume import asked, open_job
+from dnmf.factorization.restore import check_unchanged, restore
+from dnmf.factorization.resume import open_job
 from dnmf.factorization.session import drive
 from dnmf.run import lease
 from dnmf.run.lease import Busy, Lease, let_go_on
 from dnmf.run.opening import IDENTITY, open_group
-from dnmf.run.record import Begun, set_stopped
+from dnmf.run.record import Begun, full_record, set_stopped
 from dnmf.stores.paths import absolute, shown
 
 # Seconds between two looks at what others do.
@@ -61,7 +61,7 @@ def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
     client, (group, begun) = _client(), open_group(run, mode="r+")
     with Lease(group) as held:
         let_go_on(group)
-        record = asked(begun, run)
+        record = full_record(begun, run)
         with open_job(group, record, X, changes, []) as job:
             keeper = replace(job.keeper, check=held.check)
             check_unchanged(keeper, record)
@@ -131,14 +131,14 @@ def _drive(group: zarr.Group, begun: Begun, *, leg: int) -> None:
     with ExitStack() as session:
         with Lease(group):
             try:
-                record = asked(begun, shown(group.store_path))
+                record = full_record(begun, shown(group.store_path))
                 job = session.enter_context(open_job(group, record, None, {}, []))
             except ConnectionError:
                 raise
             except (OSError, ValueError, TypeError, MemoryError) as error:
                 set_stopped(group, f"failed: {error}")
                 raise
-        drive(replace(job, relayed=True), partial(restored, record=record), leg=leg)
+        drive(replace(job, relayed=True), partial(restore, record=record), leg=leg)
 
 
 def _turn(run: str, identity: object, leg: int) -> tuple[zarr.Group, Begun] | None:

@@ -16,7 +16,6 @@ from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.passes import empty, moved_rows, named, parts, tree
 from dnmf.engine.read import Outcome
 from dnmf.engine.source import lazy_strips, strips_of
-from dnmf.factorization.factorize import check_apart
 from dnmf.factorization.reads import Given, adding_columns, solving
 from dnmf.factorization.session import Session, open_session
 from dnmf.losses import beta_of, solvers_of
@@ -99,7 +98,7 @@ def transform(
         _check_rows(matrix, loss)
         if out is not None:
             check_out(out, overwrite=overwrite, mark=TRANSFORMED)
-            check_apart(matrix, out)
+            session.check_apart(out)
         cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
         W = _expression(matrix, cut, loss, V, how)
         if out is not None:

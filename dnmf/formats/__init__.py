@@ -26,5 +26,3 @@ READERS: dict[str, Reader] = {
 
 # Files with these suffixes can hold several arrays, each with a name.
 NAMED = (".npz", ".h5", ".hdf5", ".h5ad")
-
-__all__ = ["NAMED", "READERS", "Contents", "Reader", "Source", "SparseContents"]

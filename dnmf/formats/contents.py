@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from dnmf.plan.memory import MIB
 from dnmf.plan.pieces import well_chunked
 
-Array = NDArray[Any]
-
+Numbers = NDArray[Any]
 Dtype = np.dtype[Any]
-
 Shape = tuple[int, ...]
 
 # Of some consecutive rows (csc: columns): how many entries each has; then of every entry its column (row) and value.
-Piece = tuple[Array, Array, Array]
+Piece = tuple[Numbers, Numbers, Numbers]
 
 # A strip is as many whole chunks high as fit in here, one at least. Zarr's copies included, twice that is in memory.
 STRIP = 64 * MIB
@@ -53,7 +51,7 @@ class Contents:
 
     shape: Shape
     dtype: Dtype
-    strips: Iterator[Array]
+    strips: Iterator[Numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,7 @@ class SparseContents:
 
     Attributes
     ----------
-    shape : (m, n), or what else the file says: nothing is checked yet.
-    dtype : of an entry, in the file's byte order.
+    shape, dtype : as of `Contents`.
     kind : "csr" or "csc": whether rows or columns are stored one after the other.
     most : entries that are stored at most; those that meet in one place become one.
     pieces : all rows (csc: columns), in order; in each the places are sorted and differ. Reading starts with the first.
@@ -89,7 +86,7 @@ def cuts(shape: Shape, dtype: Dtype) -> list[tuple[int, int]]:
     return [(start, min(start + height, m)) for start in range(0, m, height)]
 
 
-def chosen(source: Source, shapes: dict[str, Shape]) -> str:
+def choose(source: Source, shapes: dict[str, Shape]) -> str:
     """The array asked for by name, or the only one with two axes."""
     dataset, matrices = source.dataset, {name: shape for name, shape in shapes.items() if len(shape) == 2}
     if dataset is None and len(matrices) == 1:

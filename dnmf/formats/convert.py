@@ -15,13 +15,13 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from dnmf.formats import NAMED, READERS, Contents, Reader, Source, SparseContents
-from dnmf.formats.contents import Array, Dtype
-from dnmf.plan.memory import MIB
+from dnmf.formats import NAMED, READERS, Reader
+from dnmf.formats.contents import Contents, Dtype, Numbers, Source, SparseContents
+from dnmf.plan.memory import MIB, index_bytes
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
-from dnmf.stores.paths import absolute, check_replaceable, is_url, refuse_bucket
-from dnmf.stores.places import occupied, place, upload
+from dnmf.stores.paths import absolute, is_url, refuse_bucket
+from dnmf.stores.places import check_replaceable, occupied, place, upload
 
 # A chunk of entries, or of their places, whichever is larger. A chunk in which a strip ends is decoded twice, and each
 # costs its own time: of 512 KiB to 8 MiB, 2 and 4 MiB were read fastest in strips of 2 million entries.
@@ -89,7 +89,7 @@ def convert(
     return zarr.open(place(to), mode="r")
 
 
-def described(matrix: ZarrArray | zarr.Group) -> str:
+def describe(matrix: ZarrArray | zarr.Group) -> str:
     """Shape, dtype, and how it is stored, of what `convert` returns."""
     if isinstance(matrix, zarr.Array):
         (m, n), (height, width) = matrix.shape, matrix.chunks
@@ -121,24 +121,11 @@ def _check_target(target: str, overwrite: bool) -> Path | None:
         refuse_bucket(target, "X.zarr")
     elif not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent} is not a folder: {path.name} is written into one; create it first")
-    exists = path.exists() if path else occupied(target)
-    if exists and not overwrite:
-        raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
-    if path:
-        check_replaceable(path)
-    elif exists:
-        _check_zarr(target)
+    if path.exists() if path else occupied(target):
+        if not overwrite:
+            raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
+        check_replaceable(target)
     return path and path.parent
-
-
-def _check_zarr(url: str) -> None:
-    """Refuse to replace what is no Zarr array or group at a URL."""
-    try:
-        zarr.open(place(url), mode="r")
-    except (FileNotFoundError, ValueError):
-        raise FileExistsError(
-            f"{url} is not a Zarr array or group: only these are overwritten; choose another path"
-        ) from None
 
 
 def _check_matrix(source: Path, contents: Contents | SparseContents) -> None:
@@ -177,7 +164,7 @@ def _write_sparse(path: Path, contents: SparseContents) -> None:
     """Store pieces as a new Zarr group, which AnnData opens. Writes to disk."""
     shape, dtype = list(contents.shape), contents.dtype.newbyteorder("=")
     lines, width = shape if contents.kind == "csr" else shape[::-1]
-    index = np.dtype("i4" if width - 1 <= np.iinfo("i4").max else "i8")
+    index = np.dtype(f"i{index_bytes(width - 1)}")
     chunk = SPARSE_CHUNK // max(dtype.itemsize, index.itemsize)
     facts = {"encoding-type": f"{contents.kind}_matrix", "encoding-version": "0.1.0", "shape": shape}
     group = zarr.create_group(path, attributes=facts)
@@ -196,13 +183,13 @@ def _write_sparse(path: Path, contents: SparseContents) -> None:
 
 
 @contextmanager
-def _appended(group: zarr.Group, name: str, dtype: Dtype, most: int, chunk: int) -> Iterator[Callable[[Array], None]]:
+def _appended(group: zarr.Group, name: str, dtype: Dtype, most: int, chunk: int) -> Iterator[Callable[[Numbers], None]]:
     """A function that appends to a new array, of `most` numbers at most. Writes to disk, each chunk once."""
     chunk = max(1, min(chunk, most))
     array = group.create_array(name, shape=(most,), chunks=(chunk,), dtype=dtype, compressors=_codec(dtype))
     start, waiting = 0, np.empty(0, dtype)
 
-    def put(numbers: Array) -> None:
+    def put(numbers: Numbers) -> None:
         nonlocal start, waiting
         waiting = np.concatenate([waiting, numbers], dtype=dtype, casting="unsafe")
         whole = len(waiting) // chunk * chunk

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, Source, SparseContents, chosen, cuts
-from dnmf.formats.sparse_entries import Take, compressed
+from dnmf.formats.contents import Contents, Dtype, Numbers, Shape, Source, SparseContents, choose, cuts
+from dnmf.formats.sparse_entries import Take, cut_compressed
 
 # What AnnData calls a group that is a sparse matrix, and the vectors in it.
 SPARSE = {"csr_matrix": "csr", "csc_matrix": "csc"}
-
 VECTORS = ("indptr", "indices", "data")
 
 
@@ -39,12 +38,12 @@ def read_hdf5(source: Source) -> Contents | SparseContents:
 
     with h5py.File(path) as file:
         file.visititems(note)
-        name = chosen(replace(source, dataset=wanted), shapes)
+        name = choose(replace(source, dataset=wanted), shapes)
         shape, found = shapes[name], file[name]
         if isinstance(found, h5py.Dataset):
             return Contents(shape, found.dtype, _strips(path, name, shape, found.dtype))
         kind, sizes = _kind(found), {vector: found[vector].size for vector in VECTORS}
-        pieces = compressed(path, kind, shape, sizes, _vectors(path, name))
+        pieces = cut_compressed(path, kind, shape, sizes, _vectors(path, name))
         return SparseContents(shape, found["data"].dtype, kind, sizes["data"], pieces)
 
 
@@ -65,7 +64,7 @@ def _kind(group: Any) -> str:
     return SPARSE.get(np.asarray(group.attrs.get("encoding-type", "")).astype(str).item(), "")
 
 
-def _strips(path: Path, name: str, shape: Shape, dtype: Dtype) -> Iterator[Array]:
+def _strips(path: Path, name: str, shape: Shape, dtype: Dtype) -> Iterator[Numbers]:
     """Strips of a dataset."""
     with _h5py(path).File(path) as file:
         for start, stop in cuts(shape, dtype):
@@ -79,7 +78,7 @@ def _vectors(path: Path, name: str) -> Iterator[Take]:
 
     with _h5py(path).File(path) as file:
 
-        def take(vector: str, count: int) -> Array:
+        def take(vector: str, count: int) -> Numbers:
             start = places[vector]
             places[vector] += count
             return np.asarray(file[name][vector][start : start + count])

@@ -13,8 +13,8 @@ from typing import IO, cast
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, Source, SparseContents, chosen, cuts
-from dnmf.formats.sparse_entries import ENTRIES, Entries, Take, compressed, gathered
+from dnmf.formats.contents import Contents, Dtype, Numbers, Shape, Source, SparseContents, choose, cuts
+from dnmf.formats.sparse_entries import ENTRIES, Entries, Take, cut_compressed, gather
 from dnmf.plan.memory import MIB
 
 # The vectors in a sparse archive, by its format.
@@ -45,7 +45,7 @@ def read_npz(source: Source) -> Contents | SparseContents:
         headers = {member.removesuffix(".npy"): _header(zipfile.Path(path, member)) for member in archive.namelist()}
         if source.dataset is None and {"format", "shape", "data"} <= headers.keys():
             return _sparse(path, headers, scratch)
-        name = chosen(source, {name: shape for name, (shape, _, _) in headers.items()})
+        name = choose(source, {name: shape for name, (shape, _, _) in headers.items()})
         _, by_columns, _ = headers[name]
         if by_columns:
             return _dense(Path(archive.extract(f"{name}.npy", scratch / "unpacked")))
@@ -77,27 +77,27 @@ def _dense(member: File) -> Contents:
     return Contents(shape, dtype, _strips(member))
 
 
-def _strips(member: File) -> Iterator[Array]:
+def _strips(member: File) -> Iterator[Numbers]:
     """Strips of a .npy file or member."""
     with _open(member) as (file, (shape, by_columns, dtype)):
         first, n = file.tell(), shape[1]
         for start, stop in cuts(shape, dtype):
             if by_columns:
                 places = [first + (j * shape[0] + start) * dtype.itemsize for j in range(n)]
-                yield _across(member, file, places, np.empty((n, stop - start), dtype))
+                yield _fill_across(member, file, places, np.empty((n, stop - start), dtype))
             else:
-                yield _filled(member, file, np.empty((stop - start, n), dtype))
+                yield _fill(member, file, np.empty((stop - start, n), dtype))
 
 
-def _across(member: File, file: IO[bytes], places: list[int], columns: Array) -> Array:
+def _fill_across(member: File, file: IO[bytes], places: list[int], columns: Numbers) -> Numbers:
     """A strip of which each column starts at another byte of a file. Moves `file`, writes to `columns`."""
     for place, column in zip(places, columns, strict=True):
         file.seek(place)
-        _filled(member, file, column)
+        _fill(member, file, column)
     return columns.T
 
 
-def _filled(member: File, file: IO[bytes], array: Array) -> Array:
+def _fill(member: File, file: IO[bytes], array: Numbers) -> Numbers:
     """An array, filled with the next entries of a file. Moves `file`, writes to `array`."""
     room = array.reshape(-1).view(np.uint8).data
     # In pieces: a zip member copies all that is asked of it.
@@ -118,9 +118,9 @@ def _sparse(path: Path, headers: dict[str, Header], scratch: Path) -> SparseCont
     _, _, dtype = headers["data"]
     vectors = _vectors(path, VECTORS[kind])
     if kind == "coo":
-        pieces = gathered(path, _entries(vectors, sizes["data"]), shape, dtype, scratch)
+        pieces = gather(path, _entries(vectors, sizes["data"]), shape, dtype, scratch)
         return SparseContents(shape, dtype, "csr", sizes["data"], pieces)
-    return SparseContents(shape, dtype, kind, sizes["data"], compressed(path, kind, shape, sizes, vectors))
+    return SparseContents(shape, dtype, kind, sizes["data"], cut_compressed(path, kind, shape, sizes, vectors))
 
 
 def _entries(vectors: AbstractContextManager[Take], count: int) -> Entries:
@@ -138,8 +138,8 @@ def _vectors(path: Path, names: Iterable[str]) -> Iterator[Take]:
         members = {name: zipfile.Path(path, f"{name}.npy") for name in names}
         files = {name: stack.enter_context(_open(member)) for name, member in members.items()}
 
-        def take(name: str, count: int) -> Array:
+        def take(name: str, count: int) -> Numbers:
             file, (_, _, dtype) = files[name]
-            return _filled(members[name], file, np.empty(count, dtype))
+            return _fill(members[name], file, np.empty(count, dtype))
 
         yield take

@@ -14,7 +14,7 @@ from typing import IO
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Dtype, Piece, Shape, cuts
+from dnmf.formats.contents import Dtype, Numbers, Piece, Shape, cuts
 
 # Entries of a piece at most, unless one row (csc: column) has more. Pointers, too, are read this many at a time.
 ENTRIES = 2**20
@@ -23,16 +23,16 @@ ENTRIES = 2**20
 COUNTERS = 2**20
 
 # Rows, columns and values of some entries, counted from 0.
-Entries = Iterator[tuple[Array, Array, Array]]
+Entries = Iterator[tuple[Numbers, Numbers, Numbers]]
 
 # Gives the next so many numbers of a vector, by its name.
-Take = Callable[[str, int], Array]
+Take = Callable[[str, int], Numbers]
 
 # Cuts rows, of which some at a time were counted, given how many entries those have, and how many rows some are.
-Spans = Callable[[Array, int], Iterator[tuple[int, int]]]
+Spans = Callable[[Numbers, int], Iterator[tuple[int, int]]]
 
 
-def compressed(
+def cut_compressed(
     path: Path, kind: str, shape: Shape, sizes: Mapping[str, int], vectors: AbstractContextManager[Take]
 ) -> Iterator[Piece]:
     """Pieces of a matrix (m, n) in csr or csc: the vectors indptr, indices and data, of these sizes.
@@ -53,12 +53,12 @@ def compressed(
                 indices, values = take("indices", size), take("data", size)
                 rows, columns = (lines + top, indices) if csr else (indices, lines + top)
                 _check_inside(path, rows, columns, shape)
-                yield _canonical(
+                yield _canonicalize(
                     (lines - start) * width + indices.astype("i8", copy=False), values, stop - start, width
                 )
 
 
-def _lengths(path: Path, take: Take, count: int, entries: int) -> Iterator[tuple[int, Array]]:
+def _lengths(path: Path, take: Take, count: int, entries: int) -> Iterator[tuple[int, Numbers]]:
     """How many entries rows (csc: columns) have, some at a time, and the number of the first of them."""
     end = int(take("indptr", 1)[0])
     sound = end == 0
@@ -75,24 +75,24 @@ def _lengths(path: Path, take: Take, count: int, entries: int) -> Iterator[tuple
         yield top, lengths
 
 
-def gathered(path: Path, entries: Entries, shape: Shape, dtype: Dtype, scratch: Path) -> Iterator[Piece]:
+def gather(path: Path, entries: Entries, shape: Shape, dtype: Dtype, scratch: Path) -> Iterator[Piece]:
     """Pieces in csr of a matrix (m, n) whose entries come in any order. Writes a file to `scratch`.
 
     `path` is named where an entry is outside of the matrix.
     """
 
-    def spans(counts: Array, height: int) -> Iterator[tuple[int, int]]:
+    def spans(counts: Numbers, height: int) -> Iterator[tuple[int, int]]:
         # A row weighs as much as an entry, or one piece could be all rows of an almost empty matrix.
         return ((start * height, min(stop * height, shape[0])) for start, stop in _spans(counts + height))
 
-    for start, stop, parts in _sorted(path, entries, shape, dtype, scratch, spans):
+    for start, stop, parts in _sort(path, entries, shape, dtype, scratch, spans):
         records = np.concatenate([np.empty(0, _record(dtype)), *parts])
-        yield _canonical(records["at"] - start * shape[1], records["value"], stop - start, shape[1])
+        yield _canonicalize(records["at"] - start * shape[1], records["value"], stop - start, shape[1])
 
 
-def filled(path: Path, entries: Entries, shape: Shape, dtype: Dtype, scratch: Path) -> Iterator[Array]:
+def fill(path: Path, entries: Entries, shape: Shape, dtype: Dtype, scratch: Path) -> Iterator[Numbers]:
     """Strips of a dense matrix (m, n) whose entries come in any order, each once. Writes a file to `scratch`."""
-    for start, stop, parts in _sorted(path, entries, shape, dtype, scratch, lambda *_: iter(cuts(shape, dtype))):
+    for start, stop, parts in _sort(path, entries, shape, dtype, scratch, lambda *_: iter(cuts(shape, dtype))):
         strip = np.zeros((stop - start, shape[1]), dtype)
         for part in parts:
             strip.reshape(-1)[part["at"] - start * shape[1]] = part["value"]
@@ -100,9 +100,9 @@ def filled(path: Path, entries: Entries, shape: Shape, dtype: Dtype, scratch: Pa
         del strip  # or it would live on while the next one is filled
 
 
-def _sorted(
+def _sort(
     path: Path, entries: Entries, shape: Shape, dtype: Dtype, scratch: Path, spans: Spans
-) -> Iterator[tuple[int, int, Iterator[Array]]]:
+) -> Iterator[tuple[int, int, Iterator[Numbers]]]:
     """First and last + 1 of some rows, and parts of their records; such parts are sorted. Writes a file to `scratch`.
 
     Some entries at a time are sorted and appended to one file, as a run. Of every run, the next records are a part.
@@ -124,7 +124,7 @@ def _sorted(
         starts = edges[:-1]
         for start, stop in spans(counts, height):
             stops = [_below(file, record, run, stop * n) for run in zip(starts, edges[1:], strict=True)]
-            yield start, stop, (_part(file, record, run) for run in zip(starts, stops, strict=True))
+            yield start, stop, (_read_part(file, record, run) for run in zip(starts, stops, strict=True))
             starts = stops
 
 
@@ -133,7 +133,7 @@ def _record(dtype: Dtype) -> Dtype:
     return np.dtype([("at", "i8"), ("value", dtype)])
 
 
-def _check_inside(path: Path, rows: Array, columns: Array, shape: Shape) -> None:
+def _check_inside(path: Path, rows: Numbers, columns: Numbers, shape: Shape) -> None:
     """Refuse entries that are not in the matrix."""
     outside = (rows < 0) | (rows >= shape[0]) | (columns < 0) | (columns >= shape[1])
     if outside.any():
@@ -141,7 +141,7 @@ def _check_inside(path: Path, rows: Array, columns: Array, shape: Shape) -> None
         raise ValueError(f"{path} has an entry in {where}: X is {shape[0]} × {shape[1]}; correct the file")
 
 
-def _spans(counts: Array) -> Iterator[tuple[int, int]]:
+def _spans(counts: Numbers) -> Iterator[tuple[int, int]]:
     """First and last + 1 number of consecutive counts that make up `ENTRIES` at most, one count at least."""
     ends = np.cumsum(counts)
     start = before = 0
@@ -162,14 +162,14 @@ def _below(file: IO[bytes], record: Dtype, run: tuple[int, int], edge: int) -> i
     return bisect_left(range(last), edge, first, key=place)
 
 
-def _part(file: IO[bytes], record: Dtype, run: tuple[int, int]) -> Array:
+def _read_part(file: IO[bytes], record: Dtype, run: tuple[int, int]) -> Numbers:
     """The records from one number to another. Moves `file`."""
     first, last = run
     file.seek(first * record.itemsize)
     return np.fromfile(file, record, last - first)
 
 
-def _canonical(at: Array, values: Array, count: int, width: int) -> Piece:
+def _canonicalize(at: Numbers, values: Numbers, count: int, width: int) -> Piece:
     """A piece of `count` rows (csc: columns) out of entries, given where they are, counted row by row."""
     steps = np.diff(at)
     if (steps < 0).any():

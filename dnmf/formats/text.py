@@ -10,8 +10,8 @@ from typing import TextIO
 
 import numpy as np
 
-from dnmf.formats.contents import Array, Contents, Dtype, Shape, Source, SparseContents, strip_height
-from dnmf.formats.sparse_entries import Entries, filled, gathered
+from dnmf.formats.contents import Contents, Dtype, Numbers, Shape, Source, SparseContents, strip_height
+from dnmf.formats.sparse_entries import Entries, fill, gather
 
 # Entries of a MatrixMarket file are parsed this many at a time; rows of a .csv file, a strip.
 LINES = 2**18
@@ -69,14 +69,14 @@ def read_mtx(source: Source) -> Contents | SparseContents:
     dtype = np.dtype(FIELDS[market.field])
     at = [("at", "i8", (2,))] if market.coordinate else []
     value = [] if market.field == "pattern" else [("value", dtype)]
-    pieces = _complete(path, _records(path, market.skip, np.dtype([*at, *value]), LINES), market.count)
-    entries = _placed(pieces, market.shape, market.symmetric)
+    pieces = _check_count(path, _records(path, market.skip, np.dtype([*at, *value]), LINES), market.count)
+    entries = _place(pieces, market.shape, market.symmetric)
     if market.symmetric:
-        entries = _mirrored(entries)
+        entries = _mirror(entries)
     if not market.coordinate:
-        return Contents(market.shape, dtype, filled(path, entries, market.shape, dtype, scratch))
+        return Contents(market.shape, dtype, fill(path, entries, market.shape, dtype, scratch))
     most = market.count * (1 + market.symmetric)
-    return SparseContents(market.shape, dtype, "csr", most, gathered(path, entries, market.shape, dtype, scratch))
+    return SparseContents(market.shape, dtype, "csr", most, gather(path, entries, market.shape, dtype, scratch))
 
 
 def _open(path: Path) -> TextIO:
@@ -95,7 +95,7 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def _records(path: Path, skip: int, record: Dtype, rows: int, *, delimiter: str | None = None) -> Iterator[Array]:
+def _records(path: Path, skip: int, record: Dtype, rows: int, *, delimiter: str | None = None) -> Iterator[Numbers]:
     """Records of a text file, one a line after the first `skip` lines, so many rows at a time."""
     number = 0
 
@@ -144,7 +144,7 @@ def _check_banner(path: Path, banner: list[str]) -> None:
         raise ValueError(f"{path} starts with {' '.join(banner)[:80]!r}: {rule}; write it with scipy.io.mmwrite")
 
 
-def _complete(path: Path, pieces: Iterator[Array], count: int) -> Iterator[Array]:
+def _check_count(path: Path, pieces: Iterator[Numbers], count: int) -> Iterator[Numbers]:
     """Pieces of records, if the records are as many as announced."""
     seen = 0
     for records in pieces:
@@ -157,7 +157,7 @@ def _complete(path: Path, pieces: Iterator[Array], count: int) -> Iterator[Array
         raise ValueError(f"{path} announces {count} entries and holds {seen}: {rule}")
 
 
-def _placed(pieces: Iterator[Array], shape: Shape, symmetric: bool) -> Entries:
+def _place(pieces: Iterator[Numbers], shape: Shape, symmetric: bool) -> Entries:
     """Entries of a MatrixMarket file. Without coordinates they come column by column, or from the diagonal down."""
     heights = shape[0] - symmetric * np.arange(shape[1])
     tops = np.cumsum(heights) - heights
@@ -174,7 +174,7 @@ def _placed(pieces: Iterator[Array], shape: Shape, symmetric: bool) -> Entries:
         seen += len(records)
 
 
-def _mirrored(entries: Entries) -> Entries:
+def _mirror(entries: Entries) -> Entries:
     """Entries of a symmetric matrix, and those on the other side of the diagonal."""
     for rows, columns, values in entries:
         yield rows, columns, values

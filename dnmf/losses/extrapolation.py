@@ -45,8 +45,8 @@ def extrapolate(
     H: Array,
     move_long: Callable[[Array, Array], Array],
     move_short: Callable[[Array, Array], Fit],
-    go_beyond: Callable[[Array, Array, float], Array],
     *,
+    least: float,
     iterations: int,
     tol: float,
 ) -> Fit:
@@ -57,7 +57,7 @@ def extrapolate(
     W, H : first factors, (k, s) and (k, N). Not changed.
     move_long : W after a half-step, from W and H.
     move_short : W and H after the other half-step, with a loss and an objective of W.
-    go_beyond : a factor after a half-step, that of the best iterate and a share: the factor moved on by that share.
+    least : an extrapolated entry is at least this share of what it was: 0, or more where the rules keep zeros.
     iterations : at most.
     tol : relative decrease; 0 goes on as long as the objective decreases.
 
@@ -71,15 +71,20 @@ def extrapolate(
     """
     kept, pace, before = Fit(W, H, np.inf, np.inf), Pace(), np.inf
     for iteration in range(1, iterations + 1):
-        W = go_beyond(move_long(W, H), kept.W, pace.step)
+        W = _go_beyond(move_long(W, H), kept.W, pace.step, least)
         found = move_short(W, H)
         if found.objective > kept.objective:
             W, H, pace = kept.W, kept.H, pace.cut()
         else:
-            H = go_beyond(found.H, kept.H, pace.step)
+            H = _go_beyond(found.H, kept.H, pace.step, least)
             kept, pace = found, pace.grow()
         if iteration % STRETCH == 0:
             if before - kept.objective <= tol * kept.objective:
                 break
             before = kept.objective
     return kept
+
+
+def _go_beyond(F: Array, before: Array, step: float, least: float) -> Array:
+    """F, moved on by a share of the step that led to it, and cut off."""
+    return np.asarray(np.maximum(F + step * (F - before), least * F if least else 0), F.dtype)

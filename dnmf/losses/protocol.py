@@ -1,7 +1,7 @@
 """What a loss promises, and the values that go with it: what is shared by strips, sums of a pass, the sample between.
 
 Y stands for X as it is cut (Xᵀ where strips are whole columns), L for the long and S for the short factor, both
-component-major: Y ≈ Lᵀ S, with Y (M × N), L (k × M), S (k × N). A new loss is one folder that has four values:
+component-major: Y ≈ Lᵀ S, with Y (M × N), L (k × M), S (k × N). A new loss is one folder that has five values:
 
     loss        travels with every task, small: how rows of L move, what a strip adds
     shared      what every strip needs of S
@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from dnmf.arrays.rows import Array, Rows, V, Value
+from dnmf.arrays.rows import Array, Rows, Value, ValueT
 from dnmf.arrays.sample import StandIn
 from dnmf.losses.extrapolation import Fit
 from dnmf.rules import Penalty
@@ -53,7 +53,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large Y is: the number of its entries, its norm Σ y^β and the sum of its entries; NaN where not known."""
+    """How large Y is: the number of its entries, its norm Σ y^β and their sum; NaN where not known."""
 
     entries: int
     norm: float
@@ -97,12 +97,12 @@ class Evaluation(Protocol):
         """Norm of the projected gradient of the objective with respect to S."""
 
 
-S = TypeVar("S", bound=Shared)
-S_in = TypeVar("S_in", bound=Shared, contravariant=True)
-E_in = TypeVar("E_in", bound=Evaluation, contravariant=True)
+SharedT = TypeVar("SharedT", bound=Shared)
+SharedIn = TypeVar("SharedIn", bound=Shared, contravariant=True)
+EvaluationIn = TypeVar("EvaluationIn", bound=Evaluation, contravariant=True)
 
 
-class Surrogate(Protocol[S_in, E_in]):
+class Surrogate(Protocol[SharedIn, EvaluationIn]):
     """The sample that stands for Y between passes, with its rows of the long factor."""
 
     @property
@@ -120,10 +120,10 @@ class Surrogate(Protocol[S_in, E_in]):
     def with_rows(self, rows: Array | None) -> Self:
         """This sample, with another long factor."""
 
-    def follow(self, shared: S_in, sweeps: int | None) -> tuple[Self, int]:
+    def follow(self, shared: SharedIn, sweeps: int | None) -> tuple[Self, int]:
         """The sample after the next pass, and how many sweeps that pass makes: `sweeps`, or as many as pay."""
 
-    def corrected(self, evaluation: E_in) -> Array | None:
+    def correct(self, evaluation: EvaluationIn) -> Array | None:
         """The short factor for the next pass, by steps on the sample; None where it is too poor for that.
 
         Its rows were solved in the pass as all rows of Y were.
@@ -140,17 +140,15 @@ AnySurrogate = Surrogate[Any, Any]
 class FromColumns:
     """How rows of the long factor are solved from sums over strips of columns, where a loss allows that.
 
-    Attributes
-    ----------
-    sums : what a strip y (h, M) of columns adds with its block (k, h) of the short factor.
-    settle : from all sums and the short factor, as `Loss.settle`.
+    `sums`: what a strip y (h, M) adds with its block (k, h) of the short factor. `settle`: as `Loss.settle`, from all
+    sums in place of rows.
     """
 
     sums: Callable[[Rows, Array], Any]
     settle: Callable[..., Array]
 
 
-class Loss(Protocol[S]):
+class Loss(Protocol[SharedT]):
     """What is minimized, with the penalties on both factors: a small frozen value."""
 
     @property
@@ -172,25 +170,25 @@ class Loss(Protocol[S]):
     def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
         """Raise ValueError where what is formed of entries of this size would leave the range of their dtype."""
 
-    def prepare(self, S: Array, known: Known) -> S:
+    def prepare(self, S: Array, known: Known) -> SharedT:
         """What every strip needs of a short factor (k, N) in the next pass."""
 
-    def update(self, y: Rows, shared: S, L: Array, sweeps: int) -> Array:
+    def update(self, y: Rows, shared: SharedT, L: Array, sweeps: int) -> Array:
         """A strip's block (k, h) of the long factor, moved."""
 
-    def scale_and_update(self, y: Rows, shared: S, L: Array, sweeps: int) -> Array:
+    def scale_and_update(self, y: Rows, shared: SharedT, L: Array, sweeps: int) -> Array:
         """A random block, whose rows get the scale of their rows of Y before they move."""
 
-    def solve(self, y: Rows, shared: S, sweeps: int) -> Array:
+    def solve(self, y: Rows, shared: SharedT, sweeps: int) -> Array:
         """A block that is made from scratch, by least squares, and moved."""
 
     def settle(self, y: Rows, S: Array, *, tol: float, iterations: int) -> Array:
         """The block that belongs to S, every row of it solved to its end, whatever its neighbours are."""
 
-    def sums(self, y: Rows, shared: S, L: Array) -> Value:
+    def sums(self, y: Rows, shared: SharedT, L: Array) -> Value:
         """What a strip adds to a pass, with its block (k, h) of the long factor."""
 
-    def evaluate(self, sums: Any, shared: S) -> Evaluation:
+    def evaluate(self, sums: Any, shared: SharedT) -> Evaluation:
         """What follows from the sums of all strips of a pass."""
 
     def surrogate(self, drawn: StandIn) -> AnySurrogate:
@@ -200,7 +198,7 @@ class Loss(Protocol[S]):
 AnyLoss = Loss[Any]
 
 
-def add(parts: Sequence[V]) -> V:
+def add(parts: Sequence[ValueT]) -> ValueT:
     """Sums of several strips, field by field, in the order given; none of the parts is changed."""
     first, *others = parts
     totals = {}

@@ -7,7 +7,7 @@ import numpy as np
 
 from dnmf.arrays.rows import Array
 from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, chunks_in_flight, matrix_shape, working_dtype
-from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, part
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import ZarrArray
@@ -22,18 +22,17 @@ class DenseStrips(Strips):
 
     def rows(self, start: int, stop: int) -> Array:
         if self.array.dtype == self.dtype:
-            return self._prepared(start, stop)
+            return self._read(start, stop)
         # A cast needs both copies: some rows at a time keep the second one small.
         strip = np.empty((stop - start, self.shape[1]), self.dtype)
         for a in range(start, stop, self.step):
             b = min(a + self.step, stop)
-            strip[a - start : b - start] = self._prepared(a, b)
+            strip[a - start : b - start] = self._read(a, b)
         return strip
 
-    def _prepared(self, start: int, stop: int) -> Array:
-        where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
-        x = part(self.array, where, f"{rows_or_columns(self.axis)} {start} to {stop - 1}")
-        return prepared(x, self.dtype, axis=self.axis, first=start, check=self.check)
+    def _read(self, start: int, stop: int) -> Array:
+        x = read_part(self.array, self.in_x(start, stop), f"{rows_or_columns(self.axis)} {start} to {stop - 1}")
+        return prepare_dense(x, self.dtype, axis=self.axis, first=start, check=self.check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,8 @@ class DenseInMemory(Matrix):
         return DenseStrips(shape, self.dtype, axis, check, self.array, shape[0])
 
 
-def prepared(x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool) -> Array:
-    """Rows (axis 0) or columns (axis 1) of X from number `first` on as rows of a strip: checked, cast and turned.
+def prepare_dense(x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool) -> Array:
+    """Check whole rows (axis 0) or columns (axis 1) of X from number `first` on, cast them, and turn columns to rows.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 
 from dnmf.arrays.rows import Rows, is_sparse
-from dnmf.matrix.dense import prepared
+from dnmf.matrix.dense import prepare_dense
 from dnmf.matrix.matrix import Matrix, matrix_shape, working_dtype
 from dnmf.matrix.sparse_rows import SparseStrips
 from dnmf.matrix.strips import Dtype, Strips
@@ -17,6 +17,9 @@ from dnmf.plan.sparse import SparseGrid
 # Share of entries of a sparse Dask array that are taken not to be 0: how many there are is known after a pass only.
 NOMINAL_SHARE = 0.1
 
+# Blocks of a Dask array are merged to a strip: both are alive then.
+COPIES = 2
+
 
 @dataclass(frozen=True, slots=True)
 class LazyStrips(Strips):
@@ -25,12 +28,8 @@ class LazyStrips(Strips):
     array: da.Array
 
     def rows(self, start: int, stop: int) -> Rows:
-        where = slice(start, stop) if self.axis == 0 else (slice(None), slice(start, stop))
-        return prepare(self.array[where].compute(), self.dtype, axis=self.axis, first=start, check=self.check)
-
-
-# Blocks of a Dask array are merged to a strip: both are alive then.
-COPIES = 2
+        x = self.array[self.in_x(start, stop)].compute()
+        return prepare(x, self.dtype, axis=self.axis, first=start, check=self.check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +71,8 @@ class LazySparse(LazyDense):
 
 
 def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool) -> Rows:
-    """Check whole rows (axis 0) or columns (axis 1) of X from index `first` on, cast them, and turn columns to rows.
-
-    They are an array, or a scipy.sparse matrix, which becomes a csr_matrix and is not written to.
-
-    Raises
-    ------
-    ValueError
-        If an entry is negative, NaN or infinite: names its row and column.
-    """
+    """As `prepare_dense`, of an array or a scipy.sparse matrix, which becomes a csr_matrix and is not written to."""
     if not is_sparse(x):
-        return prepared(np.asarray(x), dtype, axis=axis, first=first, check=check)
+        return prepare_dense(np.asarray(x), dtype, axis=axis, first=first, check=check)
     y = (x if axis == 0 else x.T).tocsr()
     return SparseStrips(y.shape, dtype, axis, check, y.data, y.indices, y.indptr, first=first).rows(0, y.shape[0])

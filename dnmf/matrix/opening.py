@@ -82,27 +82,21 @@ def check_complete(matrix: Matrix) -> None:
 
 
 def find(X: object, layer: str | None) -> tuple[Any, str]:
-    """What X is: a `zarr.Array`, a `zarr.Group` of a sparse matrix, or an array of another library; and where it is.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError, TypeError
-        If there is nothing, something else, or no such layer.
-    """
+    """What X is: a `zarr.Array`, a `zarr.Group` of a sparse matrix, or an array of another library; and where it is."""
     if is_anndata(X):
-        member = _member(X, layer)
+        member = _choose_member(X, layer)
         _refuse_hdf5(member)
         return find(member, None)
     if isinstance(X, str | Path):
-        return _in_store(_opened(str(X)), absolute(X), str(X), layer)
+        return _find_in_store(_open(str(X)), absolute(X), str(X), layer)
     group = getattr(X, "group", None)
     X = group if isinstance(group, zarr.Group) else X
     if isinstance(X, zarr.Array | zarr.Group):
-        array, store = _reopened(X), X.store
+        array, store = _reopen(X), X.store
         if isinstance(store, LocalStore):
             location = absolute(Path(store.root, X.path))
-            return _in_store(_opened(location), location, location, layer)
-        return _in_store(array, str(array.store_path), str(array.store_path), layer)
+            return _find_in_store(_open(location), location, location, layer)
+        return _find_in_store(array, str(array.store_path), str(array.store_path), layer)
     _refuse_hdf5(group)
     location = "a Dask array" if hasattr(X, "__dask_graph__") else "an array in memory"
     _refuse_layer(layer, location)
@@ -114,12 +108,12 @@ def is_anndata(X: object) -> bool:
     return all(hasattr(X, name) for name in ("X", "layers", "obs_names"))
 
 
-def _member(X: Any, layer: str | None) -> object:
+def _choose_member(X: Any, layer: str | None) -> object:
     """X of an AnnData object, or one of its layers."""
     if layer is None and X.X is None:
-        raise ValueError(f"the AnnData object has no X: name one of its layers ({_listed(X.layers)}) with layer=")
+        raise ValueError(f"the AnnData object has no X: name one of its layers ({_list_names(X.layers)}) with layer=")
     if layer is not None and layer not in X.layers:
-        raise ValueError(f"the AnnData object has no layer {layer!r}: it has {_listed(X.layers)}")
+        raise ValueError(f"the AnnData object has no layer {layer!r}: it has {_list_names(X.layers)}")
     return X.X if layer is None else X.layers[layer]
 
 
@@ -132,7 +126,7 @@ def _refuse_hdf5(thing: object) -> None:
             )
 
 
-def _listed(names: Any) -> str:
+def _list_names(names: Any) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
@@ -141,13 +135,13 @@ def _refuse_layer(layer: str | None, location: str) -> None:
         raise ValueError(f"layer={layer!r} is for AnnData, and X is {location}: leave it out")
 
 
-def _reopened(X: ZarrArray | zarr.Group) -> ZarrArray | zarr.Group:
+def _reopen(X: ZarrArray | zarr.Group) -> ZarrArray | zarr.Group:
     """The same array or group, from a store that carries no credentials to workers."""
     store = without_credentials(X.store)
     return X if store is X.store else zarr.open(store, path=X.path, mode="r")
 
 
-def _opened(location: str) -> ZarrArray | zarr.Group:
+def _open(location: str) -> ZarrArray | zarr.Group:
     """The Zarr array or group at a path or URL."""
     try:
         return zarr.open(answering(location), mode="r")
@@ -157,7 +151,7 @@ def _opened(location: str) -> ZarrArray | zarr.Group:
         ) from None
 
 
-def _in_store(
+def _find_in_store(
     found: ZarrArray | zarr.Group, location: str, shown: str, layer: str | None
 ) -> tuple[ZarrArray | zarr.Group, str]:
     """The matrix that a Zarr array or group is or, for AnnData, holds."""
@@ -168,9 +162,9 @@ def _in_store(
     if encoding == "anndata":
         name = "X" if layer is None else f"layers/{layer}"
         if name not in found:
-            layers = _listed(found["layers"]) if "layers" in found else "none"
+            layers = _list_names(found["layers"]) if "layers" in found else "none"
             raise ValueError(f"{shown} is AnnData without {name}: its layers are {layers}")
-        return _in_store(found[name], f"{location}/{name}", f"{shown}/{name}", None)
+        return _find_in_store(found[name], f"{location}/{name}", f"{shown}/{name}", None)
     _refuse_layer(layer, shown)
     if encoding in SPARSE:
         # What is consolidated in a group above may be older than the group itself.

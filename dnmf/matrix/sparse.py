@@ -9,7 +9,7 @@ from scipy import sparse
 
 from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, chunks_in_flight, matrix_shape, working_dtype
 from dnmf.matrix.sparse_rows import SparseStrips, check_pointers
-from dnmf.matrix.strips import Dtype, Vector, part
+from dnmf.matrix.strips import Dtype, Vector, read_part
 from dnmf.plan.sparse import SparseGrid
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import ZarrArray
@@ -66,7 +66,7 @@ class StoredSparse(Sparse):
                 f"{indptr.size}, where X has shape {shape}; write it again"
             )
         dtype = working_dtype(data.dtype)
-        ends: Any = part(indptr, slice(None), "indptr").astype("i8")
+        ends: Any = read_part(indptr, slice(None), "indptr").astype("i8")
         check_pointers(ends, data.size, location, whole=True)
         chunk = min(max(data.chunks[0], indices.chunks[0]), max(1, data.size))
         stored, fullest = data.dtype.itemsize + indices.dtype.itemsize, int(np.diff(ends).max())

@@ -14,7 +14,8 @@ import zarr
 from scipy import sparse
 
 from dnmf.arrays.rows import Rows
-from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, part, unreadable
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part, unreadable
+from dnmf.plan.memory import index_bytes
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import lacks_chunks
 
@@ -44,21 +45,21 @@ class SparseStrips(Strips):
         """
         width, lines = self.shape[1], rows_or_columns(self.axis)
         which = f"{lines} {self.first + start} to {self.first + stop - 1}"
-        ends = part(self.indptr, slice(start, stop + 1), which).astype("i8", copy=False)
+        ends = read_part(self.indptr, slice(start, stop + 1), which).astype("i8", copy=False)
         check_pointers(ends, self.data.shape[0], f"{which} of X")
         where = slice(int(ends[0]), int(ends[-1]))
-        index = index_dtype(max(width, where.stop - where.start))
+        index = np.dtype(f"i{index_bytes(max(width, where.stop - where.start))}")
         inspect = partial(_check_places, width=width, others=rows_or_columns(1 - self.axis), which=which)
-        places = _numbers(self.indices, where, index, self.in_flight, which, inspect)
-        data = _numbers(self.data, where, self.dtype, self.in_flight, which)
+        places = _read_numbers(self.indices, where, index, self.in_flight, which, inspect)
+        data = _read_numbers(self.data, where, self.dtype, self.in_flight, which)
         if self.check and data.size and data.min() == 0:
             _check_chunks(self.data, data, which)
-        y = self._in_order(view(data, places, (ends - where.start).astype(index), width), which)
+        y = self._put_in_order(view(data, places, (ends - where.start).astype(index), width), which)
         if self.check and y.nnz and self.data.dtype.kind in "if":
             self._check_entries(y, start)
         return y
 
-    def _in_order(self, y: Rows, which: str) -> Rows:
+    def _put_in_order(self, y: Rows, which: str) -> Rows:
         """Sparse rows with rising places, one entry in each, none of them 0; changed unless they are X's own."""
         with np.errstate(invalid="ignore"):
             positive = y.nnz == 0 or y.data.min() > 0
@@ -84,11 +85,6 @@ class SparseStrips(Strips):
         raise bad_entry(row, column, value if self.data.dtype.kind == "f" else int(value))
 
 
-def index_dtype(largest: int) -> Dtype:
-    """Of places and pointers: int32 where the largest fits."""
-    return np.dtype("i4" if largest <= np.iinfo("i4").max else "i8")
-
-
 def check_pointers(indptr: Numbers, non_zeros: int, which: str, *, whole: bool = False) -> None:
     """Raise ValueError where `indptr` does not cut so many non-zeros (all of them, if `whole`) into lines."""
     first, last = int(indptr[0]), int(indptr[-1])
@@ -107,7 +103,7 @@ def view(data: Numbers, indices: Numbers, indptr: Numbers, width: int) -> Rows:
     return y
 
 
-def _numbers(
+def _read_numbers(
     array: Vector,
     where: slice,
     dtype: Dtype,
@@ -117,7 +113,7 @@ def _numbers(
 ) -> Numbers:
     """A part of an array in another dtype; `inspect` sees it as it is stored."""
     if array.dtype == dtype:
-        numbers = part(array, where, which)
+        numbers = read_part(array, where, which)
         inspect(numbers)
         return numbers
     # A cast needs both copies: some chunks at a time keep the second one small, and none is read twice.
@@ -125,7 +121,7 @@ def _numbers(
     out = np.empty(where.stop - where.start, dtype)
     for a in range(where.start // step * step, where.stop, step):
         piece = slice(max(a, where.start), min(a + step, where.stop))
-        numbers = part(array, piece, which)
+        numbers = read_part(array, piece, which)
         inspect(numbers)
         out[piece.start - where.start : piece.stop - where.start] = numbers
     return out

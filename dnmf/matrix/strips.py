@@ -38,12 +38,17 @@ class Strips(ABC):
         start, stop, _ = where[0].indices(self.shape[0])
         return self.rows(start, stop)
 
+    def in_x(self, start: int, stop: int) -> tuple[slice, slice]:
+        """Where rows start to stop − 1 are in X."""
+        rows, columns = slice(start, stop), slice(None)
+        return (rows, columns) if self.axis == 0 else (columns, rows)
+
     @abstractmethod
     def rows(self, start: int, stop: int) -> Rows:
         """Rows start to stop − 1: an array, or a csr_matrix in which the places rise and no entry is 0."""
 
 
-def part(array: Vector, where: slice | tuple[slice, ...], which: str) -> Numbers:
+def read_part(array: Vector, where: slice | tuple[slice, ...], which: str) -> Numbers:
     """A part of an array, as NumPy's; `which` names it in the error.
 
     Raises

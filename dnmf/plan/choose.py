@@ -39,11 +39,11 @@ def plan(
     raise MemoryError(grid.refusal(demand))
 
 
-def fitting(cut: Plan, grid: Grid, *, rank: int, workers: Workers) -> Plan | None:
+def refit(cut: Plan, grid: Grid, *, rank: int, workers: Workers) -> Plan | None:
     """The same strips with other workers, X kept in memory or not, or None where they do not fit."""
     demand = Demand(rank, workers)
     for cached in (True, False) if cut.cached and _may_stay(grid, workers) else (False,):
-        same = _projected(replace(cut, cached=cached), grid, demand)
+        same = _project(replace(cut, cached=cached), grid, demand)
         if same.peak <= workers.usable:
             return same
     return None
@@ -56,11 +56,11 @@ def _may_stay(grid: Grid, workers: Workers) -> bool:
 
 def _first_that_fits(grid: Grid, axis: int, demand: Demand, *, cached: bool) -> Plan | None:
     """The best plan along one axis, or None where not even the smallest strips fit."""
-    plans = (_projected(each, grid, demand) for each in grid.candidates(axis, demand, cached=cached))
+    plans = (_project(each, grid, demand) for each in grid.candidates(axis, demand, cached=cached))
     return next((each for each in plans if each.peak <= demand.workers.usable), None)
 
 
-def _projected(candidate: Plan, grid: Grid, demand: Demand) -> Plan:
+def _project(candidate: Plan, grid: Grid, demand: Demand) -> Plan:
     return replace(candidate, peak=grid.peak(candidate, demand))
 
 

@@ -77,8 +77,9 @@ class DenseGrid(Grid):
             if prod(chunk) * self.stored <= 8 * MIB or exponent == 0:
                 yield replace(self, chunk=chunk, shard=chunk), axis
 
-    def smallest(self, demand: Demand) -> str:
-        return f"with chunks of {self.chunk[0]} × {self.chunk[1]} the smallest strip needs"
+    @property
+    def pieces(self) -> str:
+        return f"chunks of {self.chunk[0]} × {self.chunk[1]}"
 
     @property
     def remedy(self) -> str:

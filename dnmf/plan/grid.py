@@ -81,9 +81,10 @@ class Grid(ABC):
     def rewritten(self) -> Iterator[tuple[Self, int]]:
         """X stored in ever smaller chunks, each small enough to be read fast, and the axis along which it is cut."""
 
+    @property
     @abstractmethod
-    def smallest(self, demand: Demand) -> str:
-        """The smallest strips, in words, as the subject of a sentence about what they need."""
+    def pieces(self) -> str:
+        """What X is read in, in words, with what else makes strips large."""
 
     @property
     @abstractmethod
@@ -93,7 +94,7 @@ class Grid(ABC):
     def candidates(self, axis: int, demand: Demand, *, cached: bool) -> Iterator[Plan]:
         """Plans to try along an axis: a smaller sample, or the long factor in the run, where no cut fits otherwise."""
         for sample in self._samples(axis, demand):
-            for in_run in self.places_of_factor(axis, demand):
+            for in_run in self._places_of_factor(axis, demand):
                 for cut in self.cuts(axis, demand):
                     yield replace(cut, sample=sample, in_run=in_run, cached=cached)
 
@@ -102,8 +103,8 @@ class Grid(ABC):
         rows = self.sample_rows(axis, demand) if demand.sampled else 0
         return [max(1, rows // 4**i) for i in range(rows.bit_length() // 2 + 1)] if rows else [0]
 
-    def places_of_factor(self, axis: int, demand: Demand) -> list[bool]:
-        """Whether the long factor lives in the run."""
+    def _places_of_factor(self, axis: int, demand: Demand) -> list[bool]:
+        """Whether the long factor lives in the run, to try one after the other."""
         share = ceil(self.shape[axis] / demand.workers.count) * demand.rank * self.itemsize
         return list(dict.fromkeys((5 * share > demand.workers.memory, True)))
 
@@ -144,12 +145,15 @@ class Grid(ABC):
 
     def refusal(self, demand: Demand) -> str:
         """Why X does not fit, with the numbers, and what to do."""
-        workers, needed = demand.workers, min(self.least(axis, demand) for axis in self.axes)
+        workers, rank = demand.workers, demand.rank
+        needed, axis = min((self.least(axis, demand), axis) for axis in self.axes)
+        width = self.shape[1 - axis]
         fitting = (better for better, axis in self.rewritten() if better.least(axis, demand) <= workers.usable)
         better = next(fitting, None)
-        advice = f"{better.remedy}, or" if better else f"no chunks would help at rank {demand.rank}:"
+        advice = f"{better.remedy}, or" if better else f"no chunks would help at rank {rank}:"
         return (
-            f"X does not fit: {self.smallest(demand)} {needed / MIB:.0f} MiB in a worker that may use "
+            f"X does not fit: with {self.pieces} and {partial_sums_bytes(rank, width) / MIB:.0f} MiB of partial sums "
+            f"of {rank} × {width}, the smallest strips need {needed / MIB:.0f} MiB in a worker that may use "
             f"{workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit of {workers.memory / MIB:.0f} MiB); {advice} "
             f"give workers {ceil(needed / USABLE_SHARE / MIB)} MiB"
         )

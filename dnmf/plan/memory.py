@@ -39,6 +39,11 @@ class Workers:
         return int(self.memory * USABLE_SHARE)
 
 
+def index_bytes(largest: int) -> int:
+    """Bytes of a place or pointer of sparse X: those of int32 where the largest fits."""
+    return 4 if largest < 2**31 else 8
+
+
 def partial_sums_bytes(rank: int, width: int) -> int:
     """Bytes of partial sums that a worker holds while it adds them up."""
     return (SPLIT_EVERY + 2) * 8 * rank * (width + rank)

@@ -11,7 +11,7 @@ from math import ceil
 from typing import ClassVar, Self
 
 from dnmf.plan.grid import Demand, Grid
-from dnmf.plan.memory import MIB, RULE_BLOCKS, partial_sums_bytes
+from dnmf.plan.memory import MIB, RULE_BLOCKS, index_bytes
 from dnmf.plan.pieces import LARGE_PIECE, PIECE_NON_ZEROS
 from dnmf.plan.strips import Plan, rows_or_columns
 
@@ -54,8 +54,8 @@ class SparseGrid(Grid):
 
     @property
     def index_size(self) -> int:
-        """Bytes of a place or pointer as it is computed with: int32 where the largest fits."""
-        return 4 if self.shape[1 - self.axis] < 2**31 else 8
+        """Bytes of a place or pointer as it is computed with."""
+        return index_bytes(self.shape[1 - self.axis])
 
     @property
     def non_zero(self) -> int:
@@ -165,14 +165,10 @@ class SparseGrid(Grid):
             if size < (self.unit or non_zeros) and (chunk <= most or size == 1):
                 yield replace(self, chunk=(chunk,), unit=size if self.unit else 0), self.axis
 
-    def smallest(self, demand: Demand) -> str:
-        """The smallest strips, and what makes them as large as they are, in words."""
-        rank, width = demand.rank, self.shape[1 - self.axis]
-        return (
-            f"with {self.chunk[0]} non-zeros in a chunk, {self.fullest} in the fullest of its "
-            f"{rows_or_columns(self.axis)} and {partial_sums_bytes(rank, width) / MIB:.0f} MiB of partial sums of "
-            f"{rank} × {width}, the smallest strips need"
-        )
+    @property
+    def pieces(self) -> str:
+        lines = rows_or_columns(self.axis)
+        return f"{self.chunk[0]} non-zeros in a chunk, {self.fullest} in the fullest of its {lines}"
 
     @property
     def remedy(self) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dnmf.arrays.rows import Array
-from dnmf.report.figures import _label_loss, shades
+from dnmf.report.figures import label_loss, shades
 
 History = Mapping[str, NDArray[np.generic]]
 FRAMES = 80
@@ -35,7 +35,7 @@ def basis_animation(snapshots: Mapping[int, Array], history: History, path: str 
     right.plot(np.arange(len(loss) + 1), np.r_[np.nan, loss], alpha=0)  # only to set the limits
     (falling,) = right.plot([], [], color="0.2", marker="o", markevery=[-1], markersize=4)
     left.set(xlim=(0, len(snapshots[shown[-1]]) - 1), ylim=(0, 1.08), xlabel="row of X", ylabel="entry of W, scaled")
-    _label_loss(right, loss)
+    label_loss(right, loss)
     moving, canvas, frames = [*curves, falling, left.title], FigureCanvasAgg(figure), []
     for artist in moving:
         artist.set_animated(True)

@@ -1,4 +1,4 @@
-"""What there is to tell of a run, in words."""
+"""What there is to tell of a run, or of a stored X, in words."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

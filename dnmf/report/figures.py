@@ -23,7 +23,7 @@ HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 PANELS, SAMPLES = 32, 6
 
 
-class Matrix(Protocol):
+class Drawable(Protocol):
     """What samples are drawn of: a Zarr, Dask or NumPy array (m, n)."""
 
     @property
@@ -44,7 +44,7 @@ def shades(index: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(0.4 * rgb + 0.6), tuple(0.85 * rgb)
 
 
-def run_figures(result: Factorization, X: Matrix | None = None) -> dict[str, Figure]:
+def run_figures(result: Factorization, X: Drawable | None = None) -> dict[str, Figure]:
     """All figures of a run by name: "loss", "components", and "reconstructions" where X is given.
 
     Parameters
@@ -80,11 +80,12 @@ def loss_curve(history: Mapping[str, NDArray[np.generic]]) -> Figure:
     axes = figure.subplots()
     loss = np.asarray(history["loss"])
     axes.plot(np.arange(1, len(loss) + 1), loss, color=shades(0)[1], marker="." if len(loss) < 50 else "")
-    _label_loss(axes, loss)
+    label_loss(axes, loss)
     return figure
 
 
-def _label_loss(axes: Axes, loss: NDArray[np.generic]) -> None:
+def label_loss(axes: Axes, loss: NDArray[np.generic]) -> None:
+    """Axes, scale and title of a plot of the loss against passes."""
     scale = "log" if loss.any() else "linear"
     axes.set(xlabel="passes (at most one read of X each)", ylabel="‖X − W V‖²", yscale=scale, title="Loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -145,7 +146,7 @@ def _draw_image(axes: Axes, values: Array, shape: Sequence[int]) -> None:
     axes.set(xticks=(), yticks=())
 
 
-def reconstructions(X: Matrix, result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
+def reconstructions(X: Drawable, result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
     """Six samples (rows of X where it is tall, m ≥ n, else columns), evenly spread over it, and their reconstructions.
 
     Parameters
@@ -169,7 +170,7 @@ def reconstructions(X: Matrix, result: Factorization, *, shape: Sequence[int] | 
     return figure
 
 
-def _samples(X: Matrix, result: Factorization) -> Iterator[tuple[str, Array, Array]]:
+def _samples(X: Drawable, result: Factorization) -> Iterator[tuple[str, Array, Array]]:
     """Title, x (min(m, n),) and its reconstruction, read one by one: some stores answer a list with all in between."""
     count, tall = max(X.shape), X.shape[0] >= X.shape[1]
     for index in sorted({int((i + 0.5) * count / SAMPLES) for i in range(SAMPLES)}):

@@ -58,7 +58,7 @@ def coordinate_descent(
         N, G = N - np.asarray(penalty.l1, N.dtype), G + np.asarray(penalty.l2 * np.eye(len(G)), G.dtype)
     live = np.diag(G) > 0
     components = [j for j in (range(len(G)) if order is None else order) if live[j]]
-    weights, target = _divided(G, np.diag(G), live), _divided(N, np.diag(G), live)
+    weights, target = _divide(G, np.diag(G), live), _divide(N, np.diag(G), live)
     np.fill_diagonal(weights, 0)
     updated = np.empty_like(F, order="C")
     for start in range(0, F.shape[1], ROWS_IN_CACHE):
@@ -67,7 +67,7 @@ def coordinate_descent(
     return updated
 
 
-def _divided(a: NDArray[np.floating], by: NDArray[np.floating], live: NDArray[np.bool_]) -> NDArray[np.floating]:
+def _divide(a: NDArray[np.floating], by: NDArray[np.floating], live: NDArray[np.bool_]) -> NDArray[np.floating]:
     """Rows of `a` divided by `by`, 0 where they are not live, the largest number where that overflows."""
     with np.errstate(over="ignore"):
         quotient = np.zeros_like(a)

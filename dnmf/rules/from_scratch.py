@@ -40,7 +40,7 @@ def least_start(N: NDArray[np.floating], G: NDArray[np.floating]) -> NDArray[np.
 
 
 def lift_zeros(F: NDArray[np.floating]) -> NDArray[np.floating]:
-    """F (k, r) with no entry below that share of its component's mean."""
+    """F (k, r) with no entry below `LEAST_START` of its component's mean."""
     return np.asarray(np.maximum(F, LEAST_START * F.mean(axis=1, keepdims=True)))
 
 

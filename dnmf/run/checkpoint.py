@@ -16,7 +16,7 @@ from dnmf.arrays.rows import Array
 from dnmf.run.arrays import below, has, open_array, read_whole, write_array
 from dnmf.run.factors import long_factor, stored_long
 from dnmf.run.history import read_history, read_snapshots
-from dnmf.run.record import CHECKSUMS, MOST_PASSES, Record, read_record
+from dnmf.run.record import CHECKSUMS, MOST_PASSES, Record, open_below, read_record
 from dnmf.stores.missing_chunks import missing
 from dnmf.validation import Mismatch, validated
 
@@ -94,7 +94,7 @@ def read_checkpoint(group: zarr.Group, path: str) -> Checkpoint:
     OSError, ValueError
         If it is damaged, or none that dnmf wrote.
     """
-    found = zarr.open_group(group.store, path=f"{group.path}/{path}".lstrip("/"), mode="r")
+    found = open_below(group, path)
 
     def refuse(wrong: Mismatch) -> ValueError:
         return ValueError(f"{wrong.of(str(found.store_path))}: the run is damaged; start it again")
@@ -154,7 +154,7 @@ def _read(group: zarr.Group, record: Record) -> Generation:
 
 def _before(group: zarr.Group, record: Record, wrong: Exception) -> Record:
     """The record of the generation before, where there is one."""
-    with suppress(FileNotFoundError, KeyError):
+    with suppress(FileNotFoundError, ValueError, KeyError):
         if (before := record.state.before) and isinstance(found := read_record(group, before), Record):
             return found
     raise OSError(f"what the run would go on from is damaged ({wrong}): start it again") from wrong

@@ -13,7 +13,6 @@ from dnmf.stores.local_disk import folders
 
 GENERATIONS = "generations"
 
-
 # What a generation may hold, and so the top of a finished run.
 MEMBERS = (*DIMENSIONS, *KEPT, "snapshots", "snapshot_pass", "next")
 

@@ -27,7 +27,7 @@ Save: TypeAlias = Callable[[StoredArray], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Ending:
     """What a pass ended with, as the record says it; `short` is the short factor (k, N) of its loss."""
 
     short: Array
@@ -90,7 +90,7 @@ class Keeper:
         self._name(replace(self.record, start=start, state=replace(self.record.state, next=following)))
         return True
 
-    def commit(self, at: str, ended: Outcome, following: Checkpoint, history: History) -> None:
+    def commit(self, at: str, ended: Ending, following: Checkpoint, history: History) -> None:
         """Make a generation whose long factor is written the one that the record names; keep the one before.
 
         `ended` is where a pass ended, `following` is where the next one begins.
@@ -104,7 +104,7 @@ class Keeper:
         self.check()
         drop_generations(self.group, [at, before])
 
-    def finish(self, ended: Outcome, last: Checkpoint, history: History, save: Save) -> None:
+    def finish(self, ended: Ending, last: Checkpoint, history: History, save: Save) -> None:
         """Write the last factors to the top of the run, name them, and delete the generations."""
         self.check()
         self._write_long("", save)
@@ -117,7 +117,7 @@ class Keeper:
         # A worker that was killed may have left a part of a chunk.
         sweep(self.group)
 
-    def move_down(self, ended: Outcome, last: Checkpoint, history: History, save: Save) -> str:
+    def move_down(self, ended: Ending, last: Checkpoint, history: History, save: Save) -> str:
         """Make a generation of the factors of a finished run, so that it can go on: its top is free then. Its path."""
         at = new_generation(self.group, last.iteration)
         self._write_long(at, save)
@@ -144,7 +144,7 @@ class Keeper:
         self.check()
         write_record(self.group, record)
 
-    def _record(self, at: str, ended: Outcome, last: Checkpoint, following: str | None) -> Record:
+    def _record(self, at: str, ended: Ending, last: Checkpoint, following: str | None) -> Record:
         """The record that names the generation at a path; one before the first pass holds nothing to be named."""
         state = replace(self.record.state, next=following)
         if last.iteration == 0:
@@ -168,7 +168,7 @@ class Keeper:
         if self._keeps_long:
             save(self.long.array(self.group, at))
 
-    def _write_all(self, at: str, ended: Outcome, history: History) -> None:
+    def _write_all(self, at: str, ended: Ending, history: History) -> None:
         """Beside the chunks of the long factor: the short factor, the history, snapshots; then list the long factor."""
         short = self.short
         write_factor(short, self.group, at, ended.short if short.name == "V" else ended.short.T)

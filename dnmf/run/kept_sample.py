@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from dnmf.arrays.rows import Rows, is_sparse
 from dnmf.arrays.sample import Sample
 from dnmf.run.arrays import has, open_array, read_whole, write_array
-from dnmf.run.record import CHECKSUMS
+from dnmf.run.record import CHECKSUMS, open_below
 from dnmf.validation import Mismatch, validated
 
 
@@ -76,13 +76,9 @@ def write_sample(group: zarr.Group, kept: StoredSample) -> None:
 def has_sample(group: zarr.Group) -> bool:
     """Whether a run holds a whole sample."""
     try:
-        return bool(_sample_group(group).attrs.get("whole"))
+        return bool(open_below(group, "sample").attrs.get("whole"))
     except FileNotFoundError:
         return False
-
-
-def _sample_group(group: zarr.Group) -> zarr.Group:
-    return zarr.open_group(group.store, path=f"{group.path}/sample".lstrip("/"), mode="r", use_consolidated=False)
 
 
 def read_sample(group: zarr.Group) -> StoredSample:
@@ -97,7 +93,7 @@ def read_sample(group: zarr.Group) -> StoredSample:
     """
     if not has_sample(group):
         raise ValueError(f"{group.store_path} holds no sample: name a run whose first factors came from one")
-    kept = _sample_group(group)
+    kept = open_below(group, "sample")
     numbers = validated(dict(kept.attrs), _Numbers, lambda wrong: _damaged(kept, wrong))
     index = read_whole(open_array(kept, "index", (None,), "i"))
     keys, sizes = (read_whole(open_array(kept, name, index.shape)) for name in ("keys", "sizes"))

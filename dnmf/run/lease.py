@@ -26,17 +26,15 @@ import zarr
 from msgspec import Meta
 
 from dnmf.events import Cancelled, Event, PassDone, Planned, StripDone
-from dnmf.run.record import Count, Number, refusal
+from dnmf.run.record import Count, Number, open_below, refusal
 from dnmf.stores.paths import shown
 from dnmf.validation import validated
 
 # Seconds between two beats, and after the last one until a lease is free for other machines.
 BEAT, EXPIRES = 5.0, 60.0
 
-
 # Seconds that whoever takes a lease waits to see whether another one did at the same time.
 SETTLING = 0.2
-
 
 # The tokens of the leases that this process holds.
 LIVE: set[str] = set()
@@ -195,22 +193,16 @@ def is_cancelled(group: zarr.Group) -> bool:
 
 
 def _attributes(group: zarr.Group, name: str) -> dict[str, object]:
-    """The attributes as they are in the store now: what a group object remembers may be old."""
+    """The attributes as they are in the store now; none where there is no such group."""
     try:
-        return dict(zarr.open_group(group.store, path=_below(group, name), mode="r", use_consolidated=False).attrs)
+        return dict(open_below(group, name).attrs)
     except FileNotFoundError:
         return {}
 
 
 def _write(group: zarr.Group, name: str, attributes: Mapping[str, object]) -> None:
     """Replace the attributes: one write of one key."""
-    zarr.open_group(group.store, path=_below(group, name), mode="a", use_consolidated=False).update_attributes(
-        dict(attributes)
-    )
-
-
-def _below(group: zarr.Group, name: str) -> str:
-    return f"{group.path}/{name}".lstrip("/")
+    open_below(group, name, "a").update_attributes(dict(attributes))
 
 
 class Lease:

@@ -10,7 +10,6 @@ from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
 from typing import Annotated, Literal, TypeAlias
-from uuid import uuid4
 
 import msgspec
 import zarr
@@ -29,18 +28,14 @@ from dnmf.validation import Mismatch, validated
 # 1: its checksums have another name, as they are of another kind: X is not compared with what it was until it is read.
 FORMAT, CHECKSUMS = 2, "xxh3"
 
-
 # More than any matrix has rows or columns, and more passes than anybody makes.
 LONGEST, MOST_PASSES = 2**48, 10**7
-
 
 # Chunks of W at most: each is one strip, or part of one, and passes over more strips would never end.
 MOST_CHUNKS = 10**6
 
-
 # Names of generations: nothing that leads elsewhere.
 GENERATION = "generations/[0-9A-Za-z][0-9A-Za-z-]*"
-
 
 DTYPE = "[<>=|]?[biuf](1|2|4|8|16)|bool|u?int(8|16|32|64)|float(16|32|64|96|128)"
 
@@ -108,7 +103,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     counts: Annotated[tuple[Length, ...], Meta(max_length=MOST_CHUNKS, description="positive integers")] = ()
     every: Positive | None = None
     split_every: int | None = None
-    token: str | None = None
     next: Next | UnsetType | None = UNSET
     reason: str | None = None
     before: At | UnsetType | None = UNSET
@@ -147,7 +141,7 @@ def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int
     )
     cut = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     dtype: Literal["float32", "float64"] = "float32" if matrix.dtype.itemsize == 4 else "float64"
-    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, token=uuid4().hex[:12], next=None)
+    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, next=None)
     return Record(
         format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=x,
         parameters=parameters, start=None, state=state, versions=_versions(),
@@ -190,6 +184,19 @@ def parse_record(data: object, path: object) -> Begun:
     return record
 
 
+def full_record(record: Begun, where: object) -> Record:
+    """The record of a run that says what is asked for.
+
+    Raises
+    ------
+    ValueError
+        If it does not: the process that began it was killed at once.
+    """
+    if not isinstance(record, Record):
+        raise ValueError(f"the process that began {where} was killed before it said what was asked for: start it again")
+    return record
+
+
 def _check_whole(record: Record, path: object) -> None:
     """Raise ValueError where values that are possible do not go together."""
     if record.iteration == 0 or record.start is None or record.relative_error is None:
@@ -216,10 +223,14 @@ def write_record(group: zarr.Group, record: Begun) -> None:
     group.update_attributes({"dnmf": as_json(record)})
 
 
+def open_below(group: zarr.Group, path: str, mode: Literal["r", "r+", "a"] = "r") -> zarr.Group:
+    """The group at a path below another one, as it is in the store now: what a group object remembers may be old."""
+    return zarr.open_group(group.store, path=f"{group.path}/{path}".strip("/"), mode=mode, use_consolidated=False)
+
+
 def read_record(group: zarr.Group, at: str = "") -> Begun:
     """The record as it is in the store now, or as it was when the generation at a path was the last one."""
-    path = f"{group.path}/{at}".strip("/")
-    found = zarr.open_group(group.store, path=path, mode="r", use_consolidated=False)
+    found = open_below(group, at)
     return parse_record(found.attrs["dnmf"], shown(found.store_path))
 
 
@@ -230,7 +241,7 @@ def remembered_record(group: zarr.Group) -> Begun:
 
 def keep_record(group: zarr.Group, at: str, record: Record) -> None:
     """Write the record to its generation too: a run goes back to it where the next one is damaged."""
-    write_record(zarr.open_group(group.store, path=f"{group.path}/{at}".strip("/"), mode="r+"), record)
+    write_record(open_below(group, at, "r+"), record)
 
 
 def set_stopped(group: zarr.Group, why: str) -> None:

@@ -14,7 +14,6 @@ from dnmf.run.record import Begun, Record
 # Seconds without a strip in the midst of a pass after which a run is called stalled.
 PATIENCE = 600.0
 
-
 Word: TypeAlias = Literal["running", "finished", "stopped", "waiting", "stalled"]
 
 

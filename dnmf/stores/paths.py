@@ -97,16 +97,3 @@ def _segments(path: str) -> list[str]:
         return list(Path(path).parts)
     scheme, _, rest = path.partition("://")
     return [scheme.replace("s3a", "s3"), *filter(None, rest.split("/"))]
-
-
-def check_replaceable(path: str | Path) -> None:
-    """Refuse to replace what is no Zarr array or group.
-
-    Raises
-    ------
-    FileExistsError
-        If something else is at the path.
-    """
-    place = Path(path)
-    if place.exists() and not any((place / key).is_file() for key in ("zarr.json", ".zarray", ".zgroup")):
-        raise FileExistsError(f"{path} is not a Zarr array or group: only these are overwritten; choose another path")

@@ -4,6 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
+import zarr
+
 from dnmf.stores.local_disk import holds_nothing
 from dnmf.stores.paths import absolute, is_url
 from dnmf.stores.url_store import URLStore, failures_in_words, file_system
@@ -59,6 +61,29 @@ def occupied(path: str) -> bool:
     files, inside = file_system(path)
     with failures_in_words(path):
         return bool(files.exists(inside))
+
+
+def check_replaceable(path: str | Path) -> None:
+    """Refuse to replace what is no Zarr array or group.
+
+    Raises
+    ------
+    FileExistsError
+        If something else is at the path or URL.
+    """
+    there = occupied(str(path)) if is_url(path) else Path(path).exists()
+    if there and not _is_zarr(str(path)):
+        raise FileExistsError(f"{path} is not a Zarr array or group: only these are overwritten; choose another path")
+
+
+def _is_zarr(path: str) -> bool:
+    if not is_url(path):
+        return any(Path(path, key).is_file() for key in ("zarr.json", ".zarray", ".zgroup"))
+    try:
+        zarr.open(place(path), mode="r")
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def remove(path: str) -> None:

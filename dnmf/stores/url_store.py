@@ -27,14 +27,11 @@ HARMLESS = {*FRESH, "max_concurrency", "asynchronous", "skip_instance_cache", "l
 
 # Words in the names of options that are credentials, in fsspec's file systems and in obstore; and values that are none.
 SECRET = ("key", "secret", "token", "password", "credential", "sas", "connection_string", "auth", "cert")
-
 PUBLIC = (None, False, True, "", "anon", "cloud", "google_default")
 
 # What to say, beside the code, of a failure.
 DENIED = "check the credentials in the environment of this process, and of every worker"
-
 UNREACHED = "is the server running, and is its address (AWS_ENDPOINT_URL, …) right here and in every worker?"
-
 NOTHING = "there is no such bucket or object: create the bucket first"
 
 

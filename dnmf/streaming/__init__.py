@@ -1,1 +1,1 @@
-"""Batches of rows, one after the other: the steps of a factorization that sees each row for a moment."""
+"""Rows that come batch by batch: the steps of a factorization that sees each row for a moment."""

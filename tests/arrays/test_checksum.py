@@ -14,7 +14,7 @@ from xxhash import xxh3_64_intdigest
 
 import dnmf
 from dnmf.arrays.checksum import checksum
-from dnmf.engine.read import NONE, Outcome, check_same, joined
+from dnmf.engine.read import NO_CHECKSUMS, Outcome, check_same, joined
 from dnmf.events import PassDone, Sampled
 from dnmf.plan.strips import Plan
 
@@ -85,14 +85,14 @@ def test_parts_are_joined_in_order() -> None:
     seen = joined(parts, sum)
     assert seen.value == 6
     assert seen.checksums.tolist() == [1, 10, 2, 20, 3, 30]
-    assert joined([Outcome(1, NONE), Outcome(2, NONE)], sum).checksums.size == 0
+    assert joined([Outcome(1, NO_CHECKSUMS), Outcome(2, NO_CHECKSUMS)], sum).checksums.size == 0
 
 
 def test_a_pass_that_reads_nothing_forgets_nothing() -> None:
     first = np.array([1, 2, 3], "u8")
-    assert check_same(None, NONE, PLAN) is None
+    assert check_same(None, NO_CHECKSUMS, PLAN) is None
     assert check_same(None, first, PLAN) is first
-    assert check_same(first, NONE, PLAN) is first
+    assert check_same(first, NO_CHECKSUMS, PLAN) is first
     assert check_same(first, first.copy(), PLAN) is first
 
 

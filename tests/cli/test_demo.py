@@ -10,6 +10,7 @@ from dnmf.cli.experiment import OUTPUTS, demo
 from dnmf.datasets import gaussian_basis
 from dnmf.events import PassDone, Stopped
 from dnmf.report import figures
+from dnmf.run.opening import IDENTITY
 
 SMALL = {"features": 64, "samples": 600}
 
@@ -64,9 +65,10 @@ def test_the_demo_leads_from_noise_to_curves(tmp_path):
 def test_a_second_demo_replaces_the_first_and_nothing_else(tmp_path):
     first = demo(tmp_path, **SMALL, max_iter=4)
     (tmp_path / "notes.txt").write_text("mine")
-    before, V = first.result.record["state"]["token"], first.result.V
+    run = tmp_path / "run.zarr"
+    before, V = zarr.open_group(run).attrs[IDENTITY], first.result.V
     second = demo(tmp_path, **SMALL, max_iter=4)
-    assert open_run(tmp_path / "run.zarr").record["state"]["token"] != before
+    assert zarr.open_group(run).attrs[IDENTITY] != before
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {*OUTPUTS, "notes.txt"}
     # The result depends on the seed alone.

@@ -12,7 +12,7 @@ from distributed.protocol import pickle
 import dnmf
 from dnmf.cli.errors import is_expected, quiet_dask
 from dnmf.cli.main import main
-from dnmf.cli.options import given
+from dnmf.cli.options import drop_none
 from dnmf.parameters import Parameters, check
 
 
@@ -40,7 +40,7 @@ def test_what_says_what_is_wrong_is_expected(call):
 
 @pytest.mark.parametrize(
     "call",
-    [lambda: check(nothing=1), lambda: given(None), lambda: given({}, {}), lambda: json.loads(None)],
+    [lambda: check(nothing=1), lambda: drop_none(None), lambda: drop_none({}, {}), lambda: json.loads(None)],
     ids=["no such key", "no such attribute", "a wrong call of ours", "a wrong call of a library"],
 )
 def test_what_is_raised_without_saying_what_is_wrong_is_a_defect(call):
@@ -49,7 +49,7 @@ def test_what_is_raised_without_saying_what_is_wrong_is_a_defect(call):
 
 def test_it_is_told_of_what_comes_from_a_worker_too():
     """Frames come back without their code."""
-    for call, expected in ((lambda: Parameters.of({"rank": 0}), True), (lambda: given(None), False)):
+    for call, expected in ((lambda: Parameters.of({"rank": 0}), True), (lambda: drop_none(None), False)):
         error = pickle.loads(pickle.dumps(raised(call)))
         assert error.__traceback__ is not None
         assert is_expected(error) is expected
@@ -73,13 +73,13 @@ def test_debug_shows_where_an_error_came_from(monkeypatch, capsys, tmp_path):
 
 
 def test_a_defect_is_told_as_one(monkeypatch, capsys):
-    monkeypatch.setattr(dnmf, "status", given, raising=False)
+    monkeypatch.setattr(dnmf, "status", drop_none, raising=False)
     assert typed(monkeypatch, capsys, "status", "run") == (
         1,
         "AttributeError: 'str' object has no attribute 'items': this is a defect of dnmf: `dnmf --debug …` shows "
         "where; please report it\n",
     )
-    assert "in given\n" in typed(monkeypatch, capsys, "--debug", "status", "run")[1]
+    assert "in drop_none\n" in typed(monkeypatch, capsys, "--debug", "status", "run")[1]
 
 
 def test_dask_is_quiet_in_the_block_alone():

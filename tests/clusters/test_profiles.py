@@ -72,6 +72,11 @@ def test_the_file_of_this_repository_is_read():
             ": profile only has an unknown key 'workers': kind scheduler has ['address', 'ca', 'cert', 'key']",
         ),
         ("only: {kind: local, 3: 2}", "", ": profile only has an unknown key '3'"),
+        ("only: {kind: local, workers: }", "", "only has workers without a value: give it one, or leave the key out"),
+        (
+            'only: {kind: slurm, jobs: 1, cores: 1, memory: 1GiB, queue: "a\\u00ADb"}', "",
+            ": profile only has queue: 'a\\xadb': a text of one line, in quotes",
+        ),
         ("only: {kind: scheduler}", "", ": profile only has no address: kind scheduler needs it, an address, as in tcp://host:8786"),
         ("", "", " must map names of profiles to their keys, as in `laptop: {kind: local, workers: 2}`"),
         ("- kind: local", "", " must map names of profiles to their keys"),

@@ -1,7 +1,8 @@
 """A pass on both engines: one read, few tasks, the same sums, and the arrays that Dask sees."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from dask.core import flatten
 from zarr.storage import LocalStore
 
 import dnmf
+from dnmf.arrays.draws import random_rows
 from dnmf.engine import blocks, passes, schedulers, source
 from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.read import Piece
 from dnmf.events import PassDone, Planned, Sampled, StripDone
 from dnmf.factorization.reads import pass_over
-from dnmf.factorization.starts import RandomRows
 from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import Known
 from dnmf.matrix.opening import open_matrix
@@ -37,22 +38,9 @@ def small_strips() -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Rows:
+def as_drawn(values: np.ndarray) -> blocks.Draw:
     """A first long factor that is there already, (k, M)."""
-
-    values: np.ndarray
-
-    @property
-    def rank(self) -> int:
-        return len(self.values)
-
-    @property
-    def dtype(self) -> Any:
-        return self.values.dtype
-
-    def __call__(self, first: int, rows: int) -> np.ndarray:
-        return np.ascontiguousarray(self.values[:, first : first + rows])
+    return blocks.Draw(lambda i, rows: np.ascontiguousarray(values[:, i : i + rows]), len(values), values.dtype)
 
 
 LAYOUTS = {
@@ -155,7 +143,8 @@ def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
     engine = DaskEngine(schedulers.Threads(2), plan)
     S = np.random.default_rng(1).random((3, 60)).astype("f4")
     shared = CD.prepare(S, Known(1e9, 1.0, exact=False))
-    L = engine.draw(RandomRows(0, 0, 3, np.dtype("f4")))
+    f4 = np.dtype("f4")
+    L = engine.draw(blocks.Draw(partial(random_rows, 0, 0, rank=3, dtype=f4), 3, f4))
     what = pass_over(CD, shared, lambda y, shared, L, sweeps: shared.S @ y.T, sweeps=1, target=None)
     pending = engine.read(engine.open(open_matrix(array)), L, what, lambda done: None)
     sums = pending.wait().value
@@ -225,7 +214,7 @@ def test_a_long_factor_is_written_and_read_back_as_it_was(axis: int, tmp_path: P
     shape, chunks = ((100, 3), (30, 3)) if axis == 0 else ((3, 100), (3, 30))
     target = zarr.create_array(str(tmp_path / "w.zarr"), shape=shape, chunks=chunks, dtype="f4")
     values = np.random.default_rng(0).random((3, 100)).astype("f4")
-    L = passes.drawn(plan, Rows(values))
+    L = passes.drawn(plan, as_drawn(values))
     kept = passes.written(L, target, axis)
     np.testing.assert_array_equal(kept.compute(scheduler="threads"), values.T)
     np.testing.assert_array_equal(target[...], values.T if axis == 0 else values)
@@ -255,7 +244,7 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
     Y = source.strips_of(open_matrix(array), plan, check=False)
     S, rng = np.random.default_rng(1).random((3, 60)).astype("f4"), np.random.default_rng(2)
     values = rng.random((3, 4000)).astype("f4")
-    L = passes.drawn(plan, Rows(values))
+    L = passes.drawn(plan, as_drawn(values))
     found = []
     for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
         results = []

@@ -93,7 +93,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         m, n = zarr.open_array(x, mode="r").shape
         asked = asked | {"init": FIRST if m > n else tuple(F.T for F in FIRST[::-1])}
     whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **(FACTS | asked))
-    assert len(zarr.open_group(tmp_path / "whole.zarr").attrs["dnmf"]["state"]) > 5
+    assert len(whole.about.state.plan.heights) >= 5
     for stop in stops:
         begin(x, tmp_path / f"{stop}.zarr", after(stop), **asked)
         assert_same(dnmf.resume(tmp_path / f"{stop}.zarr"), whole)
@@ -174,10 +174,11 @@ def test_workers_with_too_little_memory_for_the_strips_get_others(
 ) -> None:
     begin(x, tmp_path / "run.zarr", after(5))
     before = opening.open_group(tmp_path / "run.zarr")[1].state.height
-    monkeypatch.setattr("dnmf.factorization.resume.fitting", lambda *_, **__: None)
-    sizes(strip=2**13)
+    monkeypatch.setattr("dnmf.factorization.resume.refit", lambda *_, **__: None)
+    sizes(strip=2**16)
     result = dnmf.resume(tmp_path / "run.zarr")
-    assert result.record["state"]["height"] != before or result.record["iteration"] == 9
+    assert result.about.state.height != before
+    assert result.about.iteration == 9
     whole = dnmf.factorize(x, 4, **FACTS)
     np.testing.assert_allclose(np.asarray(result.W) @ result.V, np.asarray(whole.W) @ whole.V, rtol=1e-2, atol=1e-3)
 

@@ -26,7 +26,7 @@ from zarr.codecs import BloscCodec
 
 import dnmf.formats
 import dnmf.formats.convert
-from dnmf.formats.convert import convert, described
+from dnmf.formats.convert import convert, describe
 from dnmf.plan.pieces import well_chunked
 
 Array = NDArray[Any]
@@ -600,8 +600,8 @@ def test_a_sparse_result_is_read_only_and_replaces_a_dense_one(tmp_path: Path) -
 def test_what_was_made_is_described(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((3, 2), "f4"))
     scipy.sparse.save_npz(tmp_path / "x.npz", scipy.sparse.csc_array(np.eye(4, 3, dtype="f4")))
-    assert described(convert(tmp_path / "x.npy", tmp_path / "a")) == "3 × 2 float32, chunks of 3 × 2"
-    assert described(convert(tmp_path / "x.npz", tmp_path / "b")) == "4 × 3 float32, 3 non-zeros in csc"
+    assert describe(convert(tmp_path / "x.npy", tmp_path / "a")) == "3 × 2 float32, chunks of 3 × 2"
+    assert describe(convert(tmp_path / "x.npz", tmp_path / "b")) == "4 × 3 float32, 3 non-zeros in csc"
 
 
 @pytest.mark.parametrize("dtype", ["?", "f4", "i8"])
@@ -617,14 +617,14 @@ def test_the_codec_is_the_one_that_reads_fast(tmp_path: Path, dtype: str) -> Non
 PEAK = """
     import sys
     from pathlib import Path
-    from dnmf.formats.convert import convert, described
+    from dnmf.formats.convert import convert, describe
 
     def peak():
         return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
     idle = peak()
     made = convert(sys.argv[1], sys.argv[2])
-    print(peak() - idle, described(made), sep=";")
+    print(peak() - idle, describe(made), sep=";")
 """
 
 

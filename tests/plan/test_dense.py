@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import grids, workers
 
-from dnmf.plan.choose import fitting, plan
+from dnmf.plan.choose import plan, refit
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.grid import Demand
 from dnmf.plan.memory import IDLE_WORKER, MIB, Workers
@@ -240,8 +240,9 @@ def test_the_refusal_names_bytes_limit_chunks_and_memory():
     with pytest.raises(MemoryError) as refused:
         plan(grid(TALL, (512, 4096)), rank=20, workers=team(1, 1, 256))
     assert str(refused.value) == (
-        "X does not fit: with chunks of 512 × 4096 the smallest strip needs 190 MiB in a worker that may use 179 MiB "
-        "(0.7 of its limit of 256 MiB); rewrite X in chunks of 256 × 4096, or give workers 272 MiB"
+        "X does not fit: with chunks of 512 × 4096 and 6 MiB of partial sums of 20 × 4096, the smallest strips need "
+        "190 MiB in a worker that may use 179 MiB (0.7 of its limit of 256 MiB); rewrite X in chunks of 256 × 4096, or "
+        "give workers 272 MiB"
     )
 
 
@@ -249,8 +250,9 @@ def test_the_refusal_says_when_no_chunks_would_help():
     with pytest.raises(MemoryError) as refused:
         plan(grid((200, 200_000), (200, 1000)), rank=50, workers=team(1, 1, 128))
     assert str(refused.value) == (
-        "X does not fit: with chunks of 200 × 1000 the smallest strip needs 161 MiB in a worker that may use 90 MiB "
-        "(0.7 of its limit of 128 MiB); no chunks would help at rank 50: give workers 231 MiB"
+        "X does not fit: with chunks of 200 × 1000 and 1 MiB of partial sums of 50 × 200, the smallest strips need "
+        "161 MiB in a worker that may use 90 MiB (0.7 of its limit of 128 MiB); "
+        "no chunks would help at rank 50: give workers 231 MiB"
     )
 
 
@@ -294,12 +296,12 @@ def test_bytes_of_x_are_those_it_is_computed_with():
 def test_a_plan_stays_where_workers_change_and_it_still_fits():
     x, roomy, small = grid(TALL, (512, 4096)), team(2, 1, 2048), team(2, 1, 500)
     cut = plan(x, rank=20, workers=roomy)
-    assert fitting(cut, x, rank=20, workers=roomy) == cut
-    other = fitting(cut, x, rank=20, workers=team(2, 1, 1600))
+    assert refit(cut, x, rank=20, workers=roomy) == cut
+    other = refit(cut, x, rank=20, workers=team(2, 1, 1600))
     assert other
     assert (other.heights, other.cached) == (cut.heights, False)
     assert other.peak == peak_bytes(x, cut.axis, cut.height, rank=20, workers=roomy)
-    assert fitting(cut, x, rank=20, workers=small) is None
+    assert refit(cut, x, rank=20, workers=small) is None
 
 
 def test_a_sample_is_bounded_by_rows_bytes_and_workers():

@@ -26,7 +26,7 @@ def record() -> Record:
         x=StoredX(path="x.zarr", shape=(10, 5), dtype="float32", nbytes=200, chunks=(4, 5), fingerprint="f", norm=8.0),
         parameters=PARAMETERS, start=Start(0.5, 200, 10, 0.3),
         state=State(axis=0, height=4, dtype="float32", length=10, width=5, peak=9, in_run=False, cached=True, sample=0,
-                    largest=80, every=1, split_every=8, token="t", next="next"),
+                    largest=80, every=1, split_every=8, next="next"),
         versions={"dnmf": "0.1.0"},
     )  # fmt: skip
 

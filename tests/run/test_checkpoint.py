@@ -20,7 +20,7 @@ from dnmf.run.checkpoint import Checkpoint, read_checkpoint, read_generation, wr
 from dnmf.run.factors import write_blocks
 from dnmf.run.generations import new_generation
 from dnmf.run.history import KEPT, History
-from dnmf.run.keeper import Keeper, Outcome
+from dnmf.run.keeper import Ending, Keeper
 from dnmf.run.record import CHECKSUMS, Record, read_record
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -118,7 +118,7 @@ def three(group: zarr.Group, record: Record) -> Record:
         for values in history.passes.values():
             values.append(iteration)
         history.snapshots[iteration] = short
-        outcome = Outcome(iteration * short, record.start, 0.5)
+        outcome = Ending(iteration * short, record.start, 0.5)
         keeper.commit(at, outcome, Checkpoint(iteration, iteration * short, norm=8.0), history)
     return read_record(group)
 
@@ -141,12 +141,14 @@ def test_before_a_damaged_generation_there_is_another(out: Path, group: zarr.Gro
     assert (found.checkpoint.iteration, found.record.at, found.record.iteration) == (2, three.state.before, 2)
 
 
-@pytest.mark.parametrize("gone", [False, True])
-def test_where_both_are_damaged_it_says_so(out: Path, group: zarr.Group, three: Record, gone: bool) -> None:
+@pytest.mark.parametrize("before", ["damaged", "gone", "of nobody"])
+def test_where_both_are_damaged_it_says_so(out: Path, group: zarr.Group, three: Record, before: str) -> None:
     for at in (three.at, three.state.before):
         (out / at / "W/c/1/0").unlink()
-    if gone:
+    if before == "gone":
         shutil.rmtree(out / three.state.before)
+    if before == "of nobody":
+        group[three.state.before].attrs["dnmf"] = {"format": "2"}
     with pytest.raises(
         OSError, match=r"^what the run would go on from is damaged \(1 of 3 chunks of W are missing\): st"
     ):

@@ -17,7 +17,7 @@ from dnmf.run.checkpoint import Checkpoint, read_generation
 from dnmf.run.factors import stored_long, write_blocks
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
-from dnmf.run.keeper import Keeper, Outcome
+from dnmf.run.keeper import Ending, Keeper
 from dnmf.run.lease import Busy
 from dnmf.run.opening import open_whole
 from dnmf.run.record import Record, read_record
@@ -65,10 +65,10 @@ class Drive:
     start: Any
     history: History
 
-    def state(self, iteration: int) -> tuple[Outcome, Checkpoint]:
+    def state(self, iteration: int) -> tuple[Ending, Checkpoint]:
         short = (iteration + 1) * SHORT
         reason = "reached max_iter" if iteration == 3 else None
-        return Outcome(short, self.start, 0.5, reason), Checkpoint(iteration, short, loss=2.0, norm=8.0)
+        return Ending(short, self.start, 0.5, reason), Checkpoint(iteration, short, loss=2.0, norm=8.0)
 
     def commit(self, iteration: int) -> None:
         at = new_generation(self.keeper.group, iteration)
@@ -209,7 +209,7 @@ def test_strips_of_columns_are_written_as_they_are_shown(record: Record) -> None
     keeper = Keeper(zarr.create_group(MemoryStore()), turned)
     keeper.group.create_group("generations")
     W = np.arange(30, dtype="f4").reshape(3, 10)
-    done = Outcome(W, record.start, 0.5, "done")
+    done = Ending(W, record.start, 0.5, "done")
     keeper.finish(
         done, Checkpoint(1, W, norm=8.0), History(None, 1, W), partial(write_blocks, values=np.ones((3, 5), "f4"))
     )

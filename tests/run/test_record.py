@@ -34,7 +34,7 @@ OLDEST: dict[str, Any] = {
 FULL = OLDEST | {
     "at": "generations/000002-ab",
     "state": {"axis": 0, "height": 4, "dtype": "float32", "length": 10, "width": 5, "peak": 9, "in_run": False,
-              "cached": True, "sample": 0, "largest": 80, "counts": [2, 1], "every": 1, "split_every": 8, "token": "t",
+              "cached": True, "sample": 0, "largest": 80, "counts": [2, 1], "every": 1, "split_every": 8,
               "next": "generations/000002-ab/next", "reason": None, "before": "generations/000001-ab"},
 }  # fmt: skip
 
@@ -76,6 +76,7 @@ def test_a_run_of_a_dnmf_that_resumed_none_says_so() -> None:
 
 
 def test_what_other_keys_hold_is_not_looked_at() -> None:
+    assert parse_record(with_value("state.token", "t"), "run") == parse_record(FULL, "run"), "of format 1"
     assert parse_record(with_value("state.more", [None]) | {"more": float("nan")}, "run") == parse_record(FULL, "run")
 
 

@@ -1,4 +1,4 @@
-"""β-divergences other than least squares, by the multiplicative rule."""
+"""The loss: what a strip does, in terms of `rows` and `sums`."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from dnmf.rules.beta_multiplicative import floor
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Twice the β-divergence of Y from Lᵀ S, and penalties.
+    """Twice the β-divergence of Y from Lᵀ S, and penalties: see `Loss`.
 
     Attributes
     ----------
@@ -38,11 +38,9 @@ class Divergence:
 
     @property
     def penalized(self) -> bool:
-        """Whether there are penalties."""
         return bool(self.long or self.short)
 
     def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
-        """Raise ValueError where powers of a model of X would leave the range of their dtype."""
         mean = size.total / size.entries if size.total > 0 else 0.0
         if not mean and self.beta and size.norm > 0:
             mean = (size.norm / size.entries) ** (1 / self.beta)
@@ -61,7 +59,6 @@ class Divergence:
         return Shared(S, S.astype("f8") if known.is_below(CLOSE) else S, known.norm)
 
     def update(self, y: Rows, shared: Shared, L: Array, sweeps: int) -> Array:
-        """The strip's block (k × h) of the long factor after so many updates."""
         return move_rows(y, L, shared.S, sweeps, beta=self.beta, penalty=self.long)
 
     def scale_and_update(self, y: Rows, shared: Shared, L: Array, sweeps: int) -> Array:
@@ -75,7 +72,6 @@ class Divergence:
         return solve_rows(y, shared.S, sweeps, beta=self.beta, penalty=self.long)
 
     def settle(self, y: Rows, S: Array, *, tol: float, iterations: int) -> Array:
-        """The block that belongs to S, every row of it solved to its end."""
         start = solve_rows(y, S, STRIDE, beta=self.beta, penalty=self.long)
         return row_by_row(partial(self._stride, y, S), start, tol=tol, groups=iterations // STRIDE)
 
@@ -84,11 +80,9 @@ class Divergence:
         return move_rows(part, F, S, STRIDE, beta=self.beta, penalty=self.long)
 
     def sums(self, y: Rows, shared: Shared, L: Array) -> Sums:
-        """What the strip adds to a pass."""
         return strip_sums(y, L, shared.base, beta=self.beta)
 
     def evaluate(self, sums: Sums, shared: Shared) -> Evaluation:
-        """What follows from the sums of all strips."""
         return Evaluation(sums, shared, self.beta, self.long, self.short)
 
     def surrogate(self, drawn: StandIn) -> Surrogate:

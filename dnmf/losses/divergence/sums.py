@@ -128,7 +128,10 @@ def _counted_below(counted: Array, L: Array, S: Array, Q: Array | None, beta: fl
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the sums of a pass say about its short factor S, by the rule and with penalties on L and on S."""
+    """What the sums of a pass say about its short factor S, by the rule and with penalties on L and on S.
+
+    See `Evaluation` of `dnmf.losses.protocol`.
+    """
 
     sums: Sums
     shared: Shared
@@ -140,17 +143,14 @@ class Evaluation:
 
     @property
     def norm(self) -> float:
-        """Σ y^β."""
         return self.sums.norm if math.isnan(self.shared.norm) else self.shared.norm
 
     @property
     def loss(self) -> float:
-        """Twice the divergence at S, not below 0."""
         return max(self.sums.loss, 0.0)
 
     @property
     def penalties(self) -> float:
-        """What the penalties add to the loss."""
         if not (self.long or self.short):
             return 0.0
         return self.long.value(self.sums.mass, self.sums.square) + self.short.of(self.shared.S)

@@ -46,7 +46,7 @@ def affordable(A: Rows, rank: int, iterations: int, *, beta: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """A sample that stands for Y.
+    """A sample that stands for Y: see `Surrogate` of `dnmf.losses.protocol`.
 
     Attributes
     ----------
@@ -71,7 +71,6 @@ class Surrogate:
         return bool((self.counts == 1).all())
 
     def with_rows(self, rows: Array | None) -> "Surrogate":
-        """The sample, with another long factor."""
         return replace(self, rows=rows)
 
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
@@ -89,8 +88,7 @@ class Surrogate:
     def _sums(self, rows: Array, S: Array) -> Sums:
         return strip_sums(self.A, rows, S, beta=self.beta, weights=self.counts.astype(S.dtype))
 
-    def corrected(self, evaluation: Evaluation) -> Array | None:
-        """The short factor (k, N) for the next pass, or None where the sample is too poor to take a step."""
+    def correct(self, evaluation: Evaluation) -> Array | None:
         S, rows, sums = evaluation.shared.S, self.rows, evaluation.sums
         assert rows is not None
         moved, ours = S, self._sums(rows, S)
@@ -129,7 +127,7 @@ class Surrogate:
         Kullback–Leibler of counts came in 87 extrapolated iterations as far as without it in 200.
         """
         assert self.rows is not None
-        return extrapolate(self.rows, H, self._move, self._move_short, _go_beyond, iterations=iterations, tol=tol)
+        return extrapolate(self.rows, H, self._move, self._move_short, least=LEAST_KEPT, iterations=iterations, tol=tol)
 
     def _move_short(self, W: Array, H: Array) -> Fit:
         """H after one update, with the loss before it: H is at least as good after it."""
@@ -144,8 +142,3 @@ class Surrogate:
             return 0.0
         W8 = W.astype("f8")
         return self.long.value(float(W8.sum(axis=0) @ self.counts), float((W8**2).sum(axis=0) @ self.counts))
-
-
-def _go_beyond(F: Array, before: Array, step: float) -> Array:
-    """F, moved on by a share of the step that led to it; positive where F is."""
-    return np.asarray(np.maximum(F + step * (F - before), LEAST_KEPT * F), F.dtype)

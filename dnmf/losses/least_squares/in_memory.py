@@ -34,15 +34,9 @@ def alternate(
     tol: float,
     penalties: tuple[Penalty, Penalty] = (NO_PENALTY, NO_PENALTY),
 ) -> Fit:
-    """Move W, then H, until the objective decreases by less than `tol` of itself over ten iterations.
+    """The factorization of a sketch A (s, N) from first factors W (k, s) and H (k, N): see `extrapolate`.
 
-    Parameters
-    ----------
-    A : (s, N), non-negative, as a sketch.
-    W, H : first factors, (k, s) and (k, N). Not changed.
-    iterations : at most.
-    tol : relative decrease of the objective; 0 goes on as long as it decreases.
-    penalties : on W and on H.
+    `penalties` are those on W and on H.
     """
     A, (on_W, on_H) = Sketch(None if A.Q is None else aligned(A.Q), aligned(A.B), A.square), penalties
 
@@ -56,9 +50,4 @@ def alternate(
         objective = loss + on_W.of(W) + on_H.of(moved) if any(penalties) else loss
         return Fit(W, moved, max(loss, 0.0), max(objective, 0.0))
 
-    return extrapolate(aligned(W), aligned(H), move_long, move_short, _go_beyond, iterations=iterations, tol=tol)
-
-
-def _go_beyond(F: Array, before: Array, step: float) -> Array:
-    """F, moved on by a share of the step that led to it, and cut off at zero."""
-    return np.asarray(np.maximum(F + step * (F - before), 0), F.dtype)
+    return extrapolate(aligned(W), aligned(H), move_long, move_short, least=0, iterations=iterations, tol=tol)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -24,7 +25,7 @@ SAFE_SIZES = {"f": (1e-15, 1e15), "d": (1e-120, 1e120)}
 
 @dataclass(frozen=True, slots=True)
 class LeastSquares:
-    """‖Y − Lᵀ S‖² and penalties.
+    """‖Y − Lᵀ S‖² and penalties: see `Loss`.
 
     Attributes
     ----------
@@ -44,21 +45,18 @@ class LeastSquares:
 
     @property
     def keeps_zeros(self) -> bool:
-        """Whether an entry that is zero stays zero."""
         return self.solver.keeps_zeros
 
     @property
     def penalized(self) -> bool:
-        """Whether there are penalties."""
         return bool(self.long or self.short)
 
     @property
     def from_columns(self) -> FromColumns:
         """Rows follow from their products with S."""
-        return FromColumns(_sums_of_columns, self._settle_sums)
+        return FromColumns(partial(strip_sums, base=None), self._settle_sums)
 
     def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
-        """Raise ValueError where products of X's entries would leave the range of their dtype."""
         mean = math.sqrt(size.norm / size.entries)
         low, high = SAFE_SIZES[dtype.char]
         if size.norm != 0 and not math.isnan(size.norm) and not low < mean < high:
@@ -76,7 +74,6 @@ class LeastSquares:
         return Shared(S, gram(S), base, known.norm, self.solver)
 
     def update(self, y: Rows, shared: Shared, L: Array, sweeps: int) -> Array:
-        """The strip's block (k × h) of the long factor, moved by the rule."""
         return self.solver.rule(self.long)(L, right(shared.S, y), shared.gram, sweeps)
 
     def scale_and_update(self, y: Rows, shared: Shared, L: Array, sweeps: int) -> Array:
@@ -85,11 +82,9 @@ class LeastSquares:
         return self.solver.rule(self.long)(scale_rows(L, N, G), N, G, sweeps)
 
     def solve(self, y: Rows, shared: Shared, sweeps: int) -> Array:
-        """A block from scratch."""
         return self.solver.solve(self.long)(right(shared.S, y), shared.gram, sweeps)
 
     def settle(self, y: Rows, S: Array, *, tol: float, iterations: int) -> Array:
-        """The block that belongs to S, every row of it solved to its end."""
         return self._settle_products(right(S, y), S, tol=tol, iterations=iterations)
 
     def _settle_sums(self, sums: Sums, S: Array, *, tol: float, iterations: int) -> Array:
@@ -101,18 +96,12 @@ class LeastSquares:
         return row_by_row(lambda F, rows: rule(F, N[:, rows], G, STRIDE), start, tol=tol, groups=iterations // STRIDE)
 
     def sums(self, y: Rows, shared: Shared, L: Array) -> Sums:
-        """What the strip adds to a pass."""
         return strip_sums(y, L, shared.base)
 
     def evaluate(self, sums: Sums, shared: Shared) -> Evaluation:
-        """What follows from the sums of all strips."""
         return Evaluation(sums, shared, self.long, self.short, self.short_sweeps, self.sparse)
 
     def surrogate(self, drawn: StandIn) -> Surrogate:
         """The sample by its leading directions, or as it is where it is all of Y."""
         long = self.long.weighted(np.sqrt(drawn.counts).astype(drawn.rows.dtype)) if self.long else self.long
         return Surrogate(as_it_is(drawn.rows) if drawn.whole else drawn.sketch, drawn.sketch, (long, self.short))
-
-
-def _sums_of_columns(y: Rows, L: Array) -> Sums:
-    return strip_sums(y, L, None)

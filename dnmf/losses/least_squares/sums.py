@@ -162,6 +162,8 @@ def _square(a: Array) -> float:
 class Evaluation:
     """What the sums of a pass say about any short factor (k, N), for the long factor that they were made with.
 
+    See `Evaluation` of `dnmf.losses.protocol`.
+
     Attributes
     ----------
     sums, shared : of the pass.
@@ -179,12 +181,10 @@ class Evaluation:
 
     @property
     def norm(self) -> float:
-        """‖Y‖²."""
         return self.sums.norm if math.isnan(self.shared.norm) else self.shared.norm
 
     @cached_property
     def loss(self) -> float:
-        """‖Y − Lᵀ S‖² at the short factor of the pass."""
         return self.loss_at(self.shared.S)
 
     def loss_at(self, S: Array) -> float:
@@ -200,14 +200,12 @@ class Evaluation:
 
     @property
     def penalties(self) -> float:
-        """What the penalties add to the loss."""
         if not (self.long or self.short):
             return 0.0
         return self.long.value(self.sums.mass, float(np.trace(self.sums.gram))) + self.short.of(self.shared.S)
 
     @property
     def exact(self) -> bool:
-        """Whether the loss is good to six digits: about this base, and as large as it is."""
         base = self.shared.base
         if base is None:
             return self.sparse and self.loss >= SPARSE_CLOSE * self.norm
@@ -228,7 +226,6 @@ class Evaluation:
         return rule(S.astype("f8"), self.cross, self.sums.gram, self.sweeps).astype(S.dtype)
 
     def gain(self, moved: Array) -> float:
-        """By how much a move of the short factor decreases the objective."""
         loss = self.loss - self.loss_at(moved)
         return loss + (self.short.of(self.shared.S) - self.short.of(moved) if self.short else 0.0)
 

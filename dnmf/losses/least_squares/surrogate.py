@@ -36,13 +36,14 @@ STEP_SWEEPS = 3
 
 # Sweeps of a pass: as long as one more decreases the sample's loss by this share of it, or of a hundredth of its size.
 SWEEP_PAYS, ENOUGH = 1e-5, 1e-4
-
 MOST_SWEEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
     """The sample, and the rows that belong to it in a long factor: moved as all rows of X are, with the same short one.
+
+    See `Surrogate` of `dnmf.losses.protocol`.
 
     Attributes
     ----------
@@ -63,11 +64,9 @@ class Surrogate:
         return self.A.Q is None
 
     def with_rows(self, rows: Array | None) -> "Surrogate":
-        """The sample, with another long factor."""
         return replace(self, rows=rows)
 
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
-        """The sample after the next pass, and how many sweeps that pass makes: None for as many as pay here."""
         # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
         N, G, A, long = np.maximum(self.A.right(shared.S), 0), shared.gram, self.A, self.penalties[0]
         rule = shared.solver.rule(long)
@@ -84,8 +83,7 @@ class Surrogate:
                 break
         return self.with_rows(rows), made
 
-    def corrected(self, evaluation: Evaluation) -> Array | None:
-        """The short factor (k, N) for the next pass, or None where the sample is too poor to take a step."""
+    def correct(self, evaluation: Evaluation) -> Array | None:
         A, rows, shared = self.A, self.rows, evaluation.shared
         assert rows is not None
         S, moved = shared.S, shared.S.astype("f8")

@@ -63,7 +63,7 @@ def evaluated(sums, S, terms):
 
 
 def corrected(model, S, sums, terms):
-    return model.corrected(evaluated(sums, S, terms))
+    return model.correct(evaluated(sums, S, terms))
 
 
 def moved(sums, S, terms):
