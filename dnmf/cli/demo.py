@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import dnmf
-from dnmf.cli.errors import console
+from dnmf.cli.errors import console, quiet_dask
 from dnmf.events import Listener
 
 
@@ -21,6 +21,7 @@ def demo(raise_again: Listener, out: Path, quiet: bool) -> None:
     from dnmf.cli.experiment import demo as run_demo
     from dnmf.cli.progress_bar import show_progress
 
+    quiet_dask()
     with dnmf.local_cluster(), show_progress(console, quiet=quiet) as listeners:
         made = run_demo(out, listeners=(*listeners, raise_again))
     for name, path in made.files.items():

@@ -108,15 +108,10 @@ def hint_at_resume(run: str) -> Iterator[Callable[[Event], None]]:
         raise click.exceptions.Exit(code) from error
 
 
-@contextmanager
-def quiet_dask() -> Iterator[None]:
-    """Keep Dask from printing errors in the block: what goes wrong comes back as an error."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+def quiet_dask() -> None:
+    """Keep Dask from printing errors, which come back to us: to the end of the process, where its threads may be last.
+
+    Dask sets the levels of its loggers when it is loaded: it must be loaded by then.
+    """
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -7,7 +7,7 @@ import click
 from dnmf.cli.cancel import cancel
 from dnmf.cli.convert import convert
 from dnmf.cli.demo import demo
-from dnmf.cli.errors import errors_as_sentences, quiet_dask
+from dnmf.cli.errors import errors_as_sentences
 from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
 from dnmf.cli.plot import plot
@@ -40,7 +40,7 @@ for command in (demo, convert, factorize, submit, resume, status, cancel, transf
 
 def main() -> None:
     """Run the command line."""
-    with quiet_dask(), errors_as_sentences(), signals_as_exceptions() as raise_again:
+    with errors_as_sentences(), signals_as_exceptions() as raise_again:
         try:
             sys.exit(cli(standalone_mode=False, obj=raise_again))
         except click.ClickException as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dnmf.cli.errors import quiet_dask
 from dnmf.parameters import COUNT, DECLARED, LOSS, Declared, Names, Range
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def _cluster(workers: int | None, memory: int | None, scheduler: str | None, pro
     from dnmf.clusters.profiles import read_profile
     from dnmf.clusters.scheduler import Scheduler
 
+    quiet_dask()
     ways = {"--workers": workers, "--scheduler": scheduler, "--cluster": profile}
     if len(named := [name for name, value in ways.items() if value]) > 1:
         raise click.UsageError(f"{named[0]} and {named[1]} both say where to compute: give one of them")

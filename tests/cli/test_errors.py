@@ -10,7 +10,7 @@ import pytest
 from distributed.protocol import pickle
 
 import dnmf
-from dnmf.cli.errors import is_expected, quiet_dask
+from dnmf.cli.errors import is_expected
 from dnmf.cli.main import main
 from dnmf.cli.options import drop_none
 from dnmf.parameters import Parameters, check
@@ -82,9 +82,9 @@ def test_a_defect_is_told_as_one(monkeypatch, capsys):
     assert "in drop_none\n" in typed(monkeypatch, capsys, "--debug", "status", "run")[1]
 
 
-def test_dask_is_quiet_in_the_block_alone():
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    with quiet_dask():
-        assert not logger.isEnabledFor(logging.ERROR)
-    assert logger.level == before
+def test_dask_stays_quiet_after_a_command(monkeypatch, capsys, tmp_path):
+    """Threads of a client that has lost its scheduler say so once more while the process ends."""
+    logger = logging.getLogger("distributed.client")
+    logger.setLevel(logging.WARNING)
+    typed(monkeypatch, capsys, "resume", f"{tmp_path}/none", "--workers", 1)
+    assert not logger.isEnabledFor(logging.ERROR)

@@ -398,7 +398,7 @@ def test_what_travels_carries_the_url_and_no_credentials(url, X, counts):
 
 TASKS = """
 import logging, pickle, sys
-from dnmf import factorize
+from dnmf import factorize, local_cluster
 
 def specifications(dask_scheduler):
     return [pickle.dumps(task.run_spec) for task in dask_scheduler.tasks.values() if task.run_spec is not None]
@@ -533,7 +533,7 @@ def test_a_worker_without_credentials_is_named(url, X):
     store_dense(place(f"{url}/X.zarr"), X)
     code = """
 import os, sys
-from dnmf import factorize
+from dnmf import factorize, local_cluster
 kept = {name: os.environ.pop(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
 with local_cluster(workers=1):
     os.environ.update(kept)
