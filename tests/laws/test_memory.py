@@ -107,6 +107,7 @@ def test_a_worker_takes_no_more_memory_than_was_planned(tmp_path: Path) -> None:
     assert 0 < result.relative_error < 0.5
 
 
+@pytest.mark.process
 def test_provenance_is_cut_and_idle_memory_does_not_grow(client: Client, tmp_path: Path, sizes: Resize) -> None:
     """Around the 60th pass the scheduler remembers as many tasks as around the 10th, and workers hold as much."""
     sizes(strip=2**15)

@@ -169,6 +169,7 @@ def keys_below(url):
     return s3fs.S3FileSystem(use_listings_cache=False).find(url)
 
 
+@pytest.mark.process
 def test_anndata_its_layers_and_an_earlier_sample_are_found_on_s3(url, workers, X, counts):
     data = anndata.AnnData(X, layers={"counts": counts})
     with written_by_anndata():
@@ -185,6 +186,7 @@ def test_anndata_its_layers_and_an_earlier_sample_are_found_on_s3(url, workers, 
         factorize(f"{url}/a.zarr", rank=2, out=f"{url}/a.zarr/X/run")
 
 
+@pytest.mark.process
 def test_the_command_line_takes_urls(url, tmp_path, X, workers):
     there = ("--scheduler", workers.scheduler.address)
     np.save(tmp_path / "X.npy", X)
@@ -202,6 +204,7 @@ def test_the_command_line_takes_urls(url, tmp_path, X, workers):
     assert again.stderr.startswith(f"{url}/run.zarr exists: choose another output")
 
 
+@pytest.mark.process
 def test_convert_replaces_zarr_only_and_says_so(url, tmp_path, X, counts):
     np.save(tmp_path / "X.npy", X)
     sparse.save_npz(tmp_path / "X.npz", counts)
@@ -246,6 +249,7 @@ def check_whole(result, X):
     assert np.square(X - W @ result.V).sum() == pytest.approx(result.loss, rel=1e-3)
 
 
+@pytest.mark.process
 def test_a_run_killed_before_a_generation_is_named_stays_readable(url, X):
     store_dense(place(f"{url}/X.zarr"), X)
     killed = run_python(WRITER, f"{url}/X.zarr", f"{url}/run.zarr", 2)
@@ -312,6 +316,7 @@ def test_generations_are_dropped_whatever_a_listing_says(listed, url):
     assert third in group
 
 
+@pytest.mark.process
 def test_nothing_is_left_of_a_generation_that_was_half_deleted(url, X):
     """A kill between two deletions leaves chunks of what is no group any more."""
     files = f"{url}/run.zarr"
@@ -326,6 +331,7 @@ def test_nothing_is_left_of_a_generation_that_was_half_deleted(url, X):
     assert [key.rpartition("generations/")[2] for key in left] == ["zarr.json"]
 
 
+@pytest.mark.process
 def test_what_a_listing_leaves_out_of_an_old_run_is_not_taken_for_the_new_one(url, X):
     factorize(X, rank=2, out=f"{url}/run.zarr", max_iter=1)
     files, before = f"{url}/run.zarr", keys_below(f"{url}/run.zarr")
@@ -335,6 +341,7 @@ def test_what_a_listing_leaves_out_of_an_old_run_is_not_taken_for_the_new_one(ur
     assert not any(key.endswith("W/zarr.json") for key in keys_below(files))
 
 
+@pytest.mark.process
 def test_a_prefix_of_another_name_is_left_alone(url, X):
     factorize(X, rank=2, out=f"{url}/run", max_iter=1)
     factorize(X, rank=2, out=f"{url}/run2", max_iter=1)
@@ -587,6 +594,7 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.mark.process
 def test_x_in_obstore(url, s3, workers, tmp_path, X):
     stores = {
         "folder": ObstoreFolder(tmp_path / "X.zarr", mkdir=True),

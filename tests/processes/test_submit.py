@@ -90,6 +90,7 @@ def test_a_run_survives_its_drivers(folder: Path) -> None:
         same_as_whole(folder, "run.zarr", 400)
 
 
+@pytest.mark.process
 def test_a_run_is_cancelled_and_goes_on(folder: Path, address: str) -> None:
     words = ("--scheduler", address)
     asked = ("--rank", 4, "--tol", 0, "--max-iter", 100000, "--no-cache")
