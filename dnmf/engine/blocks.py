@@ -44,23 +44,27 @@ class Places:
         return np.array([where[0].indices(self.length)[:2]])
 
 
-def move_rows(y: Rows, place: Place, shared: Value | None, L: Array | None, *, move: Move) -> Array:
+def move_rows(y: Rows, shared: Value | None, L: Array | None, *, move: Move) -> Array:
     """The strip's block of the long factor after a read, (h, k)."""
-    blocks = [move.rows(piece, *others) for piece, others in _pieces(y, place, shared, L)]
+    blocks = [move.rows(piece, *others) for piece, others in _pieces(y, None, shared, L)]
     return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)).T
 
 
-def add_up(y: Rows, place: Place, shared: Value | None, L: Array | None, *, total: Total, reads: bool) -> Outcome:
+def add_up(
+    y: Rows, place: Place | None, shared: Value | None, L: Array | None, *, total: Total, reads: bool
+) -> Outcome:
     """What the strip adds, and its checksum if it was read for that."""
     parts = [total.part(piece, *others) for piece, others in _pieces(y, place, shared, L)]
     return Outcome(parts[0] if len(parts) == 1 else total.add(parts), checksum(y) if reads else NO_CHECKSUMS)
 
 
-def _pieces(y: Rows, place: Place, shared: Value | None, L: Array | None) -> Iterator[tuple[Piece, list[object]]]:
+def _pieces(
+    y: Rows, place: Place | None, shared: Value | None, L: Array | None
+) -> Iterator[tuple[Piece, list[object]]]:
     """The pieces of a strip, each with what goes with it. Today a strip is one piece."""
     others = [] if shared is None else [align(shared)]
     block = [] if L is None else [aligned(L).T]
-    yield Piece(aligned(y), int(place[0, 0])), [*others, *block]
+    yield Piece(aligned(y), None if place is None else int(place[0, 0])), [*others, *block]
 
 
 def draw_rows(place: Place, draw: Draw) -> Array:

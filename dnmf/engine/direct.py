@@ -33,7 +33,7 @@ class Direct:
         """Compute the whole read at once."""
         y = source.Y
         if what.move is not None:
-            L = blocks.move_rows(y, self._place, what.shared, L, move=what.move)
+            L = blocks.move_rows(y, what.shared, L, move=what.move)
             if what.move.target is not None:
                 self.save(L, what.move.target)
         outcome = blocks.add_up(y, self._place, what.shared, L, total=what.total, reads=source.stored)

@@ -47,15 +47,16 @@ def places(heights: Sequence[int]) -> da.Array:
 def moved_rows(Y: da.Array, L: da.Array | None, shared: Delayed | None, move: Move) -> da.Array:
     """The long factor after a read, strip by strip."""
     block, chunks = partial(blocks.move_rows, move=replace(move, target=None)), (Y.chunks[0], (move.rank,))
-    others = (places(Y.chunks[0]), shared, L)
-    return da.map_blocks(block, Y, *others, name=named("L"), chunks=chunks, meta=empty(Y.dtype))
+    return da.map_blocks(block, Y, shared, L, name=named("L"), chunks=chunks, meta=empty(Y.dtype))
 
 
 def parts(Y: da.Array, L: da.Array | None, shared: Delayed | None, total: Total, *, reads: bool) -> da.Array:
     """An `Outcome` for every strip; `reads` says whether Y is read for it, and so has checksums."""
     block = partial(blocks.add_up, total=total, reads=reads)
-    others, ones = (places(Y.chunks[0]), shared, L), ((1,) * Y.numblocks[0], (1,))
-    return da.map_blocks(block, Y, *others, name=named("parts"), chunks=ones, meta=empty(object))
+    # Where a strip is counts as data: a scheduler holds tasks that bring data back, and the strips that they need stay.
+    where = places(Y.chunks[0]) if total.numbered else None
+    ones = ((1,) * Y.numblocks[0], (1,))
+    return da.map_blocks(block, Y, where, shared, L, name=named("parts"), chunks=ones, meta=empty(object))
 
 
 def tree(outcomes: da.Array, total: Total) -> da.Array:

@@ -22,10 +22,13 @@ NO_CHECKSUMS = np.empty(0, "u8")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Whole rows of Y that are in memory at a time: `rows` (h, N), the first of which is row `first` of Y."""
+    """Whole rows of Y that are in memory at a time: `rows` (h, N).
+
+    The first of them is row `first` of Y; None in a read that does not ask for it, see `Total.numbered`.
+    """
 
     rows: Rows
-    first: int
+    first: int | None
 
 
 # Adds up what pieces, or strips, add, given in the order of their rows.
@@ -56,11 +59,13 @@ class Total:
     ----------
     part : of a piece, and what goes with it: what it adds.
     add : adds parts up; so many of them at a time (`width`), in a tree.
+    numbered : whether `part` must know which rows of Y it sees.
     """
 
     part: Callable[..., Any]
     add: Add
     width: int = SPLIT_EVERY
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

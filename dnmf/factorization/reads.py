@@ -33,10 +33,11 @@ def _sums(piece: Piece, shared: Shared, L: Array, *, loss: AnyLoss) -> Value:
 def sampling(*, seed: int, size: int, beta: float) -> Read:
     """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`."""
     part = partial(_draw, seed=seed, size=size, beta=beta)
-    return Read(Total(part, partial(merge, size=size), SAMPLE_SPLIT))
+    return Read(Total(part, partial(merge, size=size), SAMPLE_SPLIT, numbered=True))
 
 
 def _draw(piece: Piece, *, seed: int, size: int, beta: float) -> Sample:
+    assert piece.first is not None
     return draw(piece.rows, piece.first, seed=seed, size=size, beta=beta)
 
 

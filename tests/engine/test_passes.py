@@ -269,16 +269,16 @@ def test_a_strip_may_be_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = CD.prepare(np.random.default_rng(1).random((3, 12)), Known(None, 1.0, exact=True))
     what = pass_over(CD, shared, CD.solve, sweeps=4, target=None)
     place = np.array([[7, 47]])
-    whole = blocks.move_rows(y, place, shared, None, move=what.move)
+    whole = blocks.move_rows(y, shared, None, move=what.move)
     sums = blocks.add_up(y, place, shared, whole, total=what.total, reads=True)
 
     def pieces(y: Any, place: Any, shared: Any, L: Any) -> Iterator[Any]:
         for start in range(0, len(y), 15):
             cut = slice(start, start + 15)
-            yield Piece(y[cut], int(place[0, 0]) + start), [shared, *([] if L is None else [L[cut].T])]
+            yield Piece(y[cut], start), [shared, *([] if L is None else [L[cut].T])]
 
     monkeypatch.setattr(blocks, "_pieces", pieces)
-    np.testing.assert_allclose(blocks.move_rows(y, place, shared, None, move=what.move), whole, rtol=1e-12)
+    np.testing.assert_allclose(blocks.move_rows(y, shared, None, move=what.move), whole, rtol=1e-12)
     again = blocks.add_up(y, place, shared, whole, total=what.total, reads=True)
     np.testing.assert_allclose(again.value.cross, sums.value.cross, rtol=1e-10, atol=1e-12)
     np.testing.assert_array_equal(again.checksums, sums.checksums)
