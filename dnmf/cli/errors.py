@@ -11,7 +11,7 @@ from linecache import getline
 import click
 from rich.console import Console
 
-from dnmf.cli.signals import INTERRUPTED, TERMINATED, end_soon
+from dnmf.cli.signals import INTERRUPTED, SAID, TERMINATED, WORDS, end_soon
 from dnmf.events import Event, Planned, Terminated
 
 console = Console(highlight=False, soft_wrap=True)
@@ -50,9 +50,9 @@ def _tell(error: BaseException) -> int | None:
     if isinstance(error, click.exceptions.Exit | click.ClickException):
         return None
     if isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
-        sentence, code = "interrupted", INTERRUPTED
+        sentence, code = WORDS[INTERRUPTED], INTERRUPTED
     elif isinstance(error, Terminated):
-        sentence, code = "terminated", TERMINATED
+        sentence, code = WORDS[TERMINATED], TERMINATED
     elif isinstance(error, Exception):
         sentence, code = _sentence(error), 1
     else:
@@ -60,6 +60,7 @@ def _tell(error: BaseException) -> int | None:
     context = click.get_current_context(silent=True)
     if context and context.find_root().params.get("debug"):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    SAID.set()
     click.echo(sentence, err=True)
     return code
 

@@ -13,6 +13,10 @@ from dnmf.events import Terminated
 # Seconds from a signal, or from an error that ends a factorization, to the end of this process.
 GRACE = 4.0
 INTERRUPTED, TERMINATED = 130, 143
+WORDS = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+
+# Set as soon as it was said why the command ends.
+SAID = threading.Event()
 
 
 @contextmanager
@@ -56,5 +60,7 @@ def _end(code: int) -> None:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 child.kill()
+        if not SAID.is_set() and code in WORDS:
+            os.write(2, f"{WORDS[code]}\n".encode())
     finally:
         os._exit(code)
