@@ -1,5 +1,6 @@
 """cluster.yaml: which profile is meant, and the kind of cluster that it describes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast, get_args
 
@@ -65,8 +66,13 @@ def _profile(path: str, name: str, keys: dict[object, object]) -> Profile:
         empty = next(key for key, value in keys.items() if value is None)
         raise ValueError(f"{path}: profile {name} has {empty} without a value: give it one, or leave the key out")
     profile = validated({str(key): value for key, value in keys.items()}, KINDS[kind], refuse)
+    return _with_files(profile, Path(path).parent, refuse)
+
+
+def _with_files(profile: Profile, folder: Path, refuse: Callable[[Mismatch], ValueError]) -> Profile:
+    """A profile whose files, seen from where the cluster.yaml is, are there."""
     files = {key: getattr(profile, key) for key in profile.files if getattr(profile, key) is not None}
-    found = {key: Path(path).parent / Path(file).expanduser() for key, file in files.items()}
+    found = {key: folder / Path(file).expanduser() for key, file in files.items()}
     for key, file in found.items():
         if not file.is_file():
             raise refuse(Mismatch("wrong", key, repr(str(files[key])), File.required))

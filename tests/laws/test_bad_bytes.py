@@ -15,6 +15,7 @@ import pytest
 import zarr
 from commands import Done
 from commands import command as run
+from edits import set_at
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kinds import sparse_stored
@@ -292,14 +293,7 @@ def changed(run: Path, member: str, path: str, value: Any) -> None:
     """Replace, or with ... remove, one value of a zarr.json."""
     file = run / member / "zarr.json"
     content = json.loads(file.read_text())
-    *parents, last = path.split(".")
-    inside = content
-    for name in parents:
-        inside = inside[name]
-    if value is ...:
-        del inside[last]
-    else:
-        inside[last] = value
+    set_at(content, path, value)
     file.write_text(json.dumps(content))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import zarr
+from edits import set_at
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -42,14 +43,7 @@ FULL = OLDEST | {
 def with_value(path: str, value: Any) -> dict[str, Any]:
     """A whole record with another value at a path; ... takes it away."""
     changed = json.loads(json.dumps(FULL))
-    *parents, last = path.split(".")
-    inside = changed
-    for name in parents:
-        inside = inside[name]
-    if value is ...:
-        del inside[last]
-    else:
-        inside[last] = value
+    set_at(changed, path, value)
     return changed
 
 
