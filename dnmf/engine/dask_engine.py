@@ -36,12 +36,7 @@ class DaskEngine:
         shared = None if what.shared is None else self.scheduler.place(what.shared)
         target = None if what.move is None else what.move.target
         if what.move is not None:
-            L = wanted["L"] = passes.moved_rows(Y, L, shared, what.move)
-        if L is not None and target is not None:
-            if self.plan.in_run:
-                wanted["L"] = passes.saved(L, target, self.plan.axis)
-            else:
-                L = wanted["L"] = passes.written(L, target, self.plan.axis)
+            L, wanted["L"] = self._placed(passes.moved_rows(Y, L, shared, what.move), target)
         if self.plan.cached and source.later is not None:
             wanted["Y"] = Y
         outcomes = passes.parts(Y, L, shared, what.total, reads=source.stored)
@@ -53,6 +48,15 @@ class DaskEngine:
         L = begun.get("L", L) if target is None else self.load(target)
         later = begun.get("Y", Y if source.later is None else source.later)
         return Pending(Source(later, None, stored=not self.plan.cached), L, running.wait)
+
+    def _placed(self, L: da.Array, target: StoredArray | None) -> tuple[da.Array, da.Array]:
+        """The long factor as the total sees it, and what is persisted of it: where it lives in the run, no block."""
+        if target is None:
+            return L, L
+        if self.plan.in_run:
+            return L, passes.saved(L, target, self.plan.axis)
+        written = passes.written(L, target, self.plan.axis)
+        return written, written
 
     def draw(self, draw: Draw) -> da.Array:
         """A first long factor, each block drawn in the strip's own task."""
