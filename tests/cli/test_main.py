@@ -63,6 +63,7 @@ def test_the_help_names_every_command_and_loads_no_heavy_library() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.process
 def test_every_command_that_ends_by_itself_runs_as_a_process(folder: Path, address: str, tmp_path: Path) -> None:
     """In a cluster of its own, started by a profile, where it factorizes; the rest where a scheduler runs already."""
     np.save(tmp_path / "X.npy", X)

@@ -77,6 +77,7 @@ def test_an_address_that_is_none_is_told_and_leaves_no_client():
     assert left is None
 
 
+@pytest.mark.process
 def test_a_local_cluster_is_as_asked_and_ends_with_its_block():
     profile = profile_of("local", workers=1, threads=2, memory="300MiB")
     with dask.config.set({"distributed.scheduler.work-stealing": True}):
@@ -90,6 +91,7 @@ def test_a_local_cluster_is_as_asked_and_ends_with_its_block():
         Client(address, timeout="200ms")
 
 
+@pytest.mark.process
 def test_workers_do_not_hear_ctrl_c_not_even_as_they_start_again(tight):
     def blocked():
         return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -169,11 +171,13 @@ def factorized(folder, profile, code):
     return done.stderr
 
 
+@pytest.mark.process
 def test_a_tls_cluster_is_used_with_certificates(tls):
     assert factorized(tls, "lab", 0) == ""
     assert dnmf.open_run(tls / "run.zarr").record["status"] == "finished"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("profile", "says"),
     [
@@ -192,6 +196,7 @@ def test_a_client_without_a_certificate_of_the_authority_is_refused(tls, profile
     assert told.count("\n") == 1
 
 
+@pytest.mark.process
 def test_certificates_of_dasks_own_configuration_are_used(tls):
     """For --scheduler tls://…, which has no profile."""
     address = read_profile(f"{tls}/cluster.yaml:lab").address
@@ -344,6 +349,7 @@ def test_a_package_that_is_missing_is_told(kind, monkeypatch):
     assert str(refused.value) == f"kind {kind} needs {package}: pip install 'dnmf[{extra}]'"
 
 
+@pytest.mark.process
 def test_no_package_of_a_kind_is_loaded_before_it_is_needed():
     packages = {"asyncssh", "dask_jobqueue", "dask_kubernetes"}
     code = f"import sys, dnmf.clusters.profiles; print({packages} & set(sys.modules))"

@@ -110,6 +110,7 @@ def one_worker(place, *command, **environ):
                 worker.terminate()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("package", ["zarr", "dnmf"])
 def test_a_worker_with_another_version_is_told_before_work_starts(tmp_path, package):
     told = tmp_path / "old" / f"{package}-0.0.1.dist-info"
@@ -128,6 +129,7 @@ def test_a_worker_with_another_version_is_told_before_work_starts(tmp_path, pack
     assert not (tmp_path / "run.zarr").exists()
 
 
+@pytest.mark.process
 def test_a_worker_without_dnmf_is_told(tmp_path):
     (tmp_path / "site").mkdir()
     for each in Path(np.__file__).parents[1].iterdir():
@@ -262,6 +264,7 @@ def registered(client):
     return client.run_on_scheduler(lambda dask_scheduler: workers.OneBlasThread.name in dask_scheduler.worker_plugins)
 
 
+@pytest.mark.process
 def test_a_worker_that_joins_later_has_one_blas_thread_too(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "2")  # Dask starts workers with 1 where nothing is said

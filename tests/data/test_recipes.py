@@ -55,6 +55,7 @@ def _wav(samples, *, rate=8000):
 # digits: no network
 
 
+@pytest.mark.process
 def test_digits_from_the_command_line(tmp_path):
     command = [sys.executable, DATA / "digits.py", "--out", "digits.zarr"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -11,6 +11,7 @@ from counters import CountingStore
 from dask.callbacks import Callback
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairwise import in_turn
 from strategies import problems
 from zarr.storage import LocalStore
 
@@ -73,8 +74,7 @@ def given_factors(m: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.random((m, 3)), rng.random((3, n))
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize(("shape", "solver"), [((80, 25), "cd"), ((80, 25), "mu"), ((25, 80), "cd")])
+@pytest.mark.parametrize(("start", "shape", "solver"), in_turn(STARTS, [(80, 25), (25, 80)], ["cd", "cd", "mu", "mu"]))
 def test_alone_and_on_threads_the_answer_is_one(
     tmp_path: Path, shape: tuple[int, int], solver: str, start: str
 ) -> None:

@@ -546,6 +546,7 @@ def test_on_a_cluster(client, path, tmp_path):
     assert model.__dict__.keys() == expected.__dict__.keys()
 
 
+@pytest.mark.process
 def test_without_scikit_learn_a_sentence_says_how_to_get_it():
     code = """
 import sys

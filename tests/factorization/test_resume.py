@@ -66,16 +66,11 @@ def cut(sizes: Resize) -> None:
 
 
 ASKED = [
-    {},
-    {"solver": "mu"},
-    {"solver": "mu", "beta_loss": 1.0},
-    {"init": "random"},
-    {"init": "nndsvdar"},
+    {"solver": "mu", "beta_loss": 1.0, "cache": False},
+    {"init": "random", "shuffle": True},
+    {"init": "nndsvdar", "alpha_W": 0.01, "l1_ratio": 0.5},
     {"init": "given"},
-    {"init": "given", "inner_iter": 1},
-    {"alpha_W": 0.01, "l1_ratio": 0.5},
-    {"shuffle": True},
-    {"cache": False},
+    {"init": "given", "inner_iter": 1, "solver": "mu"},
 ]
 
 
@@ -372,7 +367,7 @@ def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, m
 
 
 @pytest.mark.usefixtures("cut")
-@pytest.mark.parametrize("what", ["W/c/2/0", "loss/c/0", "next/short/c/0/0", "next/zarr.json"])
+@pytest.mark.parametrize("what", ["W/c/2/0", "next/zarr.json"])
 def test_a_damaged_generation_has_one_before_it(tmp_path: Path, what: str) -> None:
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
     x, out = str(tmp_path / "x.zarr"), tmp_path / "run.zarr"

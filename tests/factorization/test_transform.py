@@ -190,8 +190,12 @@ def test_what_is_written_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_strips")
-@pytest.mark.parametrize(("where", "beta"), [("threads", 2.0), ("cluster", 1.0)])
-@pytest.mark.parametrize("kind", [kind for kind in ROWWISE if kind not in ("csc", "dask of csc")])
+@pytest.mark.parametrize(
+    ("kind", "where", "beta"),
+    in_turn(
+        [kind for kind in ROWWISE if kind not in ("csc", "dask of csc")], ["cluster", "threads"], [1.0, 2.0, 2.0, 1.0]
+    ),
+)
 def test_w_is_written_to_a_group(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str, beta: float, where: str
 ) -> None:

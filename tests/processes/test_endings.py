@@ -100,6 +100,7 @@ def leaves_a_run_that_goes_on(folder: Path, name: str, where: tuple[object, ...]
     assert len(dnmf.open_run(folder / run).history["loss"]) == more
 
 
+@pytest.mark.process
 def test_a_process_that_is_told_to_end_leaves_a_run_that_goes_on(folder: Path, address: str) -> None:
     leaves_a_run_that_goes_on(folder, "terminate", ("--scheduler", address))
 
@@ -254,6 +255,7 @@ def test_workers_that_join_late_are_used(folder: Path, tmp_path: Path) -> None:
     assert len(worked) == 2
 
 
+@pytest.mark.process
 def test_a_silent_scheduler_is_told_from_a_busy_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "PATIENCE", 0.2)
     monkeypatch.setattr(watch, "ANSWER", 3.0)

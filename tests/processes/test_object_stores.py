@@ -141,7 +141,7 @@ def dnmf(*arguments, environment=None):
 # The same as on paths
 
 
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("kind", ["dense", pytest.param("sparse", marks=pytest.mark.process)])
 def test_a_run_on_s3_is_the_run_on_a_path_bit_by_bit(kind, url, workers, tmp_path, X, counts):
     results = {}
     for where in (str(tmp_path), url):
@@ -297,6 +297,7 @@ class OldListing(URLStore):
             yield name
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("listed", ["nothing", "what is gone"])
 def test_generations_are_dropped_whatever_a_listing_says(listed, url):
     group = create_run(f"{url}/run.zarr", overwrite=False)
@@ -352,6 +353,7 @@ def test_a_prefix_of_another_name_is_left_alone(url, X):
     assert occupied(f"{url}/run2")
 
 
+@pytest.mark.process
 def test_a_callers_file_system_that_remembers_an_old_listing_is_not_believed(url, counts):
     store = FsspecStore.from_url(f"{url}/X.zarr", storage_options={"anon": False, "use_listings_cache": True})
     group = zarr.create_group(store)
@@ -361,6 +363,7 @@ def test_a_callers_file_system_that_remembers_an_old_listing_is_not_believed(url
     assert not lacks_chunks(data)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("what", ["an array", "other objects"])
 def test_an_output_on_what_is_no_run_is_refused(what, url, X):
     if what == "an array":
@@ -503,6 +506,7 @@ FAILURES = {
 }  # fmt: skip
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "case", [pytest.param(name, marks=pytest.mark.process if case[0] else ()) for name, case in FAILURES.items()]
 )
@@ -573,6 +577,7 @@ def test_memory_urls_work_in_this_process(X):
     assert not list(open_run_group("memory://here/run.zarr")[0]["generations"].group_keys())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_x_from_a_web_server(kind, tmp_path, X, counts):
     if kind == "dense":

@@ -52,6 +52,7 @@ def same_as_whole(folder: Path, name: str, passes: int) -> None:
     assert_array_equal(np.asarray(run.W), np.asarray(whole.W))
 
 
+@pytest.mark.process
 def test_a_run_survives_the_death_of_its_driver(folder: Path, tight: Client) -> None:
     words = ("x.zarr", "--out", "survivor.zarr", "--rank", 4, "--tol", 0, "--max-iter", 30, "--no-cache",
              "--checkpoint-every", 2, "--scheduler", tight.scheduler.address)  # fmt: skip

@@ -319,6 +319,7 @@ def test_a_loss_of_zero_can_be_animated(loss, tmp_path):
     assert len(_frames(tmp_path / "basis.gif")[0]) == 2
 
 
+@pytest.mark.process
 def test_importing_plots_leaves_matplotlib_as_it_is():
     code = """
 import sys, matplotlib

@@ -118,7 +118,7 @@ def whole(group: zarr.Group, record: Record) -> int:
 
 def test_a_run_is_whole_whichever_write_is_the_last(drive: Callable[..., Drive]) -> None:
     passes: list[int] = []
-    for left in range(0, 10**4, 3):
+    for left in range(0, 10**4, 5):
         store = Mortal(MemoryStore())
         driver = drive(store)
         store.left, ended = left, True
