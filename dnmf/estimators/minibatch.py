@@ -197,23 +197,22 @@ class MiniBatchNMF(BaseNMF):
     def _go_through(self, read: RowsAt, m: int, W: Array | None) -> Array | None:
         """Batch after batch, until it ends. W (k × m) is updated in place; None is made at the first visit of a batch.
 
-        With fresh restarts W stays as it is.
+        With fresh restarts W stays as it is, and none is held.
         """
-        problem, components = self._problem, begin(self.components_)
+        components, held, watch = begin(self.components_), W, Watch()
         batches = list(gen_batches(m, min(self.batch_size, m)))
-        n_steps, unknown, watch = self.max_iter * len(batches), W is None, Watch()
-        if unknown and not self.fresh_restarts:
-            W = np.empty((len(components.H), m), components.H.dtype)
+        n_steps, new = self.max_iter * len(batches), len(batches) if W is None else 0
+        if self.fresh_restarts:
+            held = None
+        elif W is None:
+            held = np.empty((len(components.H), m), components.H.dtype)
         for i in range(n_steps):
             rows = batches[i % len(batches)]
             y, before = read(rows), components
-            if W is None or self.fresh_restarts or (unknown and i < len(batches)):
-                L = solve(y, before.H, problem, self.fresh_restarts_max_iter)
-            else:
-                L = move(y, W[:, rows], before.H, problem)
-            L, components, cost = step(y, L, before, problem, self._kept)
-            if W is not None and not self.fresh_restarts:
-                W[:, rows] = L
+            L = self._rows_of_batch(y, before.H, None if held is None or i < new else held[:, rows])
+            L, components, cost = step(y, L, before, self._problem, self._kept)
+            if held is not None:
+                held[:, rows] = L
             if i > 0:
                 watch = watch.after(cost, min(y.shape[0] / (m + 1), 1))
             self._say(f"Minibatch step {i + 1}/{n_steps}: mean batch cost: {cost}" + _average(watch))
@@ -224,7 +223,13 @@ class MiniBatchNMF(BaseNMF):
         self.n_steps_, self.n_iter_ = i + 1, math.ceil((i + 1) / len(batches))
         if self.n_iter_ == self.max_iter and self.tol > 0:
             warn_of_max_iter(self.max_iter)
-        return W
+        return W if held is None else held
+
+    def _rows_of_batch(self, y: Rows, H: Array, known: Array | None) -> Array:
+        """L (k × rows) of a batch for H as it is: moved on from what is known, or solved for where nothing is."""
+        if known is None:
+            return solve(y, H, self._problem, self.fresh_restarts_max_iter)
+        return move(y, known, H, self._problem)
 
     def _reason(self, watch: Watch, before: Array, after: Array) -> str | None:
         """Why to stop after a step, or None to go on; the first step is never the last one."""

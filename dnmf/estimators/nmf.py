@@ -19,16 +19,12 @@ from dnmf.estimators.base import (
     warn_of_max_iter,
 )
 from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
-from dnmf.estimators.parameters import PARAMETERS
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_array, check_non_negative
 from dnmf.events import Event, Listener, PassDone, Stopped
 from dnmf.factorization.factorize import factorize
 from dnmf.matrix.opening import open_matrix
 from dnmf.parameters import DECLARED, Names, Range
 from dnmf.run.result import Factorization
-
-# Parameters that `factorize` has under the same names.
-SHARED = {name: DECLARED[name].check for name in PARAMETERS if name in DECLARED}
 
 
 class NMF(BaseNMF):
@@ -199,7 +195,8 @@ class NMF(BaseNMF):
         """Run the engine, and keep what it found."""
         # With factors given nothing is random: a RandomState is then left as scikit-learn leaves it.
         seed = seed_of(self.random_state) if isinstance(first, str) or self.shuffle else 0
-        asked = {name: _as_number(getattr(self, name), check) for name, check in SHARED.items()}
+        shared = NMF().get_params().keys() & DECLARED.keys()
+        asked = {name: _as_number(getattr(self, name), DECLARED[name].check) for name in shared}
         asked |= {"beta_loss": self._beta, "init": first, "tol": self._tol}
         listeners = [progress_lines()] if self.verbose else ()
         result = factorize(X, k, out=self.out, seed=seed, keep_W=keep_W, listeners=listeners, **asked)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dnmf.parameters import AMOUNT, COUNT, LOSS, SAMPLED, SEED, SHARE, SOLVER, Range
+from dnmf.parameters import AMOUNT, COUNT, DECLARED, SAMPLED, SEED, SHARE, TRUTH, Declared, Range
 
 # A kind of value: what an error calls it, and whether a value is one.
 Kind = tuple[str, Callable[[Any], bool]]
@@ -35,36 +35,45 @@ def _instance(of: type, name: str) -> Kind:
 
 
 NONE: Kind = ("None", lambda value: value is None)
-TRUTH = (_instance(bool, "bool"), _instance(np.bool_, "numpy.bool"))
+EITHER = (_instance(bool, "bool"), _instance(np.bool_, "numpy.bool"))
 
-PARAMETERS: Mapping[str, tuple[Kind, ...]] = {
+
+def _declared(declared: Declared) -> tuple[Kind, ...]:
+    """What a parameter may be that is scikit-learn's as it is declared."""
+    check = declared.check
+    if check is TRUTH:
+        return EITHER
+    kind = _number(check) if isinstance(check, Range) else _among(*check.names)
+    return (kind, NONE) if declared.default is None else (kind,)
+
+
+# What differs from what is declared, or is the estimators' own.
+OTHERS: Mapping[str, tuple[Kind, ...]] = {
     "n_components": (_number(COUNT), NONE, _among("auto")),
     # By a sample, dnmf's own, is None here.
     "init": (_among("random", *(name for name in SAMPLED if name != "sample"), "custom"), NONE),
-    "solver": (_among(*SOLVER.names),),
-    "beta_loss": (_among(*LOSS.names), _instance(Real, "float")),
+    "beta_loss": (*_declared(DECLARED["beta_loss"]), _instance(Real, "float")),
     "tol": (_number(AMOUNT),),
-    "max_iter": (_number(COUNT),),
     "random_state": (
         _number(replace(SEED, most=2**32 - 1)),
         _instance(np.random.RandomState, "numpy.random.mtrand.RandomState"),
         NONE,
     ),
-    "alpha_W": (_number(AMOUNT),),
-    "alpha_H": (_number(AMOUNT), _among("same")),
-    "l1_ratio": (_number(SHARE),),
-    "verbose": (_number(SEED), *TRUTH),
-    "shuffle": TRUTH,
-    "inner_iter": (_number(COUNT), NONE),
+    "alpha_H": (*_declared(DECLARED["alpha_H"]), _among("same")),
+    "verbose": (_number(SEED), *EITHER),
     "out": (("a path", lambda value: isinstance(value, str | PathLike)), NONE),
-    "memory_limit": (_number(COUNT), NONE),
     "max_no_improvement": (_number(COUNT), NONE),
     "batch_size": (_number(COUNT),),
     "forget_factor": (_number(SHARE),),
-    "fresh_restarts": TRUTH,
+    "fresh_restarts": EITHER,
     "fresh_restarts_max_iter": (_number(COUNT),),
     "transform_max_iter": (_number(COUNT), NONE),
 }  # fmt: skip
+
+PARAMETERS: Mapping[str, tuple[Kind, ...]] = {
+    **{name: _declared(declared) for name, declared in DECLARED.items()},
+    **OTHERS,
+}
 
 
 def check_parameters(caller: str, parameters: Mapping[str, object]) -> None:
