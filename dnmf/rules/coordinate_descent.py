@@ -56,9 +56,10 @@ def coordinate_descent(
     """
     if penalty:
         N, G = N - np.asarray(penalty.l1, N.dtype), G + np.asarray(penalty.l2 * np.eye(len(G)), G.dtype)
-    live = np.diag(G) > 0
+    diagonal = G.diagonal()
+    live = diagonal > 0
     components = [j for j in (range(len(G)) if order is None else order) if live[j]]
-    weights, target = _divide(G, np.diag(G), live), _divide(N, np.diag(G), live)
+    weights, target = _divide(G, diagonal, live), _divide(N, diagonal, live)
     np.fill_diagonal(weights, 0)
     updated = np.empty_like(F, order="C")
     for start in range(0, F.shape[1], ROWS_IN_CACHE):

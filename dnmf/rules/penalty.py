@@ -26,7 +26,8 @@ class Penalty:
 
     def __bool__(self) -> bool:
         """Whether anything is penalized."""
-        return bool(np.any(self.l1)) or self.l2 != 0
+        # Asked at every step: NumPy would take longer to look at a number than some steps take.
+        return self.l2 != 0 or bool(self.l1.any() if isinstance(self.l1, np.ndarray) else self.l1)
 
     def value(self, total: float, square: float) -> float:
         """What it adds to a loss (not halved), from the sum of the entries and that of their squares."""

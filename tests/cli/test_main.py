@@ -154,6 +154,7 @@ def test_an_error_is_its_sentence_alone_on_stderr(folder: Path, words: list[obje
     assert done.stdout == ""
 
 
+@pytest.mark.process
 def test_a_process_that_fails_says_its_sentence_alone(tmp_path: Path) -> None:
     assert processes.done("info", "nowhere.zarr", folder=tmp_path) == (
         1, "", "there is no run at nowhere.zarr: give the --out of a factorization\n",

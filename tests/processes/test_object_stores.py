@@ -141,7 +141,8 @@ def dnmf(*arguments, environment=None):
 # The same as on paths
 
 
-@pytest.mark.parametrize("kind", ["dense", pytest.param("sparse", marks=pytest.mark.process)])
+@pytest.mark.process
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_a_run_on_s3_is_the_run_on_a_path_bit_by_bit(kind, url, workers, tmp_path, X, counts):
     results = {}
     for where in (str(tmp_path), url):
@@ -390,6 +391,7 @@ def check_no_secrets(*texts):
         assert SECRET.encode() not in text
 
 
+@pytest.mark.process
 def test_what_travels_carries_the_url_and_no_credentials(url, X, counts):
     store_dense(place(f"{url}/X.zarr"), X)
     store_sparse(place(f"{url}/S.zarr"), counts)
@@ -445,6 +447,7 @@ def test_credentials_are_in_no_task_no_run_and_no_log(names, url, tmp_path, X):
     check_no_secrets(files.attrs.asdict(), *(member.metadata for _, member in files.members(max_depth=None)))
 
 
+@pytest.mark.process
 def test_a_callers_store_travels_without_credentials_or_not_at_all(url, X):
     store_dense(place(f"{url}/X.zarr"), X)
     assert open_matrix(zarr.open(f"{url}/X.zarr", mode="r")).location == f"{url}/X.zarr"
