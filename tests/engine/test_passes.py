@@ -139,7 +139,7 @@ def test_every_strip_is_told(request: pytest.FixtureRequest, tmp_path: Path, whe
 
 def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
     array, store = stored_matrix(tmp_path / "x.zarr", "rows")
-    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    plan = strips.Plan(0, 200, 1600, 60, 0, in_run=False, cached=False)
     engine = DaskEngine(schedulers.Threads(2), plan)
     S = np.random.default_rng(1).random((3, 60)).astype("f4")
     shared = CD.prepare(S, Known(1e9, 1.0, exact=False))
@@ -192,7 +192,7 @@ def test_a_column_statistic_is_refused_and_a_row_statistic_is_not() -> None:
 def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Path) -> None:
     """Its blocks share the store, and perhaps a vector, but no load."""
     array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
-    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    plan = strips.Plan(0, 200, 1600, 60, 0, in_run=False, cached=False)
     lazy = da.from_zarr(str(tmp_path / "x.zarr"))
     for x in (lazy, lazy * np.arange(60.0), da.from_array(array, chunks=(100, 60))):
         Y = source.strips_of(open_matrix(x), plan, check=True)
@@ -240,10 +240,10 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
         return copy
 
     array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
-    plan = strips.Plan(0, 500, 4000, 60, 0, in_run=False, cached=False)
+    plan = strips.Plan(0, 200, 1600, 60, 0, in_run=False, cached=False)
     Y = source.strips_of(open_matrix(array), plan, check=False)
     S, rng = np.random.default_rng(1).random((3, 60)).astype("f4"), np.random.default_rng(2)
-    values = rng.random((3, 4000)).astype("f4")
+    values = rng.random((3, 1600)).astype("f4")
     L = passes.drawn(plan, as_drawn(values))
     found = []
     for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
