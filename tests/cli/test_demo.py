@@ -71,10 +71,7 @@ def test_a_second_demo_replaces_the_first_and_nothing_else(tmp_path):
     assert zarr.open_group(run).attrs[IDENTITY] != before
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {*OUTPUTS, "notes.txt"}
-    # The result depends on the seed alone.
     np.testing.assert_array_equal(second.result.V, V)
-    other = demo(tmp_path / "other", **SMALL, max_iter=4, seed=1)
-    assert (other.result.V != V).any()
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

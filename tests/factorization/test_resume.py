@@ -76,7 +76,7 @@ ASKED = [
 
 @pytest.mark.parametrize(
     ("asked", "x", "stops"),
-    [({}, "wide", (1, 4, 7)), *in_turn(ASKED, ["tall", "wide"], [(4,), (7,), (1,)])],
+    [({}, "wide", (1, 7)), *in_turn(ASKED, ["tall", "wide"], [(4,), (7,), (1,)])],
     indirect=["x"],
     ids=str,
 )
