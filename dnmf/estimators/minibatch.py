@@ -220,10 +220,14 @@ class MiniBatchNMF(BaseNMF):
                 self._say(f"Converged ({reason}) at step {i + 1}/{n_steps}")
                 break
         self._keep(components)
-        self.n_steps_, self.n_iter_ = i + 1, math.ceil((i + 1) / len(batches))
+        self._count(i + 1, len(batches))
+        return W if held is None else held
+
+    def _count(self, steps: int, batches: int) -> None:
+        """Keep how many batches were seen, and how often all of them; warn where that was as often as it may be."""
+        self.n_steps_, self.n_iter_ = steps, math.ceil(steps / batches)
         if self.n_iter_ == self.max_iter and self.tol > 0:
             warn_of_max_iter(self.max_iter)
-        return W if held is None else held
 
     def _rows_of_batch(self, y: Rows, H: Array, known: Array | None) -> Array:
         """L (k × rows) of a batch for H as it is: moved on from what is known, or solved for where nothing is."""
