@@ -212,8 +212,11 @@ def test_certificates_of_dasks_own_configuration_are_used(tls):
 
 
 @pytest.fixture
-def host(tmp_path):
+def host(tmp_path, monkeypatch):
     """An SSH server on this machine that lets a key of its own in: the keys of a profile that reaches it."""
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX"):
+        # A cluster that runs here sets them for its own workers; another host would not have them.
+        monkeypatch.delenv(name, raising=False)
     for name in ("host", "me"):
         key = asyncssh.generate_private_key("ssh-ed25519")
         key.write_private_key(str(tmp_path / name))
