@@ -67,6 +67,7 @@ def test_a_run_survives_the_death_of_its_driver(folder: Path, tight: Client) -> 
 
 
 @pytest.mark.process
+@pytest.mark.timeout(900)
 def test_a_run_survives_its_drivers(folder: Path) -> None:
     """The client goes, and eight workers that drive the loop are killed, one after the other."""
     with processes.cluster(folder, workers=3) as cluster:
