@@ -510,9 +510,7 @@ FAILURES = {
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(
-    "case", [pytest.param(name, marks=pytest.mark.process if case[0] else ()) for name, case in FAILURES.items()]
-)
+@pytest.mark.parametrize("case", FAILURES)
 def test_a_failure_of_the_store_is_one_sentence(case, url, X):
     environment, x, out, sentence = FAILURES[case]
     store_dense(place(f"{url}/X.zarr"), X)
