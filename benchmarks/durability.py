@@ -155,7 +155,7 @@ def _generations(rounds: list[dict[str, Any]], none: list[dict[str, Any]], read:
         "pass s": f"{median(one['seconds'] for one in rounds) / PASSES:.3f}",
         "ratio to none": f"{median(ratios):.3f}",
         "of the rounds": f"{min(ratios):.2f}–{max(ratios):.2f}",
-        "passes between": str(rounds[-1]["every"]) if sizes else "–",
+        "passes between": str(rounds[-1]["every"] or "by time") if sizes else "–",
         "generations": str(len(sizes)),
     }
     if sizes:

@@ -17,7 +17,8 @@ from dnmf.arrays.draws import uniform_table
 from dnmf.arrays.rows import Array
 from dnmf.plan.pieces import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
-from dnmf.stores.places import check_replaceable
+from dnmf.stores.paths import absolute
+from dnmf.stores.places import check_replaceable, followed, place
 
 
 def gaussian_basis(features: int = 512, d: int = 4) -> NDArray[np.float64]:
@@ -128,9 +129,10 @@ def _write(
     **storage: Any,
 ) -> ZarrArray:
     """Write X by blocks of whole chunks (shards) along one axis, one thread per core."""
-    check_replaceable(path)
+    target = place(followed(path))
+    check_replaceable(absolute(path))
     chunks = chunks or well_chunked(shape, np.dtype(dtype).itemsize)
-    array = zarr.create_array(str(path), shape=shape, chunks=chunks, dtype=dtype, overwrite=True, **storage)
+    array = zarr.create_array(target, shape=shape, chunks=chunks, dtype=dtype, overwrite=True, **storage)
     height = (array.shards or array.chunks)[axis]
 
     def write(start: int) -> None:
@@ -140,4 +142,4 @@ def _write(
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         list(pool.map(write, range(0, shape[axis], height)))
-    return zarr.open_array(str(path), mode="r")
+    return zarr.open_array(target, mode="r")

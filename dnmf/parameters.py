@@ -146,7 +146,7 @@ class Parameters:
     keep_W: bool = _is(TRUTH, newer=True, default=True, help="Write W where it is the long factor.")  # noqa: N815
     checkpoint_every: int | None = _is(
         COUNT, "--checkpoint-every", may_change=True, newer=True,
-        help="Passes from one saved state to the next; if not given, as many as keep the cost near 2 %.",
+        help="Passes from one saved state to the next; if not given, after a pass as soon as it costs 2 % of the time.",
     )  # fmt: skip
 
     @classmethod
@@ -171,8 +171,12 @@ class Parameters:
 
     @property
     def published(self) -> bool:
-        """Whether the iterates are those of the published rules: each iteration moves W once, then V once."""
-        return self.init == "given" and self.inner_iter == 1
+        """Whether the iterates are those of the published rules: each iteration moves W once, then V once.
+
+        So is the one iteration that is asked for from given factors: else W alone would move, and a caller who makes
+        one at a time would get nowhere.
+        """
+        return self.init == "given" and (self.inner_iter or self.max_iter) == 1
 
     @property
     def passes(self) -> int:
@@ -182,7 +186,7 @@ class Parameters:
     @property
     def sweeps(self) -> int:
         """Of a factor in a pass, where no sample tells how many pay."""
-        return self.inner_iter or SWEEPS
+        return 1 if self.published else self.inner_iter or SWEEPS
 
     def penalties(self, shape: tuple[int, int], axis: int) -> tuple[Penalty, Penalty]:
         """On the long and on the short factor of X (m, n), cut along an axis; scaled as scikit-learn does."""

@@ -5,10 +5,9 @@ Rows y (h × N) are a NumPy array or a `scipy.sparse.csr_matrix`; factors are co
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from dnmf.arrays.pieces import cuts, pieces
-from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
 from dnmf.plan.pieces import LARGE_PIECE
 
 
@@ -65,8 +64,3 @@ def model_at(y: Rows, L: Array, S_rows: Array) -> Array:
         own = np.repeat(L_rows[cut], np.diff(y.indptr[cut.start : cut.stop + 1]), axis=0)
         np.einsum("pk,pk->p", own, S_rows.take(y.indices[at], axis=0), out=model[at])
     return model
-
-
-def with_data(y: Rows, data: Array) -> Rows:
-    """Sparse rows with other numbers in the same places."""
-    return sparse.csr_matrix((data, y.indices, y.indptr), shape=y.shape)

@@ -1,12 +1,12 @@
 """Blocks of rows, dense or sparse: what they are called in annotations, and what they have in common."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 Array = NDArray[np.floating]
 Rows = Any  # an Array or a csr_matrix
@@ -22,8 +22,16 @@ ValueT = TypeVar("ValueT", bound=Value)
 
 
 def is_sparse(y: Rows) -> bool:
-    """Whether rows are a sparse matrix."""
-    return bool(sparse.issparse(y))
+    """Whether rows are a sparse matrix of SciPy's: where nobody has loaded that, nothing is."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(y))
+
+
+def with_data(y: Rows, data: Array) -> Rows:
+    """Sparse rows with other numbers in the same places."""
+    from scipy import sparse  # noqa: PLC0415, is loaded where rows are sparse
+
+    return sparse.csr_matrix((data, y.indices, y.indptr), shape=y.shape)
 
 
 def dense_size(y: Rows) -> int:
@@ -48,4 +56,8 @@ def align(value: ValueT) -> ValueT:
 def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
     """Some rows of each part, one part below the other."""
     chosen = [part[rows] for part, rows in zip(parts, kept, strict=True)]
-    return sparse.csr_matrix(sparse.vstack(chosen)) if is_sparse(parts[0]) else np.concatenate(chosen)
+    if not is_sparse(parts[0]):
+        return np.concatenate(chosen)
+    from scipy import sparse  # noqa: PLC0415, it takes a while to load, and dense X needs none of it
+
+    return sparse.csr_matrix(sparse.vstack(chosen))

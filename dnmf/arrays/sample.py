@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.draws import random_rows
-from dnmf.arrays.products import row_powers, total, with_data
-from dnmf.arrays.rows import Rows, aligned, is_sparse, stack
+from dnmf.arrays.products import row_powers, total
+from dnmf.arrays.rows import Rows, aligned, is_sparse, stack, with_data
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 
 STREAM = 2  # of the random numbers: 0 and 1 are those of W and V

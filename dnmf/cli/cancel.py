@@ -3,6 +3,7 @@
 import click
 
 import dnmf
+from dnmf.cli.output import say
 
 
 @click.command()
@@ -11,4 +12,4 @@ def cancel(run: str) -> None:
     """Stop a run, wherever it is driven. It can be resumed."""
     if not dnmf.cancel(run):
         raise RuntimeError(f"{run} was asked to stop and has not done so yet: see `dnmf status {run}`")
-    click.echo(f"{run}: stopped; `dnmf resume {run}` goes on with it")
+    say(f"{run}: stopped; `dnmf resume {run}` goes on with it")

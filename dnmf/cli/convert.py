@@ -1,25 +1,27 @@
 """`dnmf convert`."""
 
-from pathlib import Path
-
 import click
 
 import dnmf
-from dnmf.cli.errors import console
+from dnmf.cli.output import say
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @click.argument("target")
-@click.option("--dataset", help="Matrix in a .npz or .h5 file that has several; in .h5ad, instead of X.")
+@click.option("--dataset", help="Matrix in a file or in Zarr that has several; of AnnData, instead of X.")
+@click.option("--header/--no-header", default=None, help="Whether the first line of a .csv, .tsv or .txt has names.")
+@click.option("--transpose", is_flag=True, help="Write the transpose: rows become columns.")
 @click.option("--overwrite", is_flag=True, help="Replace a Zarr array or group at TARGET.")
-def convert(source: Path, target: str, dataset: str | None, overwrite: bool) -> None:
-    """Write a matrix file as well-chunked Zarr.
+def convert(
+    source: str, target: str, dataset: str | None, header: bool | None, transpose: bool, overwrite: bool
+) -> None:
+    """Write a matrix file, or Zarr in other chunks, as well-chunked Zarr.
 
-    SOURCE is a .npy, .npz, .csv, .mtx, .h5 or .h5ad file. It is streamed and never whole in memory. What is sparse
-    stays sparse.
+    SOURCE is a .npy, .npz, .csv, .tsv, .txt, .mtx, .h5, .h5ad, .loom, .mat or .parquet file, or X in Zarr. It is
+    streamed and never whole in memory. What is sparse stays sparse. Names of rows and columns go with it.
     """
     from dnmf.formats.convert import describe
 
-    made = dnmf.convert(source, target, dataset=dataset, overwrite=overwrite)
-    console.print(f"{target}: {describe(made)}")
+    made = dnmf.convert(source, target, dataset=dataset, header=header, transpose=transpose, overwrite=overwrite)
+    say(f"{target}: {describe(made)}")

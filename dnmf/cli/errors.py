@@ -9,12 +9,10 @@ from importlib import import_module
 from linecache import getline
 
 import click
-from rich.console import Console
 
+from dnmf.cli.output import say
 from dnmf.cli.signals import INTERRUPTED, SAID, TERMINATED, WORDS, end_soon
 from dnmf.events import Event, Planned, Terminated
-
-console = Console(highlight=False, soft_wrap=True)
 
 # What the world does: disks, networks, memory, packages that are missing.
 WORLD = (OSError, MemoryError, ImportError)
@@ -59,9 +57,9 @@ def _tell(error: BaseException) -> int | None:
         return None
     context = click.get_current_context(silent=True)
     if context and context.find_root().params.get("debug"):
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
     SAID.set()
-    click.echo(sentence, err=True)
+    say(sentence, err=True)
     return code
 
 
@@ -103,7 +101,7 @@ def hint_at_resume(run: str) -> Iterator[Callable[[Event], None]]:
         if code is None:
             raise
         if begun and not isinstance(error, ValueError):
-            click.echo(f"`dnmf resume {run}` goes on with it", err=True)
+            say(f"`dnmf resume {run}` goes on with it", err=True)
         if isinstance(error, ConnectionError):
             end_soon(code)
         raise click.exceptions.Exit(code) from error

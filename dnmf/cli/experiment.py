@@ -13,6 +13,7 @@ from dnmf.factorization.factorize import factorize
 from dnmf.report.animation import basis_animation
 from dnmf.report.figures import loss_curve, matched_basis, reconstructions, save
 from dnmf.run.result import Factorization
+from dnmf.stores.paths import here
 
 OUTPUTS = ("X.zarr", "run.zarr", "gaussians.png", "loss.png", "reconstructions.png", "basis.gif")
 
@@ -59,6 +60,8 @@ def demo(
     ------
     FileExistsError
         If something that the demo did not write stands where it would write.
+    ValueError
+        If `out` is a URL: pictures are written to a folder.
 
     Notes
     -----
@@ -66,7 +69,7 @@ def demo(
     columns correlate above 0.99 with their Gaussians in 167 cases, above 0.98 in 303, above 0.95 in 376; the worst
     seed leaves one at 0.66. Seed 0 is among the good ones: 0.993 is its lowest. No seed ends at the Gaussians exactly.
     """
-    folder = Path(out)
+    folder = here(out)
     _claim(folder)
     paths = {"X": folder / "X.zarr", "run": folder / "run.zarr"}
     gaussians(paths["X"], features=features, samples=samples)
@@ -97,9 +100,10 @@ def demo(
 
 
 def _claim(folder: Path) -> None:
-    """Refuse a folder where an output would replace something that no demo wrote."""
-    taken = [name for name in OUTPUTS if (folder / name).exists()]
-    if taken and not _is_marked(folder / "X.zarr"):
+    """Refuse a folder where an output would replace something that no demo wrote, there or where a link leads to."""
+    linked = [name for name in OUTPUTS if (folder / name).is_symlink()]
+    taken = linked or [name for name in OUTPUTS if (folder / name).exists()]
+    if linked or (taken and not _is_marked(folder / "X.zarr")):
         raise FileExistsError(
             f"{folder / taken[0]} exists and no demo wrote it, so it is not overwritten: remove it, or choose another "
             f"folder with --out"

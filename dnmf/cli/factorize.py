@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dnmf
-from dnmf.cli.driving import tell_end
-from dnmf.cli.errors import console, hint_at_resume
+from dnmf.cli.driving import computing, tell_end
+from dnmf.cli.errors import hint_at_resume
 from dnmf.cli.options import drop_none, parameters, somewhere
 from dnmf.events import Listener
+from dnmf.parameters import Parameters
 
 if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
@@ -32,7 +33,7 @@ def factorize(
     x: str,
     out: str,
     layer: str | None,
-    where: "Profile",
+    where: "Profile | None",
     back: bool,
     overwrite: bool,
     quiet: bool,
@@ -42,17 +43,20 @@ def factorize(
 
     A member of a group is X.zarr/layers/counts.
     """
-    from dnmf.cli.progress_bar import show_progress
+    from dnmf.cli.progress import show_progress
     from dnmf.matrix.opening import open_matrix
     from dnmf.run.opening import check_out
-    from dnmf.run.to_anndata import open_anndata, write_back
+    from dnmf.run.to_anndata import check_apart, open_anndata, write_back
 
-    # What is wrong with a path is told before a cluster is started.
+    # What is wrong with a path or a parameter is told before a cluster is started.
     X = open_matrix(x, layer=layer)
     check_out(out, overwrite=overwrite)
     if back:
         open_anndata(x, overwrite=overwrite)
-    with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(out) as note:
+        check_apart(x, out)
+    Parameters.of(drop_none(asked))
+    place = computing(where, X.grid.nbytes, asked["memory_limit"], quiet=quiet)
+    with place, show_progress(quiet=quiet) as listeners, hint_at_resume(out) as note:
         result = dnmf.factorize(
             X, out=out, overwrite=overwrite, listeners=(note, *listeners, raise_again), **drop_none(asked)
         )

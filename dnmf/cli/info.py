@@ -2,7 +2,7 @@
 
 import click
 
-import dnmf
+from dnmf.cli.output import say
 
 
 @click.command()
@@ -11,6 +11,11 @@ def info(path: str) -> None:
     """Tell what a run is and why it stopped, or how a matrix is stored and how many of its chunks are missing."""
     from dnmf.report.facts import facts, is_matrix, matrix_facts
 
-    lines = matrix_facts(path) if is_matrix(path) else facts(dnmf.open_run(path))
+    if is_matrix(path):
+        lines = matrix_facts(path)
+    else:
+        from dnmf.run.result import open_without_W
+
+        lines = facts(open_without_W(path))
     for name, text in lines.items():
-        click.echo(f"{name:15s} {text}")
+        say(f"{name:15s} {text}")

@@ -10,12 +10,14 @@ from dnmf.cli.demo import demo
 from dnmf.cli.errors import errors_as_sentences
 from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
+from dnmf.cli.output import lasting_streams
 from dnmf.cli.plot import plot
 from dnmf.cli.resume import resume
 from dnmf.cli.signals import signals_as_exceptions
 from dnmf.cli.status import status
 from dnmf.cli.submit import submit
 from dnmf.cli.transform import transform
+from dnmf.cli.warned import warnings_as_lines
 
 
 class Commands(click.Group):
@@ -23,7 +25,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was typed."""
-        with errors_as_sentences():
+        with errors_as_sentences(), warnings_as_lines():
             return super().invoke(ctx)
 
 
@@ -40,7 +42,7 @@ for command in (demo, convert, factorize, submit, resume, status, cancel, transf
 
 def main() -> None:
     """Run the command line."""
-    with errors_as_sentences(), signals_as_exceptions() as raise_again:
+    with lasting_streams(), errors_as_sentences(), signals_as_exceptions() as raise_again:
         try:
             sys.exit(cli(standalone_mode=False, obj=raise_again))
         except click.ClickException as error:

@@ -38,15 +38,13 @@ class Bytes(click.ParamType[int]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Bytes of a text."""
-        from dask.utils import parse_bytes
+        from dnmf.clusters.keys import Memory
 
         try:
-            size = int(parse_bytes(value))
-        except ValueError:
-            size = 0
-        if size < 1:
-            self.fail(f"{value!r} is not a size: give a number with a unit, such as 2GiB", param, ctx)
-        return size
+            return int(Memory.read(value))
+        except ValueError as required:
+            missing = f", {value} bytes," if value.isdecimal() else ""
+            self.fail(f"{value!r}{missing} is not possible: {required} is required", param, ctx)
 
 
 def type_of(check: Range | Names) -> click.ParamType[Any] | None:
@@ -96,11 +94,11 @@ def drop_none(options: Mapping[str, T | None]) -> dict[str, T]:
 
 
 def somewhere(command: Command) -> Command:
-    """The options that say where to compute; the command gets `where`, a profile, and `memory_limit`."""
+    """The options that say where to compute; the command gets `where`, a profile or None, and `memory_limit`."""
 
     @click.option("--cluster", "profile", help="A cluster.yaml, or cluster.yaml:NAME for one of its profiles.")
     @click.option("--scheduler", help="Address of a Dask scheduler that runs already, such as tcp://host:8786.")
-    @number(COUNT, "--workers", help="Worker processes here; one per core if not given.")
+    @number(COUNT, "--workers", help="Worker processes here; if not given, one per core where X is large.")
     @click.option("--memory-limit", type=Bytes(), help=DECLARED["memory_limit"].help)
     @wraps(command)
     def with_profile(
@@ -111,19 +109,30 @@ def somewhere(command: Command) -> Command:
     return with_profile
 
 
-def _cluster(workers: int | None, memory: int | None, scheduler: str | None, profile: str | None) -> "Profile":
-    """The cluster that the options name: at most one of the three ways."""
-    from dnmf.clusters.keys import Address, Size
-    from dnmf.clusters.local import Local
+def _cluster(workers: int | None, memory: int | None, scheduler: str | None, profile: str | None) -> "Profile | None":
+    """The cluster that the options name: at most one of the three ways; None where they name none."""
+    ways = {"--workers": workers, "--scheduler": scheduler, "--cluster": profile}
+    named = [name for name, value in ways.items() if value is not None]
+    if not named:
+        return None
+    if len(named) > 1:
+        raise click.UsageError(f"{named[0]} and {named[1]} both say where to compute: give one of them")
+    if not str(ways[named[0]]).strip():
+        raise click.UsageError(f"{named[0]} has an empty value: say where to compute, or leave it out")
+    from dnmf.clusters.keys import Address
     from dnmf.clusters.profiles import read_profile
     from dnmf.clusters.scheduler import Scheduler
 
     quiet_dask()
-    ways = {"--workers": workers, "--scheduler": scheduler, "--cluster": profile}
-    if len(named := [name for name, value in ways.items() if value]) > 1:
-        raise click.UsageError(f"{named[0]} and {named[1]} both say where to compute: give one of them")
     if profile:
         return read_profile(profile)
-    if scheduler:
-        return Scheduler(address=Address(scheduler))
-    return Local(workers=workers, memory=None if memory is None else Size(memory))
+    return Scheduler(address=Address(scheduler)) if scheduler else local(workers, memory)
+
+
+def local(workers: int | None, memory: int | None) -> "Profile":
+    """Worker processes here, each with so many bytes of memory."""
+    from dnmf.clusters.keys import Memory
+    from dnmf.clusters.local import Local
+
+    quiet_dask()
+    return Local(workers=workers, memory=None if memory is None else Memory(memory))

@@ -1,33 +1,37 @@
 """`dnmf plot`."""
 
-from pathlib import Path
-
 import click
 
 import dnmf
-from dnmf.cli.errors import console
+from dnmf.cli.output import say
 
 
 @click.command()
 @click.argument("run")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--out", required=True, help="Folder to write to.")
 @click.option("--x", help="Where X is now, if it has moved since.")
-def plot(run: str, out: Path, x: str | None) -> None:
+def plot(run: str, out: str, x: str | None) -> None:
     """Draw loss, components and reconstructions."""
     from dnmf.matrix.opening import open_matrix
     from dnmf.report.figures import run_figures, save
+    from dnmf.stores.identity import inside
+    from dnmf.stores.paths import absolute, here
 
+    folder = here(out)
     result = dnmf.open_run(run)
     path = x or result.about.x.path
+    for what, where in (("the run", run), ("X", path)):
+        if inside(absolute(folder), absolute(where)):
+            raise ValueError(f"{out} is in {what} at {where}: choose another folder for pictures")
     X = None
     try:
         matrix = open_matrix(path)
     except FileNotFoundError:
-        console.print(f"X is not at {path}: drawn without reconstructions (--x says where it is)")
+        say(f"X is not at {path}: drawn without reconstructions (--x says where it is)")
     else:
         if matrix.sparse:
-            console.print("X is sparse, its rows make no curves: drawn without reconstructions")
+            say("X is sparse, its rows make no curves: drawn without reconstructions")
         else:
-            X = matrix.array
-    for name, file in save(run_figures(result, X), out).items():
-        console.print(f"{name:16s} {file}")
+            X = matrix.numbers
+    for name, file in save(run_figures(result, X), folder).items():
+        say(f"{name:16s} {file}")

@@ -1,39 +1,13 @@
-"""Listeners that show a factorization while it runs: a bar on a terminal, plain lines elsewhere."""
+"""A listener that draws a factorization while it runs, as a bar on a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from dnmf.events import Event, Listener, PassDone, Planned, Sampled, Started, Stopped, StripDone
-
-
-class PlainLines:
-    """Writes the plan, a line per pass at growing distances, and the end to a text stream."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream, self._nbytes = stream, 0
-
-    def __call__(self, event: Event) -> None:
-        """Write what is worth a line."""
-        match event:
-            case Planned():
-                self._nbytes = event.nbytes
-                self._line(str(event))
-            case PassDone() if _worth_a_line(event.iteration):
-                self._line(f"{event}  {self._nbytes / event.seconds / 1e6:.0f} MB/s")
-            case Sampled() | Started() | Stopped():
-                self._line(str(event))
-
-    def _line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-
-
-def _worth_a_line(iteration: int) -> bool:
-    """Passes 1 … 10, then every tenth, then every hundredth."""
-    return iteration % int(10 ** (len(str(iteration)) - 1)) == 0
 
 
 class Bar:
@@ -69,16 +43,14 @@ class Bar:
 
 
 @contextmanager
-def show_progress(console: Console, *, quiet: bool) -> Iterator[tuple[Listener, ...]]:
-    """Listeners for a console: none if quiet, a bar on a terminal, plain lines elsewhere."""
-    if quiet:
-        yield ()
-    elif not console.is_terminal:
-        yield (PlainLines(console.file),)
-    else:
-        columns = (
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[facts]}"),
-            TextColumn("at most"), TimeRemainingColumn(), TextColumn("left"),
-        )  # fmt: skip
-        with Progress(*columns, console=console, transient=True) as progress:
-            yield (Bar(progress, progress.add_task("starting", total=None, facts="")),)
+def bar(stream: IO[str], **options: Any) -> Iterator[Listener]:
+    """A listener that draws a bar on a terminal, for the length of a block; `options` are those of rich's Console."""
+    # Nothing in a path is markup.
+    console = Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False, **options)
+    spinner = SpinnerColumn() if console.encoding.startswith("utf") else SpinnerColumn("line")
+    columns = (
+        spinner, TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[facts]}"),
+        TextColumn("at most"), TimeRemainingColumn(), TextColumn("left"),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress, progress.add_task("starting", total=None, facts=""))

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dnmf
-from dnmf.cli.driving import check_lasting, tell_end
-from dnmf.cli.errors import console, hint_at_resume
+from dnmf.cli.driving import check_lasting, computing, tell_end
+from dnmf.cli.errors import hint_at_resume
 from dnmf.cli.options import changes, drop_none, somewhere
+from dnmf.cli.output import say
 from dnmf.events import Listener
 
 if TYPE_CHECKING:
@@ -23,25 +24,29 @@ if TYPE_CHECKING:
 @somewhere
 @click.pass_obj
 def resume(
-    raise_again: Listener, /, run: str, x: str | None, where: "Profile", detach: bool, quiet: bool, **asked: Any
+    raise_again: Listener, /, run: str, x: str | None, where: "Profile | None", detach: bool, quiet: bool, **asked: Any
 ) -> None:
     """Go on with a run that was stopped or whose process died, from its last saved state.
 
     --max-iter, --tol, --cache, --memory-limit, --checkpoint-every and where to compute may be other than before. All
     other parameters may be given, and must be what they were.
     """
-    from dnmf.cli.progress_bar import show_progress
-    from dnmf.factorization.submit import resume_there
+    from dnmf.cli.progress import show_progress
     from dnmf.run.opening import open_group
+    from dnmf.run.record import Record
 
     changed = drop_none(asked)
-    open_group(run)
+    _, begun = open_group(run)
     if detach:
-        check_lasting(where)
+        from dnmf.factorization.submit import resume_there
+
+        where = check_lasting(where)
         with where.open():
             resume_there(run, x, **changed)
-        console.print(f"{run}: goes on; `dnmf status {run}` tells how it stands")
+        say(f"{run}: goes on; `dnmf status {run}` tells how it stands")
         return
-    with where.open(), show_progress(console, quiet=quiet) as listeners, hint_at_resume(run) as note:
+    nbytes = begun.x.nbytes if isinstance(begun, Record) else 0
+    place = computing(where, nbytes, asked["memory_limit"], quiet=quiet)
+    with place, show_progress(quiet=quiet) as listeners, hint_at_resume(run) as note:
         result = dnmf.resume(run, x, listeners=(note, *listeners, raise_again), **changed)
     tell_end(result, run, quiet=quiet)

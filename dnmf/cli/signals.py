@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import psutil
-
 from dnmf.events import Terminated
 
 # Seconds from a signal, or from an error that ends a factorization, to the end of this process.
@@ -56,6 +54,8 @@ def end_soon(code: int) -> None:
 
 
 def _end(code: int) -> None:
+    import psutil  # most commands end without it
+
     try:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):

@@ -6,8 +6,8 @@ import click
 
 import dnmf
 from dnmf.cli.driving import check_lasting
-from dnmf.cli.errors import console
 from dnmf.cli.options import drop_none, parameters, somewhere
+from dnmf.cli.output import say
 
 if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Refuse X that lacks chunks, which Zarr takes for its fill value.")
 @click.option("--overwrite", is_flag=True, help="Replace a run at --out.")
 @somewhere
-def submit(x: str, out: str, where: "Profile", **asked: Any) -> None:
+def submit(x: str, out: str, where: "Profile | None", **asked: Any) -> None:
     """Factorize on a cluster that runs already, and do not wait for it: this machine may be turned off."""
-    check_lasting(where)
+    where = check_lasting(where)
     with where.open():
         dnmf.submit(x, out=out, **drop_none(asked))
-    console.print(f"{out}: submitted; `dnmf status {out}` tells how it stands, `dnmf cancel {out}` stops it")
+    say(f"{out}: submitted; `dnmf status {out}` tells how it stands, `dnmf cancel {out}` stops it")

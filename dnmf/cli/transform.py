@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dnmf
-from dnmf.cli.errors import console
+from dnmf.cli.driving import computing
 from dnmf.cli.options import number, somewhere
+from dnmf.cli.output import say
 from dnmf.parameters import COUNT, TOLERANCE
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 @number(COUNT, "--max-iter", default=200, help="Updates of a row at most.")
 @click.option("--overwrite", is_flag=True, help="Replace what transform wrote to --out before.")
 @somewhere
-def transform(x: str, model: str, layer: str | None, where: "Profile", **parameters: Any) -> None:
+def transform(x: str, model: str, layer: str | None, where: "Profile | None", **parameters: Any) -> None:
     """Find the W of new rows X for the V of a run. X is read once."""
     from dnmf.matrix.opening import open_matrix
 
     result = dnmf.open_run(model)
     X = open_matrix(x, layer=layer)
-    with where.open():
+    with computing(where, X.grid.nbytes, parameters["memory_limit"]):
         W = dnmf.transform(X, result, **parameters)
-    console.print(f"{parameters['out']}: W of {W.shape[0]} rows and {W.shape[1]} components")
+    say(f"{parameters['out']}: W of {W.shape[0]} rows and {W.shape[1]} components")

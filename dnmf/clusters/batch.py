@@ -10,7 +10,7 @@ import dask
 import msgspec
 from distributed.deploy import Cluster
 
-from dnmf.clusters.keys import Count, Line, Lines, Size, Word
+from dnmf.clusters.keys import Count, Line, Lines, Memory, Size, Word
 from dnmf.clusters.kind import Started, allocator
 
 
@@ -21,7 +21,7 @@ class Jobs(Started, frozen=True, kw_only=True):
     starts: ClassVar[str]  # a class of dask-jobqueue
     jobs: Count
     cores: Count
-    memory: Size
+    memory: Memory
     processes: Count | None = None
     job_name: Line | None = None
     interface: Word | None = None

@@ -3,10 +3,13 @@
 No class, module, option or shell line goes through: some of these are put on a command line as they are.
 """
 
-from typing import Annotated, ClassVar, Self
+from contextlib import suppress
+from typing import Annotated, ClassVar, Self, cast
 
 from dask.utils import parse_bytes, parse_timedelta
 from msgspec import Meta
+
+from dnmf.plan.memory import LEAST_LIMIT, MIB, MOST_LIMIT
 
 
 class Line(str):
@@ -41,13 +44,25 @@ class Size(int):
     """Bytes."""
 
     required: ClassVar[str] = "a size above 0, as in 2GiB"
+    least: ClassVar[int] = 1
 
     @classmethod
     def read(cls, value: object) -> Self:
-        """Bytes of a number, or of a text with a unit; raises ValueError where it is neither."""
-        if isinstance(value, int | str) and not isinstance(value, bool) and parse_bytes(value) > 0:
-            return cls(parse_bytes(value))
+        """Bytes of a number, or of a text with a unit; raises ValueError where it is neither, or out of range."""
+        # Dask takes a unit alone for one of it.
+        is_text = isinstance(value, str) and value.strip()[:1] in tuple("0123456789.")
+        if is_text or (isinstance(value, int) and not isinstance(value, bool)):
+            with suppress(ValueError, OverflowError):
+                if cls.least <= (size := parse_bytes(cast("int | str", value))) <= MOST_LIMIT:
+                    return cls(size)
         raise ValueError(cls.required)
+
+
+class Memory(Size):
+    """Bytes of a worker's limit."""
+
+    required = f"a size with its unit, as in 2GiB, of at least {LEAST_LIMIT // MIB}MiB, which a worker needs to start,"
+    least = LEAST_LIMIT
 
 
 class Duration(float):

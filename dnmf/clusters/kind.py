@@ -13,7 +13,7 @@ from distributed import Client
 from distributed.deploy import Cluster
 from distributed.system import MEMORY_LIMIT
 
-from dnmf.clusters.keys import Duration, Size
+from dnmf.clusters.keys import Duration, Memory
 from dnmf.plan.memory import MIB
 
 # Seconds for workers to join, where a profile does not say it.
@@ -64,7 +64,7 @@ class Started(Profile, frozen=True, kw_only=True):
     """A cluster that is started from here, on other machines."""
 
     needs: ClassVar[tuple[str, str, str]]  # a module, the package that has it, the extra that installs it
-    memory: Size | None = None
+    memory: Memory | None = None
     wait: Duration | None = None
 
     @classmethod

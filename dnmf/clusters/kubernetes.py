@@ -4,7 +4,7 @@ from importlib import import_module
 
 from distributed.deploy import Cluster
 
-from dnmf.clusters.keys import Count, Size, Word
+from dnmf.clusters.keys import Count, Memory, Word
 from dnmf.clusters.kind import SCHEDULING, Started, allocator
 
 
@@ -16,7 +16,7 @@ class Kubernetes(Started, frozen=True, kw_only=True, tag="kubernetes"):
     image: Word
     workers: Count
     cores: Count
-    memory: Size
+    memory: Memory
     namespace: Word | None = None
 
     def start(self) -> tuple[Cluster, int]:

@@ -7,19 +7,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from multiprocessing import resource_tracker
+from multiprocessing import current_process, resource_tracker
 
 import dask
 from dask.system import CPU_COUNT
-from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
-from dnmf.clusters.keys import Count, Size
+from dnmf.clusters.keys import Count, Memory
 from dnmf.clusters.kind import SCHEDULING, Profile, allocator
+from dnmf.plan.memory import LEAST_LIMIT, MIB
 
-# Workers here are watched by nobody's dashboard: samples of their stacks would grow with every second.
+# Samples of the stacks of workers would grow with every second, and no page of a dashboard needs them but one.
 UNWATCHED = {"distributed.worker.profile.enabled": False}
+
+# More processes to a core are a slip of the hand.
+MOST_PER_CORE = 16
 
 
 class Local(Profile, frozen=True, kw_only=True, tag="local"):
@@ -27,7 +30,7 @@ class Local(Profile, frozen=True, kw_only=True, tag="local"):
 
     workers: Count | None = None
     threads: Count = 1
-    memory: Size | None = None
+    memory: Memory | None = None
 
     def open(self) -> AbstractContextManager[Client]:
         """A client of the workers."""
@@ -49,14 +52,22 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
     distributed.Client
         It is the current one in the block, and the cluster ends with the block.
 
+    Raises
+    ------
+    ValueError
+        If this machine is too small for what is asked for.
+    RuntimeError
+        In a worker, which may start no other ones.
+
     Examples
     --------
     >>> import dnmf
     >>> with dnmf.local_cluster(workers=4, memory="2GiB"):  # doctest: +SKIP
     ...     dnmf.factorize("X.zarr", rank=20, out="run.zarr")
     """
+    _check(workers, threads)
     count = workers or max(1, CPU_COUNT // threads)
-    limit = parse_bytes(memory) if memory is not None else MEMORY_LIMIT // count
+    limit = MEMORY_LIMIT // count if memory is None else _limit(memory)
     with (
         dask.config.set({**SCHEDULING, **UNWATCHED}),
         _environment(allocator(limit)),
@@ -64,6 +75,28 @@ def local_cluster(workers: int | None = None, threads: int = 1, memory: str | in
         Client(cluster) as client,
     ):
         yield client
+
+
+def _check(workers: int | None, threads: int) -> None:
+    """Refuse numbers of workers and threads that make no sense here."""
+    for name, number in (("workers", workers), ("threads", threads)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name} is {number}: an integer of at least 1 is required")
+    most = max(1, min(MEMORY_LIMIT // LEAST_LIMIT, MOST_PER_CORE * CPU_COUNT))
+    if workers and workers > most:
+        raise ValueError(
+            f"{workers} workers are asked for, and this machine, with {CPU_COUNT} cores and {MEMORY_LIMIT // MIB} MiB, "
+            f"has room for at most {most}: ask for fewer; one per core is fast"
+        )
+    if current_process().daemon:
+        raise RuntimeError("workers cannot be started by a worker: use the cluster that it belongs to")
+
+
+def _limit(memory: str | int) -> int:
+    try:
+        return Memory.read(memory)
+    except ValueError as required:
+        raise ValueError(f"memory is {memory!r}: {required} is required") from None
 
 
 @contextmanager

@@ -7,8 +7,6 @@ is not.
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -16,8 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import zarr
-from dask.system import CPU_COUNT
-from distributed import Client, Scheduler, Worker, WorkerPlugin, get_client
+from distributed import Client, Scheduler, Worker, WorkerPlugin
 from distributed.system import MEMORY_LIMIT
 from threadpoolctl import threadpool_limits
 
@@ -29,24 +26,6 @@ from dnmf.stores.places import place, remove
 
 # What computes, or decides how results are stored and sent: the same version is needed everywhere.
 SAME = ("dnmf", "dask", "distributed", "numpy", "zarr")
-
-
-def current_client() -> Client | None:
-    """The client that this process has made current, or None."""
-    try:
-        return get_client()
-    except ValueError:
-        return None
-
-
-def threads_here(memory_limit: int | None) -> Workers:
-    """This process's threads as one worker; `memory_limit` in bytes, all of the machine's (or container's) if None."""
-    return Workers(count=1, threads=CPU_COUNT, memory=min(memory_limit or MEMORY_LIMIT, MEMORY_LIMIT))
-
-
-def available(client: Client | None, memory_limit: int | None) -> Workers:
-    """The workers of a cluster, or this process's threads where there is no client."""
-    return survey(client, memory_limit) if client else threads_here(memory_limit)
 
 
 def survey(client: Client, memory_limit: int | None) -> Workers:
@@ -115,7 +94,7 @@ def check_workers(client: Client, matrix: Matrix, out: str | None) -> None:
     RuntimeError
         Names the first worker that does not, and what to do.
     """
-    if matrix.stored:
+    if matrix.nodes:
         sees = answered(client, lambda: client.run(finds, matrix.nodes))
         if blind := sorted(worker for worker, found in sees.items() if not found):
             raise RuntimeError(
@@ -178,14 +157,7 @@ class ChunksInFlight(WorkerPlugin):
         zarr.config.set({"async.concurrency": self.count})
 
 
-@contextmanager
-def set_up(client: Client | None, chunks_in_flight: int) -> Iterator[None]:
-    """Settings for a factorization, here and in every worker: one BLAS thread, and how zarr reads.
-
-    Results differ with the number of BLAS threads, and more are slower.
-    """
-    if client is not None:
-        answered(client, lambda: client.register_plugin(OneBlasThread()))
-        answered(client, lambda: client.register_plugin(ChunksInFlight(chunks_in_flight)))
-    with threadpool_limits(limits=1, user_api="blas"), zarr.config.set({"async.concurrency": chunks_in_flight}):
-        yield
+def equip(client: Client, chunks_in_flight: int) -> None:
+    """Give every worker the settings of a factorization, those that join later too."""
+    answered(client, lambda: client.register_plugin(OneBlasThread()))
+    answered(client, lambda: client.register_plugin(ChunksInFlight(chunks_in_flight)))

@@ -17,6 +17,9 @@ from dnmf.run.factors import whole
 
 Place = NDArray[np.int64]
 
+# Whatever whoever computes a block has NumPy do about overflows and the like: what is not finite is looked for.
+as_always = np.errstate(all="ignore")
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -44,12 +47,14 @@ class Places:
         return np.array([where[0].indices(self.length)[:2]])
 
 
+@as_always
 def move_rows(y: Rows, shared: Value | None, L: Array | None, *, move: Move) -> Array:
     """The strip's block of the long factor after a read, (h, k)."""
     blocks = [move.rows(piece, *others) for piece, others in _pieces(y, None, shared, L)]
     return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)).T
 
 
+@as_always
 def add_up(
     y: Rows, place: Place | None, shared: Value | None, L: Array | None, *, total: Total, reads: bool
 ) -> Outcome:
@@ -67,6 +72,7 @@ def _pieces(
     yield Piece(aligned(y), None if place is None else int(place[0, 0])), [*others, *block]
 
 
+@as_always
 def draw_rows(place: Place, draw: Draw) -> Array:
     """A block of a first long factor."""
     first, last = place[0].tolist()

@@ -36,7 +36,9 @@ class DaskEngine:
         shared = None if what.shared is None else self.scheduler.place(what.shared)
         target = None if what.move is None else what.move.target
         if what.move is not None:
-            L, wanted["L"] = self._placed(passes.moved_rows(Y, L, shared, what.move), target)
+            L = passes.moved_rows(Y, L, shared, what.move)
+            # Where it lives in the run none of its blocks stays in memory.
+            wanted["L"] = L if target is None else passes.saved(L, target, self.plan.axis)
         if self.plan.cached and source.later is not None:
             wanted["Y"] = Y
         outcomes = passes.parts(Y, L, shared, what.total, reads=source.stored)
@@ -49,15 +51,6 @@ class DaskEngine:
         later = begun.get("Y", Y if source.later is None else source.later)
         return Pending(Source(later, None, stored=not self.plan.cached), L, running.wait)
 
-    def _placed(self, L: da.Array, target: StoredArray | None) -> tuple[da.Array, da.Array]:
-        """The long factor as the total sees it, and what is persisted of it: where it lives in the run, no block."""
-        if target is None:
-            return L, L
-        if self.plan.in_run:
-            return L, passes.saved(L, target, self.plan.axis)
-        written = passes.written(L, target, self.plan.axis)
-        return written, written
-
     def draw(self, draw: Draw) -> da.Array:
         """A first long factor, each block drawn in the strip's own task."""
         return passes.drawn(self.plan, draw)
@@ -66,10 +59,11 @@ class DaskEngine:
         """A stored long factor, each block read in the strip's own task."""
         return passes.stored(source, self.plan)
 
-    def save(self, L: da.Array, target: StoredArray) -> None:
+    def save(self, L: da.Array, target: StoredArray) -> da.Array:
         """Write a long factor, each block in its own task."""
         flags = passes.saved(L, target, self.plan.axis)
         self.scheduler.start([flags, flags.all()], _ignore).wait()
+        return self.load(target)
 
     def collect(self, L: da.Array) -> Array:
         """All blocks of a long factor, as one array in this process."""

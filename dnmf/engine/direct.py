@@ -52,9 +52,9 @@ class Direct:
         """A stored long factor, read at once."""
         return blocks.read(self._place, source, self.plan.axis)
 
-    def save(self, L: Array, target: StoredArray) -> None:
+    def save(self, L: Array, target: StoredArray) -> Array:
         """Write a long factor at once."""
-        blocks.write(L, self._place, target, self.plan.axis)
+        return blocks.write(L, self._place, target, self.plan.axis)
 
     def collect(self, L: Array) -> Array:
         """The long factor, which is in this process already."""

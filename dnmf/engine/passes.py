@@ -92,13 +92,6 @@ def drawn(plan: Plan, draw: Draw) -> da.Array:
     return da.map_blocks(block, places(plan.heights), name=named("L"), chunks=chunks, meta=empty(draw.dtype))
 
 
-def written(L: da.Array, target: StoredArray, axis: int) -> da.Array:
-    """L unchanged, each block also written to its chunks of a stored factor (transposed where strips are columns)."""
-    block = partial(blocks.write, target=target, axis=axis)
-    where = places(L.chunks[0])
-    return da.map_blocks(block, L, where, name=named("written"), chunks=L.chunks, meta=empty(L.dtype))
-
-
 def saved(L: da.Array, target: StoredArray, axis: int) -> da.Array:
     """A True for each block of L that is written: none of them stays in memory."""
     block, ones = partial(_save, target=target, axis=axis), ((1,) * L.numblocks[0], (1,))

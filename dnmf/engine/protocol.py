@@ -68,8 +68,8 @@ class Engine(Protocol[Strips]):
         """A stored long factor."""
         ...
 
-    def save(self, L: Strips, target: StoredArray) -> None:
-        """Write a long factor, each block from where it is."""
+    def save(self, L: Strips, target: StoredArray) -> Strips:
+        """Write a long factor, each block from where it is; the same, without memory of where it came from."""
         ...
 
     def collect(self, L: Strips) -> Array:

@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 from dask.core import flatten, get_dependencies
 
+from dnmf.arrays.extent import times_power
 from dnmf.engine.blocks import Place
 from dnmf.engine.passes import empty, named, places
 from dnmf.matrix.lazy import prepare
@@ -37,7 +38,7 @@ def lazy_strips(matrix: Matrix, heights: Sequence[int], axis: int, *, check: boo
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
     X = _merged(matrix.array, heights, axis)
     # Only small values may be bound here: they travel with every task.
-    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=axis, check=check)
+    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=axis, check=check, exponent=matrix.exponent)
     Y = X if axis == 0 else X.T
     return da.map_blocks(strip, Y, places(heights), name=named("X"), chunks=Y.chunks, meta=empty(matrix.dtype))
 
@@ -46,9 +47,9 @@ def _merged(X: da.Array, heights: Sequence[int], axis: int) -> da.Array:
     return X.rechunk({axis: tuple(heights), 1 - axis: -1})
 
 
-def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool) -> Any:
+def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool, exponent: int) -> Any:
     x = y if axis == 0 else y.T
-    return prepare(x, dtype, axis=axis, first=int(place[0, 0]), check=check)
+    return times_power(prepare(x, dtype, axis=axis, first=int(place[0, 0]), check=check), exponent)
 
 
 def _refuse_global(X: da.Array) -> None:

@@ -1,15 +1,16 @@
 """What the estimators share: which X they are given, how it is checked, and what follows from fitted components."""
 
 import math
+import sys
 import warnings
 from abc import abstractmethod
-from os import PathLike
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
-import zarr
 
+from dnmf.arrays.extent import extent_of, times_power
+from dnmf.arrays.pieces import cuts
 from dnmf.arrays.rows import Array, Rows, is_sparse
 from dnmf.estimators.parameters import check_parameters
 from dnmf.estimators.scikit_learn import (
@@ -24,29 +25,78 @@ from dnmf.estimators.scikit_learn import (
 from dnmf.factorization.transform import transform
 from dnmf.losses import NAMED
 from dnmf.losses.divergence.sums import strip_sums
+from dnmf.losses.scale import check_fits, exponent_for, top_to_one
+from dnmf.matrix.dense import DenseInMemory
+from dnmf.matrix.foreign import IN_MEMORY as IN_THIS_PROCESS
+from dnmf.matrix.labels import Labels, Names
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.opening import is_anndata, open_matrix
+from dnmf.matrix.names import names_of_columns
+from dnmf.matrix.opening import open_matrix
+from dnmf.plan.pieces import LARGE_PIECE
 
-# What X in memory may be, for scikit-learn's checks.
-IN_MEMORY: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
+# What X in memory may be, for scikit-learn's checks. It is worked on row by row: of every layout one answer comes out.
+IN_MEMORY: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
+
+# Between these, X is worked on as scikit-learn does, whose first factors and steps know fixed smallest numbers.
+PLAIN = (1e-9, 1e12)
+
+# In which integers and half-precision numbers are computed with.
+FLOAT = np.dtype(np.float64)
 
 # A row of W is solved in so many steps at least: `max_iter` of a fit counts reads of X, and may be small.
 TRANSFORM_ITER = 200
 
 
 def is_stored(X: ArrayLike) -> bool:
-    """Whether X is worked on piece by piece: a path, a Zarr array or group, a Dask array, AnnData, or opened X."""
-    if isinstance(X, str | PathLike | zarr.Array | zarr.Group | Matrix):
-        return True
-    return isinstance(getattr(X, "group", None), zarr.Group) or hasattr(X, "__dask_graph__") or is_anndata(X)
+    """Whether X, unwrapped, is worked on piece by piece, as it is not in memory."""
+    return isinstance(X, Matrix)
 
 
 def unwrapped(X: ArrayLike) -> ArrayLike:
-    """X in memory itself, that of AnnData too; other X opened, once for all that is done with it."""
-    if not is_stored(X):
+    """X in memory itself, whatever held it; other X opened, once for all that is done with it."""
+    if _is_scikit_learns(X):
         return X
-    matrix = open_matrix(Path(X) if isinstance(X, PathLike) else X)
+    matrix = open_matrix(X)
     return matrix.array if matrix.in_memory else matrix
+
+
+def with_names(X: ArrayLike) -> tuple[ArrayLike, Names | None]:
+    """X unwrapped, and the names of its columns, where these have any."""
+    if _is_scikit_learns(X):
+        return X, names_of_columns(X.columns).columns if hasattr(X, "columns") else None
+    matrix = open_matrix(X)
+    return unwrapped(matrix), matrix.labels.columns
+
+
+def _is_scikit_learns(X: ArrayLike) -> bool:
+    """Whether X is an array or a table whose numbers and names scikit-learn's own checks take as they are."""
+    if isinstance(X, np.ndarray):
+        return not isinstance(X, np.ma.MaskedArray)
+    if hasattr(X, "__dask_graph__"):
+        return False
+    return is_sparse(X) or isinstance(X, list | tuple) or hasattr(X, "__dataframe__")
+
+
+def is_small(X: ArrayLike) -> bool:
+    """Whether X is an array in memory that its own copy in float64 would be far larger than: it is cast by pieces."""
+    return (
+        isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and X.dtype.itemsize < FLOAT.itemsize and X.dtype != "f4"
+    )
+
+
+def float_of(X: ArrayLike) -> np.dtype[np.floating]:
+    """The dtype in which validated X is computed with."""
+    return FLOAT if is_small(X) else X.dtype
+
+
+def as_floats(X: ArrayLike) -> ArrayLike:
+    """Rows of X in memory as they are computed with."""
+    return X.astype(FLOAT) if is_small(X) else X
+
+
+def computed(X: ArrayLike) -> ArrayLike:
+    """X as the engine takes it: what is small is computed with in float64, as scikit-learn does."""
+    return DenseInMemory.of(X, IN_THIS_PROCESS, FLOAT) if is_small(X) else X
 
 
 def rows_of(X: Rows) -> Rows:
@@ -60,8 +110,36 @@ def reconstruction_error(X: ArrayLike, W: Array, H: Array, beta: float) -> float
     >>> reconstruction_error(np.array([[3.0, 0.0], [0.0, 4.0]]), np.zeros((2, 1)), np.ones((1, 2)), 2)
     5.0
     """
-    loss = strip_sums(rows_of(X), W.T, H.astype("f8"), beta=beta).loss
-    return math.sqrt(max(loss, 0.0))
+    y, H = rows_of(X), H.astype("f8")
+    # Beside rows that are too quiet for their dtype, it is that of the loud ones.
+    exponent = 0 if is_small(y) else exponent_for(extent_of(y, beta), beta, y.dtype) or 0
+    L = times_power(W.T.astype("f8") if exponent else W.T, exponent)
+    error = math.sqrt(max(_loss(times_power(y, exponent), L, H, beta), 0.0))
+    return float(error * np.exp2(-exponent * beta / 2)) if exponent else error
+
+
+def _loss(y: Rows, L: Array, H: Array, beta: float) -> float:
+    """The loss of rows; what is small is cast piece by piece: the same pieces, in the same order, as in one go."""
+    if not is_small(y):
+        return strip_sums(y, L, H, beta=beta).loss
+    return sum(strip_sums(as_floats(y[part]), L[:, part], H, beta=beta).loss for part in cuts(y, LARGE_PIECE))
+
+
+def exponent_of(X: ArrayLike, beta: float) -> int:
+    """e with which 2ᵉ X is neither too large nor too small for what is compared with a fixed number; 0 for most X.
+
+    Raises
+    ------
+    ValueError
+        If rows or columns of X are so far apart that there is none.
+    """
+    if is_small(X):
+        # Computed with in float64, whose range no power of theirs leaves.
+        return 0
+    y = rows_of(X)
+    exponent = check_fits(extent_of(y, beta), beta, y.dtype)
+    top = float(y.max())
+    return exponent if exponent or top == 0 or PLAIN[0] <= top <= PLAIN[1] else top_to_one(top)
 
 
 def refuse_zeros(X: ArrayLike, beta: float) -> None:
@@ -82,7 +160,8 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> Self:
         """Factorize X; see `fit_transform`."""
-        self._fit(X, W, H)
+        with np.errstate(all="ignore"):
+            self._fit(X, W, H)
         return self
 
     def fit_transform(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> ArrayLike:
@@ -99,27 +178,30 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         -------
         W (m, k): a NumPy array for X in memory; for other X a Dask array, of which nothing is in memory yet.
         """
-        return self._fit(X, W, H)
+        with np.errstate(all="ignore"):
+            return self._fit(X, W, H)
 
     def transform(self, X: ArrayLike) -> ArrayLike:
         """W for the rows of X, each solved by itself against `components_`.
 
         Parameters
         ----------
-        X : (m, n), not negative, of any kind that `fit_transform` takes.
+        X : (m, n), not negative, of any kind that `fit_transform` takes. Columns that have names, here and where it was
+            fitted, are matched by these.
 
         Returns
         -------
         W (m, k): a NumPy array for X in memory, else a Dask array that computes it when it is asked for.
         """
         check_is_fitted(self)
-        X = unwrapped(X)
+        X, columns = with_names(X)
         if is_stored(X):
             self._check_width(open_matrix(X).grid.shape[1], reset=False)
         else:
             X = self._validated(X, reset=False, ensure_non_negative=True)
             refuse_zeros(X, self._beta)
-        return self._solved(X)
+        places = Labels(columns=columns).columns_in(getattr(self, "_columns", None))
+        return self._solved(X, self.components_ if places is None else self.components_[:, places])
 
     def inverse_transform(self, X: ArrayLike) -> ArrayLike:
         """W H for a given W (m, k): a NumPy array, a sparse matrix or a Dask array."""
@@ -155,8 +237,9 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_parameters(type(self).__name__, self.get_params(deep=False))
 
     def _validated(self, X: ArrayLike, *, reset: bool, **checks: Any) -> ArrayLike:
-        """X in memory as scikit-learn checks it, float32 or float64; sparse entries are in order and each once."""
-        X = validate_data(self, X, reset=reset, **IN_MEMORY, **checks)
+        """X in memory as scikit-learn checks it, float32, float64 or small; sparse entries are in order, each once."""
+        dtype = None if is_small(X) else IN_MEMORY["dtype"]
+        X = validate_data(self, X, reset=reset, **{**IN_MEMORY, "dtype": dtype}, **checks)
         if is_sparse(X) and not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()
@@ -181,12 +264,17 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return int(self.n_components)
 
-    def _solved(self, X: ArrayLike) -> ArrayLike:
-        """W for validated or stored X."""
-        H = self.components_
+    def _named(self, X: ArrayLike) -> ArrayLike:
+        """X unwrapped; the names of its columns are kept: those of `components_`."""
+        X, self._columns = with_names(X)
+        return X
+
+    def _solved(self, X: ArrayLike, H: Array | None = None) -> ArrayLike:
+        """W for validated or stored X, against `components_` if not against another H."""
+        H = self.components_ if H is None else H
         return transform(
-            X,
-            H if is_stored(X) else H.astype(X.dtype, copy=False),
+            computed(X),
+            H if is_stored(X) else H.astype(float_of(X), copy=False),
             beta_loss=self._beta,
             alpha_W=float(self.alpha_W),
             l1_ratio=float(self.l1_ratio),
@@ -194,6 +282,12 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             max_iter=self._transform_iter,
             memory_limit=getattr(self, "memory_limit", None),
         )
+
+
+def say(line: str) -> None:
+    """Write a line to the standard output, if that is there and takes it: a fit does not end for that."""
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stdout.write(f"{line}\n")
 
 
 def warn_of_max_iter(max_iter: int) -> None:

@@ -1,19 +1,23 @@
 """`MiniBatchNMF`: scikit-learn's, on X in memory, and batch by batch on X that is not."""
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 
+from dnmf.arrays.extent import times_power
 from dnmf.arrays.rows import Array, Rows
 from dnmf.estimators.base import (
     BaseNMF,
+    as_floats,
+    exponent_of,
+    float_of,
     is_stored,
     reconstruction_error,
     refuse_zeros,
     rows_of,
+    say,
     unwrapped,
     warn_of_max_iter,
 )
@@ -59,6 +63,7 @@ class MiniBatchNMF(BaseNMF):
     Notes
     -----
     This differs from scikit-learn in:
+
     1. `transform` solves every row by itself, and to its end;
     2. with `init=None`, or X that is not in memory, `fit_transform(X)` is `fit(X).transform(X)`. With an explicit
        `init` it is W as the last steps left it, which is scikit-learn's;
@@ -119,45 +124,64 @@ class MiniBatchNMF(BaseNMF):
         W, H : first factors (h, k) and (k, n), for init="custom" and the first batch only. Not changed.
         """
         self._check_parameters()
+        with np.errstate(all="ignore"):
+            self._update(X, W, H)
+        return self
+
+    def _update(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> None:
+        """Update the components by one batch; begin with it where there are none."""
         first = not hasattr(self, "components_")
+        X = self._named(X) if first else unwrapped(X)
+        if is_stored(X):
+            X = X.strips(0, check=True)[:, :]
         X = self._validated(X, reset=first)
         check_non_negative(X, "NMF initialization" if first else "MiniBatchNMF (input X)")
         refuse_zeros(X, self._beta)
         if first:
+            self._exponent = self._exponent_of(X)
+            X = times_power(X, self._exponent)
             self._begin(self._first(X, W, H)[1], X.shape[0])
             self.n_steps_ = 0
+        else:
+            X = times_power(X, self._exponent)
         H, problem = self.components_, self._problem
         X = rows_of(X.astype(H.dtype, copy=False))
         L = solve(X, H, problem, self.fresh_restarts_max_iter)
         before = Components(H, self._numerator, self._denominator)
         self._keep(step(X, L, before, problem, self._kept)[1])
         self.n_steps_ += 1
-        return self
 
     def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         self._check_parameters()
-        X = unwrapped(X)
+        X = self._named(X)
         if is_stored(X):
             return self._fit_stored(X, W, H)
         X = self._validated(X, reset=True)
         check_non_negative(X, "MiniBatchNMF (input X)")
         refuse_zeros(X, self._beta)
-        W, H = self._first(X, W, H)
-        y = rows_of(X)
+        # W takes the power of two, H is that of X in any unit.
+        exponent = self._exponent = self._exponent_of(X)
+        y = times_power(rows_of(X), exponent)
+        W, H = self._first(y, None if W is None else times_power(np.asarray(W), exponent), H)
         self._begin(H, y.shape[0])
-        W = self._go_through(lambda rows: y[rows], y.shape[0], np.array(W.T, order="C"))
+        W = self._go_through(lambda rows: as_floats(y[rows]), y.shape[0], np.array(W.T, order="C"))
         if self.init is None:
             W = self._solved(X)
         elif self.fresh_restarts:
-            W = solve(y, self.components_, self._problem, self.transform_max_iter or self.max_iter).T
+            W = solve(as_floats(y), self.components_, self._problem, self.transform_max_iter or self.max_iter).T
         else:
             W = np.ascontiguousarray(W.T)
+        if self.init is not None:
+            W = times_power(W, -exponent)
         self.reconstruction_err_ = reconstruction_error(X, W, self.components_, self._beta)
         return W
 
     def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         matrix = open_matrix(X)
-        (m, n), strips = matrix.grid.shape, matrix.strips(0, check=True)
+        m, n = matrix.grid.shape
+        first = matrix.strips(0, check=True)[: min(self.batch_size, m), :]
+        exponent = self._exponent = self._exponent_of(first)
+        strips = matrix.scaled(exponent).strips(0, check=True)
 
         def read(rows: slice) -> Rows:
             batch = strips[rows, slice(None)]
@@ -167,23 +191,36 @@ class MiniBatchNMF(BaseNMF):
         if self.init == "custom":
             H = given_factor(H, (self._rank(n), n), "NMF (input H)").astype(matrix.dtype)
             L = given_factor(W, (m, len(H)), "NMF (input W)").T.astype(matrix.dtype, order="C")
+            L = times_power(L, exponent)
         else:
             warn_if_ignored(W, H)
-            first = read(slice(0, min(self.batch_size, m)))
+            refuse_zeros(first, self._beta)
+            first = times_power(first, exponent)
             L, (_, H) = None, first_factors(first, self._rank_of_stored(), self.init, self.random_state)
         self._check_width(n, reset=True)
         self._begin(H, m)
         self._go_through(read, m, L)
-        self.reconstruction_err_ = self._error_of_stored(read, m)
+        self.reconstruction_err_ = self._error_of_stored(read, m) * float(np.exp2(-exponent * self._beta / 2))
         return self._solved(X)
+
+    def _exponent_of(self, X: ArrayLike) -> int:
+        """Of the power of two by which X is multiplied inside."""
+        exponent = exponent_of(X, self._beta)
+        problem = self._problem
+        if exponent and any(problem.alphas):
+            raise ValueError(
+                f"X has entries up to {X.max():.1e}, and penalties do not change with its unit: multiply X by a "
+                f"constant that brings it near 1, and choose alpha_W and alpha_H for that"
+            )
+        return exponent
 
     def _first(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> tuple[Array, Array]:
         """First factors for X in memory."""
         k = self._rank(X.shape[1])
         if self.init == "custom":
-            return custom_factors(W, H, X.shape, k, X.dtype)
+            return custom_factors(W, H, X.shape, k, float_of(X))
         warn_if_ignored(W, H)
-        return first_factors(X, k or X.shape[1], self.init, self.random_state)
+        return first_factors(as_floats(X), k or X.shape[1], self.init, self.random_state)
 
     def _begin(self, H: Array, m: int) -> None:
         """First components, and what a batch leaves of the memory of earlier ones where X has m rows."""
@@ -247,7 +284,7 @@ class MiniBatchNMF(BaseNMF):
 
     def _say(self, line: str) -> None:
         if self.verbose:
-            sys.stdout.write(f"{line}\n")
+            say(line)
 
     def _error_of_stored(self, read: RowsAt, m: int) -> float:
         """The error of the W that `transform` gives, in one more read of X."""

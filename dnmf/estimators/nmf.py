@@ -1,7 +1,6 @@
 """`NMF` and `non_negative_factorization`: scikit-learn's parameters and results, dnmf's engine."""
 
 import math
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -9,16 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from dnmf.arrays.extent import times_power
 from dnmf.estimators.base import (
     IN_MEMORY,
     BaseNMF,
+    as_floats,
+    computed,
+    exponent_of,
+    float_of,
+    is_small,
     is_stored,
     reconstruction_error,
     refuse_zeros,
+    say,
     unwrapped,
     warn_of_max_iter,
 )
 from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
+from dnmf.estimators.own_runs import own_run
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_array, check_non_negative
 from dnmf.events import Event, Listener, PassDone, Stopped
 from dnmf.factorization.factorize import factorize
@@ -51,7 +58,8 @@ class NMF(BaseNMF):
     shuffle : set the components of a coordinate descent in random order.
     inner_iter : updates of a factor per pass over X. 1 is scikit-learn's iteration; None makes as many as pay.
     out : path of the run to write; None writes nothing. For X that is not in memory W is then read from there, and
-        without it computed from X where and when it is asked for.
+        without it computed from X where and when it is asked for. A run that an `NMF` of this process wrote there is
+        replaced, any other is not.
     memory_limit : bytes that a worker, or this process, may use.
 
     Attributes
@@ -65,10 +73,11 @@ class NMF(BaseNMF):
     Notes
     -----
     This differs from scikit-learn in:
+
     1. `init=None` is another start, for which `fit_transform(X)` is `fit(X).transform(X)`, exactly;
     2. `transform` solves every row by itself: it does not depend on the others;
-    3. an iteration updates a factor more than once, unless `inner_iter` is 1. With that, `tol=0` and an explicit
-       `init` the iterates on X in memory are scikit-learn's;
+    3. an iteration updates a factor more than once, unless `inner_iter` is 1, or one iteration from factors of your
+       own is asked for. With that, `tol=0` and an explicit `init` the iterates on X in memory are scikit-learn's;
     4. `tol` bounds what the next pass would bring.
 
     Examples
@@ -117,7 +126,7 @@ class NMF(BaseNMF):
 
     def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         self._check_parameters()
-        X = unwrapped(X)
+        X = self._named(X)
         if is_stored(X):
             self._check_solver()
             return self._fit_stored(X, W, H)
@@ -127,7 +136,7 @@ class NMF(BaseNMF):
         check_non_negative(X, "NMF initialization")
         k, first = self._first(X, W, H)
         # With scikit-learn's own iteration W is the iterate, else what any X gets.
-        exact = self.inner_iter == 1 and self.init is not None
+        exact = self.init is not None and (self.inner_iter == 1 or self._one_iteration)
         result = self._factorized(X, k, first, keep_W=exact or self.out is not None)
         solved = np.asarray(result.W.compute(scheduler="threads")) if exact else self._solved(X)
         self.reconstruction_err_ = reconstruction_error(X, solved, self.components_, self._beta)
@@ -155,11 +164,15 @@ class NMF(BaseNMF):
         """The number of components, and first factors for X in memory."""
         k, n = self._rank(X.shape[1]), X.shape[1]
         if self.init == "custom":
-            first = custom_factors(W, H, X.shape, k, X.dtype)
+            first = custom_factors(W, H, X.shape, k, float_of(X))
             return len(first[1]), first
         warn_if_ignored(W, H)
         k = k or n
-        return k, "sample" if self.init is None else first_factors(X, k, self.init, self.random_state)
+        if self.init is None:
+            return k, "sample"
+        exponent = exponent_of(X, self._beta)
+        W, H = first_factors(times_power(as_floats(X), exponent), k, self.init, self.random_state)
+        return k, (times_power(W, -exponent), H)
 
     def _solve(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         """W for an H that stays as it is."""
@@ -170,11 +183,16 @@ class NMF(BaseNMF):
         n = open_matrix(X).grid.shape[1] if stored else X.shape[1]
         self.components_ = given_factor(H, (self._rank(n), n), "NMF (input H)")
         if not stored:
-            if self.components_.dtype != X.dtype:
+            if self.components_.dtype != float_of(X):
                 raise TypeError(f"H should have the same dtype as X. Got H.dtype = {self.components_.dtype}.")
             check_non_negative(X, "NMF (input X)")
             refuse_zeros(X, self._beta)
         return self._solved(X)
+
+    @property
+    def _one_iteration(self) -> bool:
+        """Whether one iteration from the caller's factors is asked for: he may be making one at a time."""
+        return self.init == "custom" and self.inner_iter is None and self.max_iter == 1
 
     def _check_solver(self) -> None:
         """What a solver cannot do, and what it does badly."""
@@ -199,7 +217,9 @@ class NMF(BaseNMF):
         asked = {name: _as_number(getattr(self, name), DECLARED[name].check) for name in shared}
         asked |= {"beta_loss": self._beta, "init": first, "tol": self._tol}
         listeners = [progress_lines()] if self.verbose else ()
-        result = factorize(X, k, out=self.out, seed=seed, keep_W=keep_W, listeners=listeners, **asked)
+        with own_run(self.out) as overwrite:
+            asked |= {"out": self.out, "overwrite": overwrite}
+            result = factorize(computed(X), k, seed=seed, keep_W=keep_W, listeners=listeners, **asked)
         self.components_ = result.V
         self.n_components_ = len(result.V)
         # The iterates of scikit-learn take one more pass, which moves nothing.
@@ -221,9 +241,9 @@ def progress_lines() -> Listener:
     def write(event: Event) -> None:
         if isinstance(event, PassDone):
             seconds, error = time.perf_counter() - began, math.sqrt(max(event.loss, 0.0))
-            sys.stdout.write(f"Epoch {event.iteration:02d} reached after {seconds:.3f} seconds, error: {error:f}\n")
+            say(f"Epoch {event.iteration:02d} reached after {seconds:.3f} seconds, error: {error:f}")
         elif isinstance(event, Stopped):
-            sys.stdout.write(f"Stopped: {event.reason}.\n")
+            say(f"Stopped: {event.reason}.")
 
     return write
 
@@ -270,8 +290,9 @@ def non_negative_factorization(
     model._check_parameters()
     X = unwrapped(X)
     if not is_stored(X):
-        X = check_array(X, **IN_MEMORY)
-    if update_H:
-        W = model._fit(X, W, H)
-        return W, model.components_, model.n_iter_
-    return model._solve(X, W, H), model.components_, 1
+        X = check_array(X, **{**IN_MEMORY, "dtype": None if is_small(X) else IN_MEMORY["dtype"]})
+    with np.errstate(all="ignore"):
+        if update_H:
+            W = model._fit(X, W, H)
+            return W, model.components_, model.n_iter_
+        return model._solve(X, W, H), model.components_, 1

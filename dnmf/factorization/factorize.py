@@ -3,21 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dnmf.arrays.rows import is_sparse
 from dnmf.events import Listener
 from dnmf.factorization.session import Session, drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.opening import check_complete
+from dnmf.matrix.opening import check_complete, tell_missing
 from dnmf.parameters import SAMPLED, Factors, Parameters
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
+from dnmf.run.labels import write_labels
 from dnmf.run.opening import check_out, create_run, open_group
 from dnmf.run.record import full_record
 from dnmf.run.result import Factorization, open_run
+from dnmf.stores.identity import same
 
 
 def factorize(
@@ -50,13 +54,14 @@ def factorize(
     """Factorize a non-negative matrix, X ≈ W V, reading X once per iteration.
 
     Computes on the current `dask.distributed.Client`, if there is one, otherwise on Dask's threads in this process.
-    An X that is a NumPy array is in this process already and is always computed with here.
+    An X that is a NumPy array is in this process already and is always computed with here. Where chunks of a stored X
+    are missing, a warning says how many.
 
     Parameters
     ----------
     X : (m, n), entries finite and not negative: the path of a Zarr array, or of a sparse matrix as AnnData writes it;
         a `zarr.Array` or `zarr.Group`, a Dask array of dense or scipy.sparse blocks, an AnnData object, a scipy.sparse
-        matrix, a NumPy array.
+        matrix, a NumPy array, an xarray DataArray, a DataFrame, an h5py dataset: see `dnmf.matrix.opening`.
     rank : number of components k.
     out : path of the run to write, which every worker must reach. None keeps the run in this process's memory.
     solver : "cd" (coordinate descent, also called HALS) or "mu" (Lee and Seung's multiplicative updates).
@@ -71,7 +76,7 @@ def factorize(
     seed : of everything random. The result depends on it, X and the parameters, not on the cluster.
     inner_iter : updates of a factor per pass; more cost no further read. 1 is the published rule; None makes as many as
         pay on the sample, 10 where there is none. With 1 and an init of your own the iterates are scikit-learn's: W,
-        then V, `max_iter` times.
+        then V, `max_iter` times; so is the one that `max_iter=1` asks for.
     alpha_W, alpha_H, l1_ratio : penalties, as scikit-learn defines and scales them: to half of the loss are added
         n · alpha_W · (l1_ratio ΣW + (1 − l1_ratio)/2 ΣW²) and the same for V with m · alpha_H.
     shuffle : set components in another order in every pass, with solver "cd".
@@ -83,7 +88,8 @@ def factorize(
     keep_W : False writes no W where it is the long factor: then a cluster needs no `out`, and the result's W is None.
     strict : refuse an X that lacks chunks, which by Zarr's rules hold its fill value.
     checkpoint_every : passes from one generation to the next: what another process goes on from when this one dies, see
-        `resume`. None: as many as keep that below some two per cent of the time, 10 at most.
+        `resume`. None: after a pass, as soon as fifty times what one costs has passed since the last (after every one,
+        where passes are long), on a cluster after 10 at most. What ends a run early keeps its last finished pass, too.
     overwrite : replace a run at `out`.
     listeners : called with every event of `dnmf.events`.
 
@@ -114,12 +120,15 @@ def factorize(
     # All that is asked for, by name: Parameters takes what it declares.
     parameters = Parameters.of(locals())
     rank, first = parameters.rank, parameters.init
+    # In memory any sparse X can be read by rows: of every layout one answer comes out.
+    X = _by_rows(X)
     with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
         matrix, client = session.matrix, session.client
         if strict:
             check_complete(matrix)
+        tell_missing(matrix)
         factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
-        _check_out(session, out, overwrite=overwrite, needed=client is not None and (keep_W or factors is not None))
+        _check_out(session, out, factors, overwrite=overwrite, keep_W=keep_W)
         cut = plan(
             matrix.grid,
             rank=rank,
@@ -136,10 +145,19 @@ def factorize(
             cut = replace(cut, sample=kept.size)
         session.check_workers(out)
         group = create_run(out, overwrite=overwrite)
-        job = job_for(session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept)
+        exponent = kept.exponent if kept else 0
+        job = job_for(
+            session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept, exponent=exponent
+        )
+        write_labels(group, matrix.labels)
         job.keeper.begin(kept)
         drive(job, first_factors)
     return open_run(group)
+
+
+def _by_rows(X: Any) -> object:
+    """Any X but a sparse one as it is."""
+    return X.tocsr() if is_sparse(X) else X
 
 
 def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> StoredSample:
@@ -150,7 +168,7 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
     if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
     record = full_record(begun, path)
-    if (record.x.path, record.x.fingerprint) != (matrix.location, matrix.fingerprint):
+    if not same(record.x.path, matrix.location) or record.x.fingerprint != matrix.fingerprint:
         raise ValueError(
             f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "
             f"on this X, or give no sample"
@@ -162,30 +180,26 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
             f"{rows_or_columns(cut.axis)}: give no sample"
         )
     # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
-    same = (record.state.height, record.state.counts) == (cut.height, cut.counts)
-    return replace(kept, bytes_read=0, checksums=kept.checksums if same else None)
+    alike = (record.state.height, record.state.counts) == (cut.height, cut.counts)
+    return replace(kept, bytes_read=0, checksums=kept.checksums if alike else None)
 
 
-def _check_out(session: Session, out: str | Path | None, *, overwrite: bool, needed: bool) -> None:
-    """Refuse an output that is missing where it is needed, exists, or is where X is."""
-    if out is None:
-        if needed:
-            raise ValueError(
-                "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where "
-                "V is all you need and first factors are not your own, keep_W=False"
-            )
-        return
-    exists = check_out(out, overwrite=overwrite)
-    session.check_apart(out)
-    if exists and session.matrix.lazy:
-        raise FileExistsError(
-            f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose another"
+def _check_out(
+    session: Session, out: str | Path | None, factors: Factors | None, *, overwrite: bool, keep_W: bool
+) -> None:
+    """Refuse an output that is missing where it is needed, exists, or is where X or a first factor is."""
+    if out is not None:
+        session.check_apart(out, exists=check_out(out, overwrite=overwrite), factors=factors or ())
+    elif session.client is not None and (keep_W or factors is not None):
+        raise ValueError(
+            "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where V is "
+            "all you need and first factors are not your own, keep_W=False"
         )
 
 
 def _given_factors(init: Factors, matrix: Matrix, rank: int) -> Factors:
     """The caller's first factors, checked."""
-    W, V = (factor if hasattr(factor, "shape") else np.asarray(factor) for factor in init)
+    W, V = (factor if hasattr(factor, "min") else np.asarray(factor) for factor in init)
     m, n = matrix.grid.shape
     for name, factor, shape in (("W", W, (m, rank)), ("V", V, (rank, n))):
         if tuple(factor.shape) != shape:

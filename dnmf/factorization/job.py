@@ -2,23 +2,26 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import zarr
+from msgspec import structs
 
 from dnmf.arrays.checksum import Checksums
+from dnmf.arrays.extent import Extent
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.read import check_same
 from dnmf.events import Event, Listener, Planned, StripDone, log
 from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import AnyLoss, AnySurrogate, relative_error
+from dnmf.losses.scale import check_fits, in_units_of_x, scaled_penalties
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
 from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
-from dnmf.run.arrays import StoredArray
+from dnmf.run.arrays import StoredArray, scaled_array
 from dnmf.run.checkpoint import Checkpoint
 from dnmf.run.factors import write_blocks
 from dnmf.run.keeper import Ending, Keeper
@@ -26,9 +29,18 @@ from dnmf.run.kept_sample import StoredSample
 from dnmf.run.record import Start
 
 
+class OutOfRange(Exception):  # noqa: N818, no error: what is computed begins again
+    """X must be multiplied by 2 to an exponent, so that powers of its entries stay in the range of their dtype."""
+
+    def __init__(self, exponent: int) -> None:
+        super().__init__(f"X must be multiplied by 2 to {exponent}")
+        self.exponent = exponent
+
+
 def loss_for(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None) -> AnyLoss:
     """What is minimized for X that is cut along an axis; in a pass maybe with an order of the components."""
     long, short = parameters.penalties(matrix.grid.shape, axis)
+    long, short = scaled_penalties(long, short, matrix.exponent, parameters.beta_loss, matrix.dtype)
     return loss_of(
         parameters.solver, parameters.beta_loss, long, short,
         sparse=matrix.sparse, short_sweeps=parameters.sweeps, order=order,
@@ -41,7 +53,7 @@ class Job:
 
     `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
     where there are any. `by_blocks` says whether what computes reaches the run, `relayed` whether another process goes
-    on where this one can not.
+    on where this one can not. `most` is how many passes may be from one generation to the next, None for any number.
     """
 
     matrix: Matrix
@@ -56,6 +68,7 @@ class Job:
     listeners: tuple[Listener, ...]
     by_blocks: bool
     relayed: bool = False
+    most: int | None = None
 
     @property
     def group(self) -> zarr.Group:
@@ -84,8 +97,34 @@ class Job:
         for listener in (log, *self.listeners):
             listener(event)
 
+    def scaled(self, exponent: int) -> "Job":
+        """The same job on 2ᵉ X: the long factor takes that up, the run holds what belongs to X itself."""
+        matrix, record = self.matrix.scaled(exponent), self.keeper.record
+        record = structs.replace(record, state=structs.replace(record.state, exponent=exponent))
+        return replace(
+            self,
+            matrix=matrix,
+            loss=loss_for(self.parameters, matrix, self.plan.axis),
+            keeper=replace(self.keeper, record=record),
+            kept=self.kept and self.kept.scaled(exponent),
+        )
+
+    def check_range(self, extent: Extent) -> None:
+        """Raise OutOfRange where X must be scaled, ValueError where that does not help, once X has been seen."""
+        if exponent := check_fits(extent, self.loss.beta, self.matrix.dtype):
+            raise OutOfRange(self.matrix.exponent + exponent)
+
+    def long_at(self, at: str) -> StoredArray:
+        """The array of the long factor of a generation, as it is computed with."""
+        return scaled_array(self.keeper.long.array(self.group, at), self.matrix.exponent)
+
+    def in_units_of_x(self, loss: float) -> float:
+        """A loss of what is computed with, as one of X."""
+        return in_units_of_x(loss, self.matrix.exponent, self.loss.beta)
+
     def save(self, L: Any, target: StoredArray) -> None:
         """Write a long factor to a run, each block from where it is, if what computes reaches it."""
+        target = scaled_array(target, self.matrix.exponent)
         if self.by_blocks:
             self.engine.save(L, target)
         else:

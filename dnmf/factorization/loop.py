@@ -9,7 +9,6 @@ Whether a pass was the last one is decided before the short factor moves, from w
 factor that is kept was solved against the short one that is kept, which is what solving for new rows of X gives.
 """
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,15 +19,16 @@ from typing import Any
 from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Pending
-from dnmf.events import Cancelled, PassDone, Paused, Saved, Stopped, Terminated
-from dnmf.factorization.job import Iterate, Job, loss_for
-from dnmf.factorization.reads import pass_over
+from dnmf.events import Cancelled, PassDone, Paused, Stopped, Terminated
+from dnmf.factorization.job import Iterate, Job, OutOfRange, loss_for
+from dnmf.factorization.reads import Seen, pass_over
+from dnmf.factorization.saving import Saving
+from dnmf.factorization.starts import first_factors
 from dnmf.losses.protocol import (
     AnyLoss,
     Evaluation,
     Known,
     Shared,
-    Size,
     check_finite,
     is_noisy,
     relative_error,
@@ -66,29 +66,64 @@ class RunningPass:
 
 
 def run(job: Job, first: First) -> None:
-    """All passes, from where the run stands to its end; a run that ends early says why."""
+    """All passes, from where the run stands to its end; a run that ends early says why, and keeps what it can."""
+    saving = Saving()
     try:
         job.tell(job.planned)
-        iterate, history = first(job)
-        job = replace(job, listeners=(history, *job.listeners))
-        while iterate.reason is None:
-            # Rebinding `iterate` lets go of the old long factor while the pass goes on.
-            iterate, running = _begin(job, iterate)
-            outcome = running.pending.wait()
-            iterate = replace(iterate, checksums=job.checked(iterate.checksums, outcome.checksums))
-            iterate = _complete(job, iterate, running, outcome.value, history)
+        try:
+            job, iterate, history = _all_passes(job, first, saving)
+        except OutOfRange as found:
+            # No pass is kept yet: only the first read of X tells.
+            job, iterate, history = _all_passes(_begun_again(job, found.exponent), first_factors, saving)
         job.keeper.finish(iterate.ending, iterate.checkpoint, history, partial(job.save, iterate.L))
     except (Paused, Busy):
         raise
     except BaseException as error:
-        if job.relayed and isinstance(error, ConnectionError):
-            raise
-        # Where the run cannot be written, or is another's by now, it stays as it is. A worker may be writing to the
-        # generation that was given up: then that stays, and nothing names it.
-        with suppress(Exception):
-            job.keeper.stop(ENDED.get(type(error)) or f"failed: {full_disk(error, shown(job.group.store_path))}")
+        _end_early(job, saving, error)
         raise
+    assert iterate.reason is not None
     job.tell(Stopped(iterate.reason))
+
+
+def _end_early(job: Job, saving: Saving, error: BaseException) -> None:
+    """Say in the run why it ends, then keep its last finished pass, as far as that is possible."""
+    if job.relayed and isinstance(error, ConnectionError):
+        return
+    why = ENDED.get(type(error)) or f"failed: {full_disk(error, shown(job.group.store_path))}"
+    # Where the run cannot be written, or is another's by now, it stays as it is. A worker may be writing to a
+    # generation that was given up: then that stays, and nothing names it.
+    with suppress(Exception):
+        job.keeper.stop(why)
+        # What a lost cluster held is lost with it.
+        if not isinstance(error, ConnectionError):
+            saving.keep_last(why)
+
+
+def _all_passes(job: Job, first: First, saving: Saving) -> tuple[Job, Iterate, History]:
+    """Pass after pass until one was the last one; the job, with its history as a listener."""
+    iterate, history = first(job)
+    job = replace(job, listeners=(history, *job.listeners))
+    saving.begin(job, history, iterate.iteration)
+    while iterate.reason is None:
+        iterate, running = _begin(job, iterate)
+        outcome = running.pending.wait()
+        sums = outcome.value
+        if isinstance(sums, Seen):
+            job.check_range(sums.extent)
+            sums = sums.value
+        iterate = replace(iterate, checksums=job.checked(iterate.checksums, outcome.checksums))
+        iterate = _complete(job, iterate, running, sums, saving)
+    return job, iterate, history
+
+
+def _begun_again(job: Job, exponent: int) -> Job:
+    """The job on 2ᵉ X, from the start."""
+    if job.parameters.init == "given" and job.given is None:
+        raise ValueError(
+            f"{shown(job.group.store_path)} was stopped before X was read once, and its first factors, which were "
+            f"given, belong to another scale of X: start it again"
+        )
+    return job.scaled(exponent)
 
 
 def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
@@ -101,7 +136,8 @@ def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
     at, target = _generation(job, iteration)
     # The first pass sets components in their own order.
     move = iterate.move if iteration == 1 else loss.update
-    what = pass_over(loss, shared, move, sweeps=sweeps, target=target)
+    unseen = iteration == 1 and (iterate.surrogate is None or job.kept is not None)
+    what = pass_over(loss, shared, move, sweeps=sweeps, target=target, first=unseen)
     bytes_read = job.matrix.grid.stored_nbytes if iterate.source.stored else 0
     pending = job.engine.read(iterate.source, iterate.L, what, job.ticker(iteration))
     iterate = replace(iterate, iteration=iteration, source=pending.source, L=pending.L, surrogate=surrogate, at=at)
@@ -109,12 +145,11 @@ def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
 
 
 def _generation(job: Job, iteration: int) -> tuple[str | None, StoredArray | None]:
-    """Where a pass saves its state, and the array that its long factor is written to; None where it saves none."""
-    every = job.keeper.every
-    if not job.plan.in_run and (every is None or iteration % every):
+    """Where a pass writes its long factor, in the generation that is saved then; None where it is in memory."""
+    if not job.plan.in_run:
         return None, None
     at = new_generation(job.group, iteration)
-    return at, job.keeper.long.array(job.group, at)
+    return at, job.long_at(at)
 
 
 def _loss(job: Job, iteration: int) -> AnyLoss:
@@ -131,10 +166,9 @@ def _sweeps(job: Job, iteration: int) -> int:
     return 0 if job.parameters.published and iteration == extra else job.parameters.sweeps
 
 
-def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, history: History) -> Iterate:
+def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, saving: Saving) -> Iterate:
     """Tell and save what is known now, and move the short factor; or say why this pass was the last one."""
     found = running.loss.evaluate(sums, running.shared)
-    running.loss.check_range(Size(math.prod(job.matrix.grid.shape), found.norm), job.matrix.dtype)
     check_finite(found.loss)
     total, moved = found.loss + found.penalties, found.step()
     misled = iterate.surrogate is not None and iterate.iteration > 1 and _rose(job, iterate, total)
@@ -144,11 +178,9 @@ def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, hi
     if found.exact or iterate.iteration == job.parameters.passes:
         ended = replace(ended, reason=_reason(job.parameters, ended, misled=misled))
     following = ended if ended.reason else _moved(ended, found, moved, misled=misled)
+    saving.passed(ended, following)
     _tell(job, ended, running, found)
-    if ended.at is not None:
-        job.keeper.commit(ended.at, ended.ending, following.checkpoint, history)
-        job.tell(Saved(ended.iteration))
-    return following
+    return saving.save()
 
 
 def _moved(iterate: Iterate, found: Evaluation, moved: Array, *, misled: bool) -> Iterate:
@@ -176,10 +208,10 @@ def _tell(job: Job, iterate: Iterate, running: RunningPass, found: Evaluation) -
     job.tell(
         PassDone(
             iteration=iterate.iteration,
-            loss=iterate.loss,
-            objective=iterate.total,
+            loss=job.in_units_of_x(iterate.loss),
+            objective=job.in_units_of_x(iterate.total),
             relative_error=relative_error(iterate.loss, iterate.norm),
-            gradient=found.gradient_norm(),
+            gradient=job.in_units_of_x(found.gradient_norm()),
             gain=iterate.gain,
             sweeps=running.sweeps,
             seconds=time.perf_counter() - running.began,

@@ -8,6 +8,7 @@ from dnmf.arrays.sample import stand_in
 from dnmf.factorization.job import Iterate, Job
 from dnmf.factorization.starts import first_factors
 from dnmf.losses.protocol import AnySurrogate
+from dnmf.run.arrays import scaled_array
 from dnmf.run.checkpoint import Generation, read_generation
 from dnmf.run.factors import stored_long
 from dnmf.run.generations import clear_top
@@ -54,7 +55,7 @@ def _iterate_from(job: Job, found: Generation) -> tuple[Iterate, History]:
     iterate = Iterate(
         iteration=last.iteration,
         source=job.engine.open(job.matrix),
-        L=job.engine.load(stored_long(job.group, record)) if begun else None,
+        L=job.engine.load(scaled_array(stored_long(job.group, record), job.matrix.exponent)) if begun else None,
         S=last.short,
         move=job.loss.update if begun else job.loss.solve,
         start=record.start,
@@ -95,4 +96,4 @@ def _open_again(job: Job, iterate: Iterate, history: History) -> Iterate:
         iterate = replace(iterate, iteration=iterate.iteration - 1)
         history.forget_last()
     at = job.keeper.move_down(iterate.ending, iterate.checkpoint, history, partial(job.save, iterate.L))
-    return replace(iterate, at=at, L=job.engine.load(job.keeper.long.array(job.group, at)))
+    return replace(iterate, at=at, L=job.engine.load(job.long_at(at)))

@@ -14,6 +14,7 @@ from dnmf.events import Listener
 from dnmf.factorization.job import Job
 from dnmf.factorization.restore import restore
 from dnmf.factorization.session import drive, job_for, open_session
+from dnmf.matrix.foreign import is_given
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import DECLARED, MAY_CHANGE, Parameters, values_of
 from dnmf.plan.choose import plan, refit
@@ -27,9 +28,6 @@ from dnmf.run.record import Begun, Record, as_json, full_record, read_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import shown
-
-# Where X was that no other process finds, see `dnmf.matrix.opening.find`.
-NOT_STORED = ("a Dask array", "an array in memory")
 
 
 def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] = (), **changes: Any) -> Factorization:
@@ -82,7 +80,7 @@ def open_job(
     where = shown(group.store_path)
     parameters = with_changes(record, changes)
     _check_goes_on(record, parameters, where)
-    if X is None and record.x.path in NOT_STORED:
+    if X is None and is_given(record.x.path):
         raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
     X = record.x.path if X is None else X
     with open_session(X, out=where, memory_limit=parameters.memory_limit) as session:
@@ -93,7 +91,8 @@ def open_job(
         kept = read_sample(group) if has_sample(group) else None
         if kept and cut.heights != before.heights:
             kept = replace(kept, checksums=None)
-        yield job_for(session, parameters, cut, group, listeners, on_disk=True, kept=kept)
+        exponent = record.state.exponent
+        yield job_for(session, parameters, cut, group, listeners, on_disk=True, kept=kept, exponent=exponent)
 
 
 def with_changes(record: Record, changes: dict[str, Any]) -> Parameters:

@@ -1,20 +1,20 @@
 """X, the cluster and its workers: opened and asked once for a command. A job made of them is driven to its end."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import zarr
-from distributed import Client
 
-from dnmf.clusters.workers import available, check_workers, current_client, set_up
+from dnmf.clusters.current import current_client, out_of_the_pool
+from dnmf.clusters.here import available, set_up
 from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.direct import Direct
 from dnmf.engine.protocol import Engine
-from dnmf.engine.schedulers import Cluster, Scheduler, Threads
+from dnmf.engine.schedulers import Scheduler, Threads
 from dnmf.events import Listener
 from dnmf.factorization.job import Job, loss_for
 from dnmf.factorization.loop import First, run
@@ -27,13 +27,17 @@ from dnmf.run.keeper import Keeper
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
 from dnmf.run.record import new_record
+from dnmf.stores.identity import nested
 from dnmf.stores.local_disk import writing
-from dnmf.stores.paths import absolute, nested
+from dnmf.stores.paths import absolute
+from dnmf.stores.places import followed, location_of
 
-# What generations may cost, as a share of the passes; a byte of a factor that is written, in bytes of X that are read,
-# and everything else that a generation costs; and passes between two of them at most, after which a scheduler remembers
-# too much of where the long factor came from.
-SHARE, WRITTEN, FIXED, MOST = 0.02, 2, 2**27, 10
+if TYPE_CHECKING:
+    from distributed import Client
+
+# Passes from one generation to the next at most on a cluster: then its scheduler remembers too much of where the long
+# factor came from.
+MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +45,50 @@ class Session:
     """What a command works with: X, opened; the cluster, or None for this process; its workers, who were asked."""
 
     matrix: Matrix
-    client: Client | None
+    client: "Client | None"
     workers: Workers
 
     @property
     def scheduler(self) -> Scheduler:
         """What computes Dask arrays, where nothing is known of strips."""
-        return Cluster(self.client) if self.client else Threads(self.workers.threads)
+        return Threads(self.workers.threads) if self.client is None else _cluster(self.client)
 
     def engine(self, cut: Plan) -> tuple[Plan, Engine[Any]]:
         """What computes reads, and the plan as it then is: where one strip here is all of X, it stays in memory."""
         if self.client is None and len(cut.heights) == 1 and not self.matrix.lazy:
             cut = replace(cut, cached=True)
             return cut, Direct(cut)
-        return cut, DaskEngine(Cluster(self.client, cut.lines) if self.client else self.scheduler, cut)
+        return cut, DaskEngine(self.scheduler if self.client is None else _cluster(self.client, cut.lines), cut)
 
     def check_workers(self, out: str | Path | None) -> None:
         """Refuse a cluster of which a worker does not find X, or cannot write to the output."""
-        if self.client:
-            check_workers(self.client, self.matrix, None if out is None else absolute(str(out)))
+        if self.client is not None:
+            from dnmf.clusters.workers import check_workers  # noqa: PLC0415, it loads Dask's scheduler
 
-    def check_apart(self, out: str | Path) -> None:
-        """Refuse an output that is where X is."""
-        where = self.matrix.location
-        if self.matrix.stored and nested(absolute(out), where):
-            raise ValueError(f"the output {out} and X at {where} are inside one another: choose another output")
+            check_workers(self.client, self.matrix, None if out is None else followed(str(out)))
+
+    def check_apart(self, out: str | Path, *, exists: bool, factors: Iterable[object] = ()) -> None:
+        """Refuse an output that is where X or a first factor is, or one that `exists` where one of them may be.
+
+        Raises
+        ------
+        ValueError, FileExistsError
+            Says what would be lost.
+        """
+        for node in self.matrix.nodes:
+            if (where := location_of(node)) and nested(absolute(out), where):
+                raise ValueError(f"the output {out} and X at {where} are inside one another: choose another output")
+        if exists and any(hasattr(source, "__dask_graph__") for source in (self.matrix.array, *factors)):
+            raise FileExistsError(
+                f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose "
+                f"another"
+            )
+
+
+def _cluster(client: "Client", *lines: Callable[[int], str]) -> Scheduler:
+    from dnmf.engine.cluster import Cluster  # noqa: PLC0415, it loads Dask's scheduler
+
+    return Cluster(client, *lines)
 
 
 @contextmanager
@@ -73,6 +96,8 @@ def open_session(
     X: object, *, out: str | Path | None, layer: str | None = None, memory_limit: int | None = None, here: bool = False
 ) -> Iterator[Session]:
     """Open X, ask the workers what they have, and set BLAS and Zarr up, here and there, for the length of a block.
+
+    What the caller has NumPy do about overflows and the like holds elsewhere: what is not finite is looked for here.
 
     Parameters
     ----------
@@ -82,9 +107,10 @@ def open_session(
     """
     matrix = open_matrix(X, layer=layer)
     client = None if here or matrix.in_memory else current_client()
-    workers = available(client, memory_limit)
-    with writing(out), set_up(client, matrix.grid.in_flight):
-        yield Session(matrix, client, workers)
+    with nullcontext() if client is None else out_of_the_pool(), np.errstate(all="ignore"), writing(out):
+        workers = available(client, memory_limit)
+        with set_up(client, matrix.grid.in_flight):
+            yield Session(matrix, client, workers)
 
 
 def job_for(
@@ -97,11 +123,14 @@ def job_for(
     on_disk: bool,
     given: Factors | None = None,
     kept: StoredSample | None = None,
+    exponent: int = 0,
 ) -> Job:
-    """The job of factorizing a session's X into a run; `on_disk` says whether that outlives this process."""
-    matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
-    every = parameters.checkpoint_every or passes_between_generations(matrix, cut, parameters.rank)
-    record = new_record(matrix, parameters, cut, every=every if on_disk else None)
+    """The job of factorizing a session's X into a run; `on_disk` says whether that outlives this process.
+
+    It is 2 to the `exponent` times X that is computed with, where that is known before X is read.
+    """
+    matrix, workers, (cut, engine) = session.matrix.scaled(exponent), session.workers, session.engine(cut)
+    record = new_record(matrix, parameters, cut)
     return Job(
         matrix=matrix,
         parameters=parameters,
@@ -109,22 +138,13 @@ def job_for(
         workers=workers,
         loss=loss_for(parameters, matrix, cut.axis),
         engine=engine,
-        keeper=Keeper(group, record),
+        keeper=Keeper(group, record, lasting=on_disk),
         given=given,
         kept=kept,
         listeners=tuple(listeners),
         by_blocks=session.client is None or on_disk,
+        most=None if session.client is None else MOST,
     )
-
-
-def passes_between_generations(matrix: Matrix, cut: Plan, rank: int) -> int:
-    """As many that generations cost about a fiftieth of the passes."""
-    if cut.in_run:
-        return 1
-    written = WRITTEN * (cut.length + cut.width) * rank * matrix.dtype.itemsize + FIXED
-    # A pass over X in memory is about four times as fast.
-    read = matrix.grid.nbytes / (4 if cut.cached else 1)
-    return max(1, min(MOST, ceil(written / (SHARE * read))))
 
 
 def drive(job: Job, first: First, *, leg: int = 0) -> None:
@@ -132,7 +152,7 @@ def drive(job: Job, first: First, *, leg: int = 0) -> None:
 
     `leg` is the number of this process in a relay of them.
     """
-    if job.keeper.every is None:
+    if not job.keeper.lasting:
         run(job, first)
         return
     with Lease(job.group, leg=leg) as lease:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from dnmf.arrays.draws import random_rows
+from dnmf.arrays.extent import times_power
 from dnmf.arrays.products import gram
 from dnmf.arrays.rows import Array
 from dnmf.arrays.sample import Sample, stand_in
@@ -36,11 +37,13 @@ from dnmf.factorization.job import Iterate, Job
 from dnmf.factorization.reads import sampling
 from dnmf.losses.extrapolation import Fit
 from dnmf.losses.least_squares.in_memory import affordable, alternate
-from dnmf.losses.protocol import AnyLoss, AnySurrogate, Size
+from dnmf.losses.protocol import AnyLoss, AnySurrogate
+from dnmf.losses.scale import factor_exponent
 from dnmf.parameters import SAMPLED
 from dnmf.rules import Penalty, coordinate_descent
 from dnmf.rules.from_scratch import from_scratch, lift_zeros
-from dnmf.run.factors import write_factor
+from dnmf.run.arrays import scaled_array
+from dnmf.run.factors import write_blocks
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
 from dnmf.run.kept_sample import StoredSample
@@ -67,9 +70,13 @@ def _given(job: Job, source: Source[Any]) -> Iterate:
     axis = job.plan.axis
     long, short = job.given if axis == 0 else job.given[::-1]
     at = new_generation(job.group, 0)
-    write_factor(job.keeper.long, job.group, at, long)
-    L = job.engine.load(job.keeper.long.array(job.group, at))
     S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
+    # Where it could not be squared, the long one takes the rest of its size; their product is what was given.
+    shift = 0 if job.loss.penalized else factor_exponent(S)
+    S, written = times_power(S, shift), job.keeper.long.array(job.group, at)
+    write_blocks(scaled_array(written, shift), long)
+    job.keeper.long.publish(job.group, at)
+    L = job.engine.load(job.long_at(at))
     return Iterate(0, source, L, S, job.loss.update, Start(0.0, 0), at=at)
 
 
@@ -85,12 +92,11 @@ def _random(job: Job, source: Source[Any]) -> Iterate:
 def _sampled(job: Job, source: Source[Any]) -> Iterate:
     """From the sample, which is drawn now, or was kept by another run."""
     began, loss, size = time.perf_counter(), job.loss, job.plan.sample
-    kept, source = (job.kept, source) if job.kept else _draw(job, source)
+    kept, source = (job.kept.scaled(job.matrix.exponent), source) if job.kept else _draw(job, source)
     sample = kept.sample
     job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = sample.norm if sample.beta == loss.beta else math.nan
-    loss.check_range(Size(job.plan.length * job.plan.width, norm, sample.total), job.matrix.dtype)
     if job.kept is None:
         job.keeper.keep_sample(kept)
     drawn = stand_in(sample, size, rank=job.parameters.rank, seed=job.parameters.seed)
@@ -119,8 +125,10 @@ def _draw(job: Job, source: Source[Any]) -> tuple[StoredSample, Source[Any]]:
     what = sampling(seed=job.parameters.seed, size=size, beta=job.loss.beta)
     pending = job.engine.read(source, None, what, job.ticker(0))
     outcome = pending.wait()
-    checksums = job.checked(None, outcome.checksums)
-    return StoredSample(outcome.value, job.plan.axis, size, bytes_read, checksums), pending.source
+    job.check_range(outcome.value.extent)
+    checksums, exponent = job.checked(None, outcome.checksums), job.matrix.exponent
+    sample = outcome.value.value
+    return StoredSample(sample, job.plan.axis, size, bytes_read, checksums, exponent), pending.source
 
 
 def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:

@@ -19,7 +19,7 @@ from uuid import uuid4
 import zarr
 from distributed import Client, fire_and_forget, worker_client
 
-from dnmf.clusters.workers import current_client
+from dnmf.clusters.current import current_client
 from dnmf.events import Cancelled, Event, Listener, Paused, Planned
 from dnmf.factorization.factorize import factorize
 from dnmf.factorization.restore import check_unchanged, restore
@@ -77,17 +77,23 @@ def cancel(run: str | Path, *, patience: float = 60.0) -> bool:
     group, record = open_group(run, mode="r+")
     lease.cancel(group)
     deadline = time.monotonic() + patience
-    while record.status == "running":
-        holder = lease.holder(group)
-        if holder is None or holder.free_in == 0:
+    # Whoever drives it says at once why it ends, then saves its last pass, then lets go of it.
+    while record.status == "running" or _is_driven(group):
+        if not _is_driven(group):
             # It may be between two legs: the next one would see the cancellation and do the same.
             with suppress(Busy), Lease(group):
                 set_stopped(group, "was cancelled")
         elif time.monotonic() > deadline:
-            return False
+            return record.status != "running"
         time.sleep(LOOK)
         _, record = open_group(run)
     return True
+
+
+def _is_driven(group: zarr.Group) -> bool:
+    """Whether a process that may be alive holds the lease of a run."""
+    holder = lease.holder(group)
+    return holder is not None and holder.free_in > 0
 
 
 def _client() -> Client:

@@ -11,24 +11,27 @@ import dask.array as da
 import numpy as np
 from dask.delayed import Delayed
 
-from dnmf.arrays.rows import Array, is_sparse
+from dnmf.arrays.rows import Array
 from dnmf.engine.dask_engine import DaskEngine
 from dnmf.engine.passes import empty, moved_rows, named, parts, tree
 from dnmf.engine.read import Outcome
 from dnmf.engine.source import lazy_strips, strips_of
+from dnmf.factorization.model import Model
 from dnmf.factorization.reads import Given, adding_columns, solving
 from dnmf.factorization.session import Session, open_session
 from dnmf.losses import beta_of, solvers_of
 from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import AnyLoss
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.opening import open_matrix, tell_missing
+from dnmf.matrix.sparse import SparseInMemory
 from dnmf.parameters import check, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan
 from dnmf.rules import NO_PENALTY, Penalty
 from dnmf.run.factors import Factor, as_stored
+from dnmf.run.labels import write_labels
 from dnmf.run.opening import TRANSFORMED, check_out, create_transformed
-from dnmf.run.result import Factorization
 
 
 def transform(
@@ -52,8 +55,10 @@ def transform(
 
     Parameters
     ----------
-    X : (m, n), anything that `factorize` takes.
-    model : a `Factorization`, whose loss and penalties are taken, or V (k, n) itself.
+    X : (m, n), anything that `factorize` takes. Where its columns and those of the model have names, they are matched
+        by these, in any order.
+    model : a `Factorization`, the path of a run, or a fitted `NMF` or `MiniBatchNMF`, scikit-learn's too, whose loss
+        and penalties are taken; or V (k, n) itself.
     beta_loss, alpha_W, l1_ratio : loss and penalty, where V itself is given: see `factorize`.
     tol : a row is done when ten updates change no entry of it by more than this share of its largest one.
     max_iter : updates of a row at most.
@@ -71,7 +76,7 @@ def transform(
     Raises
     ------
     ValueError, TypeError, FileNotFoundError, FileExistsError, MemoryError, RuntimeError
-        As `factorize` does; if X has not as many columns as V.
+        As `factorize` does; if X has not as many columns as V, or columns of other names.
 
     Examples
     --------
@@ -80,25 +85,23 @@ def transform(
     array([[3., 2.],
            [0., 1.]])
     """
-    if isinstance(model, Factorization):
-        asked = model.about.parameters
-        beta_loss, alpha_W, l1_ratio = asked.beta_loss, asked.alpha_W, asked.l1_ratio
-        model = model.V
-    # In memory any sparse X can be read by rows.
-    X, how = X.tocsr() if is_sparse(X) else X, {"tol": plain(tol), "iterations": plain(max_iter)}
-    alpha_W, l1_ratio = plain(alpha_W), plain(l1_ratio)
+    asked = Model.of(model, beta_loss, alpha_W, l1_ratio)
+    how = {"tol": plain(tol), "iterations": plain(max_iter)}
+    alpha_W, l1_ratio = plain(asked.alpha), plain(asked.l1_ratio)
     check(alpha_W=alpha_W, l1_ratio=l1_ratio, tol=how["tol"], max_iter=how["iterations"])
-    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, here=out is None) as session:
-        matrix = session.matrix
-        V = _checked(model, matrix)
-        loss = _loss(beta_of(plain(beta_loss)), alpha_W, l1_ratio, matrix)
+    matrix = open_matrix(X, layer=layer)
+    # In memory any sparse X can be read by rows.
+    matrix = matrix.by_rows() if isinstance(matrix, SparseInMemory) else matrix
+    with open_session(matrix, out=out, memory_limit=memory_limit, here=out is None) as session:
+        tell_missing(matrix)
+        V = _checked(asked.for_columns_of(matrix), matrix)
+        loss = _loss(beta_of(plain(asked.loss)), alpha_W, l1_ratio, matrix)
         if matrix.lazy and out is None:
             strips = lazy_strips(matrix, matrix.array.chunks[0], 0, check=True)
             return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
         _check_rows(matrix, loss)
         if out is not None:
-            check_out(out, overwrite=overwrite, mark=TRANSFORMED)
-            session.check_apart(out)
+            session.check_apart(out, exists=check_out(out, overwrite=overwrite, mark=TRANSFORMED))
         cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
         W = _expression(matrix, cut, loss, V, how)
         if out is not None:
@@ -114,7 +117,13 @@ def _checked(V: Any, matrix: Matrix) -> Array:
         raise ValueError(f"V has shape {V.shape} and X has {n} columns: V of shape (k, {n}) is required")
     if not (V.min() >= 0 and V.max() < np.inf):
         raise ValueError("V has a negative, NaN or infinite entry: finite entries ≥ 0 are required")
-    return np.ascontiguousarray(V, matrix.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        cast = np.ascontiguousarray(V, matrix.dtype)
+    if not (np.isfinite(cast).all() and cast.any() == V.any()):
+        raise ValueError(
+            f"V has entries up to {V.max():.1e}, which {matrix.dtype}, the dtype of X, does not hold: give X as float64"
+        )
+    return cast
 
 
 def _loss(beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
@@ -162,4 +171,5 @@ def _written(W: da.Array, out: str | Path, session: Session, cut: Plan, *, overw
     factor = Factor("W", (m, k), (min(m, height), k), W.dtype)
     DaskEngine(session.scheduler, replace(cut, axis=0)).save(W, factor.array(group, ""))
     factor.publish(group, "")
+    write_labels(group, replace(session.matrix.labels, columns=None))
     return as_stored(factor.array(group, ""), name=named("W"))

@@ -15,13 +15,17 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from dnmf.formats import NAMED, READERS, Reader
-from dnmf.formats.contents import Contents, Dtype, Numbers, Source, SparseContents
+from dnmf.formats import FOLDERS, NAMED, READERS, SUFFIXES, TABLES, ZIP, Reader
+from dnmf.formats.contents import About, Contents, Dtype, Numbers, Source, SparseContents
+from dnmf.formats.labels import write_labels
+from dnmf.formats.text import market_in
+from dnmf.formats.turned import turned
 from dnmf.plan.memory import MIB, index_bytes
 from dnmf.plan.pieces import well_chunked
+from dnmf.stores.identity import nested
 from dnmf.stores.missing_chunks import ZarrArray
-from dnmf.stores.paths import absolute, is_url, refuse_bucket
-from dnmf.stores.places import check_replaceable, occupied, place, upload
+from dnmf.stores.paths import absolute, here, is_url, refuse_bucket
+from dnmf.stores.places import check_replaceable, followed, occupied, place, upload
 
 # A chunk of entries, or of their places, whichever is larger. A chunk in which a strip ends is decoded twice, and each
 # costs its own time: of 512 KiB to 8 MiB, 2 and 4 MiB were read fastest in strips of 2 million entries.
@@ -30,22 +34,38 @@ SPARSE_CHUNK = 2 * MIB
 # Pointers in a chunk.
 POINTERS = 2**20
 
+# The attribute of X in Zarr that says what was concluded from its file.
+TAKEN = "taken"
+
 
 def convert(
-    source: str | Path, target: str | Path, *, dataset: str | None = None, overwrite: bool = False
+    source: str | Path,
+    target: str | Path,
+    *,
+    dataset: str | None = None,
+    header: bool | None = None,
+    transpose: bool = False,
+    overwrite: bool = False,
 ) -> ZarrArray | zarr.Group:
-    """Turn a matrix file into Zarr that is read fast, without ever holding it in memory.
+    """Turn a matrix file, or Zarr in other chunks, into Zarr that is read fast, without ever holding it in memory.
 
     What is sparse stays sparse, in the layout of AnnData: scipy.sparse's .npz (csr, csc or coo), .mtx with coordinates,
-    and csr_matrix and csc_matrix in .h5ad or other HDF5 files. Its entries come out sorted, one in a place.
+    and the sparse matrices that AnnData, 10x Genomics, loom, Seurat and MATLAB write to HDF5. Its entries come out
+    sorted, one in a place. Names of rows and columns are written beside the entries, as `labels/rows` and
+    `labels/columns` below what is returned; what was concluded from the file is in its attribute `taken`.
 
     Parameters
     ----------
-    source : a .npy, .npz (NumPy's or scipy.sparse's), .csv or .mtx (both also .gz), .h5ad, .h5 or .hdf5 file.
+    source : a .npy, .npz (NumPy's or scipy.sparse's), .csv, .tsv, .txt or .mtx file (these four also .gz, .bz2 or .xz),
+        .h5ad, .loom, .h5, .hdf5, .mat (of MATLAB 7.3), .parquet
+        or .feather file; a folder of 10x Genomics' matrix.mtx, or of .parquet; path or URL of X in Zarr, or .zarr.zip.
     target : path or URL of what is written. What is not stored row by row may be unpacked beside it, and is removed
         again. For a URL all of it is written to the folder of temporary files first, then uploaded.
-    dataset : name of the array in a .npz or .h5 file that holds several matrices, or of another one than X in .h5ad,
-        such as layers/counts.
+    dataset : name of the array in a .npz, .h5 or .mat file or in Zarr that holds several matrices, or of another one
+        than X in AnnData, such as layers/counts.
+    header : whether the first line of a .csv, .tsv or .txt file has names of columns; None concludes it from how the
+        line looks beside others, with a warning where only numbers tell.
+    transpose : write Xᵀ: rows become columns. A dense X lies on disk once more meanwhile.
     overwrite : whether a Zarr array or group at `target` is replaced. Nothing else ever is.
 
     Returns
@@ -71,15 +91,17 @@ def convert(
     ...     convert(f"{folder}/x.npy", f"{folder}/x.zarr").shape
     (3, 3)
     """
-    source, to = Path(source), absolute(target)
-    read = _reader(source, dataset)
+    source, to = _source(source), followed(target)
+    read = _reader(source, dataset, header)
     beside = _check_target(to, overwrite)
+    if nested(absolute(source), to):
+        raise ValueError(f"the target {target} and the source {source} are inside one another: choose another target")
     with TemporaryDirectory(prefix=f".{to.rpartition('/')[2]}.", dir=beside) as folder:
         scratch = Path(folder)
         try:
-            contents = read(Source(source, dataset, scratch))
+            contents = read(Source(source, dataset, scratch, header))
             _check_matrix(source, contents)
-            _write(scratch / "new", contents)
+            _write(scratch / "new", turned(contents, scratch / "aside") if transpose else contents)
         except EOFError:
             raise ValueError(f"{source} ends before its data do: a whole file is required; copy it again") from None
         if is_url(to):
@@ -90,28 +112,48 @@ def convert(
 
 
 def describe(matrix: ZarrArray | zarr.Group) -> str:
-    """Shape, dtype, and how it is stored, of what `convert` returns."""
+    """Shape, dtype, how it is stored, and what was taken for what, of what `convert` returns."""
+    attributes: Any = matrix.attrs
+    taken = "".join(f"; {each}" for each in attributes.get(TAKEN, ()))
     if isinstance(matrix, zarr.Array):
         (m, n), (height, width) = matrix.shape, matrix.chunks
-        return f"{m} × {n} {matrix.dtype}, chunks of {height} × {width}"
+        return f"{m} × {n} {matrix.dtype}, chunks of {height} × {width}{taken}"
     data: Any = matrix["data"]
-    attributes: Any = matrix.attrs
     (m, n), kind = attributes["shape"], attributes["encoding-type"].removesuffix("_matrix")
-    return f"{m} × {n} {data.dtype}, {data.size} non-zeros in {kind}"
+    return f"{m} × {n} {data.dtype}, {data.size} non-zeros in {kind}{taken}"
 
 
-def _reader(source: Path, dataset: str | None) -> Reader:
-    """The reader of a file, by its suffix."""
-    suffix = next((known for known in READERS if source.name.lower().endswith(known)), None)
-    if suffix is None:
-        raise ValueError(f"{source} has no known suffix: {', '.join(READERS)} are read; save X as one of these")
-    if not source.is_file():
-        raise FileNotFoundError(f"{source} is not a file: a matrix file is required; check the path")
+def _source(source: str | Path) -> str:
+    """The path or URL of what is read: the matrix in a folder that 10x Genomics wrote."""
+    if is_url(source):
+        return absolute(source)
+    return str(market_in(here(source)) or here(source))
+
+
+def _reader(source: str, dataset: str | None, header: bool | None) -> Reader:
+    """The reader of a file, if it is of a kind that has what is asked for."""
+    suffix = _suffix(source)
     if dataset is not None and suffix not in NAMED:
         raise ValueError(
             f"dataset={dataset!r} is for .npz, .h5 and .h5ad files: {source} holds one matrix; leave it out"
         )
+    if header is not None and not suffix.startswith(TABLES):
+        flag = "--header" if header else "--no-header"
+        raise ValueError(f"{flag} (header={header}) is for {', '.join(TABLES)}: {source} has no lines; leave it out")
     return READERS[suffix]
+
+
+def _suffix(source: str) -> str:
+    """What kind a file is of, by its suffix; of Zarr, by what there is."""
+    name = source.lower().rstrip("/")
+    suffix = next((known for known in (ZIP, *READERS) if name.endswith(known)), None)
+    if is_url(source) or (Path(source).is_dir() and suffix != FOLDERS):
+        return ZIP
+    if suffix is None:
+        raise ValueError(f"{source} has no known suffix: {', '.join(SUFFIXES)} are read; save X as one of these")
+    if suffix not in (ZIP, FOLDERS) and not Path(source).is_file():
+        raise FileNotFoundError(f"{source} is not a file: a matrix file is required; check the path")
+    return suffix
 
 
 def _check_target(target: str, overwrite: bool) -> Path | None:
@@ -128,7 +170,7 @@ def _check_target(target: str, overwrite: bool) -> Path | None:
     return path and path.parent
 
 
-def _check_matrix(source: Path, contents: Contents | SparseContents) -> None:
+def _check_matrix(source: str, contents: Contents | SparseContents) -> None:
     """Refuse what is not a matrix of real numbers."""
     shape, dtype = contents.shape, contents.dtype
     if len(shape) != 2:
@@ -141,18 +183,31 @@ def _check_matrix(source: Path, contents: Contents | SparseContents) -> None:
 
 
 def _write(path: Path, contents: Contents | SparseContents) -> None:
-    """Store a matrix as new Zarr, in native byte order. Writes to disk."""
+    """Store a matrix as new Zarr, in native byte order, and the names of its rows and columns. Writes to disk."""
     if isinstance(contents, Contents):
         _write_dense(path, contents)
     else:
         _write_sparse(path, contents)
+    write_labels(str(path), contents.about, contents.shape)
+
+
+def _attributes(about: About) -> dict[str, Any]:
+    """What is said of X in Zarr that is not its entries."""
+    return {**about.attributes, **({TAKEN: list(about.taken)} if about.taken else {})}
 
 
 def _write_dense(path: Path, contents: Contents) -> None:
     """Store strips as a new Zarr array. Writes to disk."""
     (m, n), dtype = contents.shape, contents.dtype.newbyteorder("=")
     chunks = well_chunked((m, n), dtype.itemsize)
-    array = zarr.create_array(path, shape=(m, n), chunks=chunks, dtype=dtype, compressors=_codec(dtype))
+    array = zarr.create_array(
+        path,
+        shape=(m, n),
+        chunks=chunks,
+        dtype=dtype,
+        compressors=_codec(dtype),
+        attributes=_attributes(contents.about),
+    )
     start = 0
     for strip in contents.strips:
         array[start : start + len(strip)] = strip.astype(dtype, copy=False)
@@ -167,6 +222,7 @@ def _write_sparse(path: Path, contents: SparseContents) -> None:
     index = np.dtype(f"i{index_bytes(width - 1)}")
     chunk = SPARSE_CHUNK // max(dtype.itemsize, index.itemsize)
     facts = {"encoding-type": f"{contents.kind}_matrix", "encoding-version": "0.1.0", "shape": shape}
+    facts |= _attributes(contents.about)
     group = zarr.create_group(path, attributes=facts)
     with (
         _appended(group, "data", dtype, contents.most, chunk) as put_values,

@@ -1,19 +1,28 @@
-"""Text: .csv and MatrixMarket's .mtx, compressed by gzip or not. Both are parsed by `numpy.loadtxt`, line by line."""
+"""Text, compressed or not, that `numpy.loadtxt` parses line by line; and MatrixMarket's .mtx."""
 
+import bz2
 import gzip
-from collections.abc import Iterator
+import lzma
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from operator import itemgetter
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
-from dnmf.formats.contents import Contents, Dtype, Numbers, Shape, Source, SparseContents, strip_height
+from dnmf.formats.contents import About, Contents, Dtype, Numbers, Shape, Source, SparseContents, names_apart
 from dnmf.formats.sparse_entries import Entries, fill, gather
 
-# Entries of a MatrixMarket file are parsed this many at a time; rows of a .csv file, a strip.
+# What opens a compressed file, by the end of its name.
+OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+# Bytes from which is concluded how a text is encoded.
+START = 2**16
+
+# Entries of a MatrixMarket file are parsed this many at a time.
 LINES = 2**18
 
 # MatrixMarket's fields. A pattern is a matrix of ones in float64, as in SciPy.
@@ -42,26 +51,6 @@ class Market:
     symmetric: bool
 
 
-def read_csv(source: Source) -> Contents:
-    """Read a .csv file, twice: how many rows it has is known at its end."""
-    path = source.path
-    with _open(path) as text:
-        filled = ((number, line) for number, line in enumerate(text, 1) if line.strip())
-        number, first = next(filled, (0, ""))
-        m = bool(first) + sum(1 for _ in filled)
-    delimiter = next((mark for mark in "\t;," if mark in first), ",")
-    fields = [field.strip(' "\n') for field in first.split(delimiter)]
-    header = bool(first) and not any(_is_number(field) for field in fields)
-    if header and len(fields) > 1 and not fields[0]:
-        rule = "a column of row labels is no part of X; write the file without it (pandas: index=False)"
-        raise ValueError(f"{path}, line {number}: the name of the first column is '': {rule}")
-    shape, dtype = (m - header, len(fields)), np.dtype("f8")
-    record, skip = np.dtype([("value", dtype, shape[1:])]), number if header else 0
-    # Not a generator: it would hold a strip while the next one is read.
-    strips = map(itemgetter("value"), _records(path, skip, record, strip_height(shape, dtype), delimiter=delimiter))
-    return Contents(shape, dtype, strips)
-
-
 def read_mtx(source: Source) -> Contents | SparseContents:
     """Read a MatrixMarket file as a stream of entries: with coordinates it is sparse."""
     path, scratch = source.path, source.scratch
@@ -69,59 +58,112 @@ def read_mtx(source: Source) -> Contents | SparseContents:
     dtype = np.dtype(FIELDS[market.field])
     at = [("at", "i8", (2,))] if market.coordinate else []
     value = [] if market.field == "pattern" else [("value", dtype)]
-    pieces = _check_count(path, _records(path, market.skip, np.dtype([*at, *value]), LINES), market.count)
+    pieces = _check_count(
+        path, records(path, partial(numbered, skip=market.skip), np.dtype([*at, *value]), LINES), market.count
+    )
     entries = _place(pieces, market.shape, market.symmetric)
     if market.symmetric:
         entries = _mirror(entries)
+    about = _beside(path)
     if not market.coordinate:
-        return Contents(market.shape, dtype, fill(path, entries, market.shape, dtype, scratch))
+        return Contents(market.shape, dtype, fill(path, entries, market.shape, dtype, scratch), about)
     most = market.count * (1 + market.symmetric)
-    return SparseContents(market.shape, dtype, "csr", most, gather(path, entries, market.shape, dtype, scratch))
+    return SparseContents(market.shape, dtype, "csr", most, gather(path, entries, market.shape, dtype, scratch), about)
 
 
-def _open(path: Path) -> TextIO:
+def market_in(folder: Path) -> Path | None:
+    """The matrix in a folder as 10x Genomics writes it, None where there is none."""
+    return _first(folder, "matrix.mtx")
+
+
+def _first(folder: Path, *names: str) -> Path | None:
+    """The first file of one of some names, compressed or not."""
+    paths = (folder / f"{name}{packed}" for name in names for packed in ("", *OPENERS))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _beside(path: Path) -> About:
+    """Names of rows and columns in the files that 10x Genomics writes beside a matrix.mtx."""
+    features, barcodes = _first(path.parent, "features.tsv", "genes.tsv"), _first(path.parent, "barcodes.tsv")
+    if not path.name.lower().startswith("matrix.mtx") or features is None or barcodes is None:
+        return About()
+    table = list(_fields(features))
+    rows = names_apart([row[min(1, len(row) - 1)] for row in table], [row[0] for row in table])
+    columns = [row[0] for row in _fields(barcodes)]
+    return About([rows], [columns], (f"names of rows from {features.name}, of columns from {barcodes.name}",))
+
+
+def _fields(path: Path) -> Iterator[list[str]]:
+    """The fields of the lines of a file beside a matrix."""
+    with open_text(path) as text:
+        yield from (line.rstrip("\n").split("\t") for _, line in numbered(text))
+
+
+def open_text(path: Path) -> TextIO:
     """Open a text file, compressed or not. Bytes that are no text show in the error about their line."""
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace")
-    return path.open(encoding="utf-8-sig", errors="replace")
+    opened = OPENERS.get(path.suffix.lower(), Path.open)
+    with opened(path, "rb") as file:
+        encoding = _encoding(file.read(START))
+    text: TextIO = opened(path, "rt", encoding=encoding, errors="replace")
+    return text
 
 
-def _is_number(field: str) -> bool:
-    """Whether a field of a text file is a number: a first line without any is a header."""
+def _encoding(start: bytes) -> str:
+    """How a text is encoded that starts like this: in UTF-16, which says so, in UTF-8, or as Windows did before."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
     try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+        getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
 
 
-def _records(path: Path, skip: int, record: Dtype, rows: int, *, delimiter: str | None = None) -> Iterator[Numbers]:
-    """Records of a text file, one a line after the first `skip` lines, so many rows at a time."""
+def numbered(text: TextIO, skip: int = 0) -> Iterator[tuple[int, str]]:
+    """Lines that are not empty, after the first `skip` ones, with their numbers."""
+    return ((number, line) for number, line in enumerate(text, 1) if number > skip and line.strip())
+
+
+def records(
+    path: Path,
+    lines: Callable[[TextIO], Iterator[tuple[int, str]]],
+    record: Dtype,
+    rows: int,
+    *,
+    delimiter: str | None = None,
+    quotes: str | None = None,
+    hint: str = "",
+) -> Iterator[Numbers]:
+    """Records of a text file, so many rows at a time; `lines` gives those of its lines that hold one each.
+
+    `hint` is what else there is to say where a line cannot be read.
+    """
     number = 0
 
-    def filled(text: TextIO) -> Iterator[str]:
+    def counted(text: TextIO) -> Iterator[str]:
         nonlocal number
-        for number, line in enumerate(text, 1):
-            if number > skip and line.strip():
-                yield line
+        for at, line in lines(text):
+            number = at
+            yield line
 
-    with _open(path) as text:
-        lines = filled(text)
+    with open_text(path) as text:
+        given = counted(text)
         # loadtxt warns where there is no line left, and takes none after the one that it cannot read.
-        for line in lines:
+        for line in given:
             try:
                 yield np.loadtxt(
-                    chain([line], lines), record, comments=None, delimiter=delimiter, ndmin=1, max_rows=rows
-                )
+                    chain([line], given), record, comments=None, delimiter=delimiter, quotechar=quotes, ndmin=1,
+                    max_rows=rows,
+                )  # fmt: skip
             except ValueError as error:
                 reason = str(error).split(" at row")[0]
-                raise ValueError(f"{path}, line {number}: {reason}; correct the line") from error
+                raise ValueError(f"{path}, line {number}: {reason}; correct the line{hint}") from error
 
 
 def _market(path: Path) -> Market:
     """What the first lines of a MatrixMarket file say."""
     # Not by scipy.io.mminfo: it reads a .gz as a stream, and with streams it can abort the process (SciPy 1.17.1).
-    with _open(path) as text:
+    with open_text(path) as text:
         banner = text.readline().lower().split()
         skip, line = next(((k, line) for k, line in enumerate(text, 2) if line.strip() and line[0] != "%"), (1, ""))
     _check_banner(path, banner)

@@ -51,15 +51,6 @@ class Known:
         return self.loss is None or self.loss < share * self.norm
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How large Y is: the number of its entries, its norm Σ y^β and their sum; NaN where not known."""
-
-    entries: int
-    norm: float
-    total: float = math.nan
-
-
 class Shared(Value, Protocol):
     """What every strip needs of the short factor in a pass, and what was known before it."""
 
@@ -156,6 +147,10 @@ class Loss(Protocol[SharedT]):
         """Of the divergence."""
 
     @property
+    def long(self) -> Penalty:
+        """The penalty on the long factor."""
+
+    @property
     def keeps_zeros(self) -> bool:
         """Whether an entry of a factor that is zero stays zero."""
 
@@ -166,9 +161,6 @@ class Loss(Protocol[SharedT]):
     @property
     def from_columns(self) -> FromColumns | None:
         """How rows are solved where they are never in memory as a whole; None where the loss needs them so."""
-
-    def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
-        """Raise ValueError where what is formed of entries of this size would leave the range of their dtype."""
 
     def prepare(self, S: Array, known: Known) -> SharedT:
         """What every strip needs of a short factor (k, N) in the next pass."""

@@ -48,7 +48,7 @@ class LazyDense(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> LazyStrips:
         """X along either axis, computed in this process: in a pass, the engine makes a graph of it."""
-        return LazyStrips(self._along(axis), self.dtype, axis, check, self.array)
+        return LazyStrips(self._along(axis), self.dtype, axis, check, self.array, exponent=self.exponent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,6 @@ class LazySparse(LazyDense):
 def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool) -> Rows:
     """As `prepare_dense`, of an array or a scipy.sparse matrix, which becomes a csr_matrix and is not written to."""
     if not is_sparse(x):
-        return prepare_dense(np.asarray(x), dtype, axis=axis, first=first, check=check)
+        return prepare_dense(np.asanyarray(x), dtype, axis=axis, first=first, check=check)
     y = (x if axis == 0 else x.T).tocsr()
     return SparseStrips(y.shape, dtype, axis, check, y.data, y.indices, y.indptr, first=first).rows(0, y.shape[0])

@@ -3,17 +3,22 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
+from dnmf.matrix.in_file import Hdf5Array
+from dnmf.matrix.labels import Labels
 from dnmf.matrix.strips import Dtype, Strips
 from dnmf.plan.grid import Grid
 from dnmf.stores.missing_chunks import ZarrArray
+
+# What a worker can look for.
+Node = ZarrArray | zarr.Group | Hdf5Array
 
 # How many chunks of one read are fetched and decoded at the same time. On local disks more than one only costs: in two
 # workers on two cores, reading whole strips one chunk at a time was 1.6 to 1.8 times as fast as at zarr's default of
@@ -34,6 +39,8 @@ class Matrix(ABC):
     dtype : float32 or float64, in which X is computed with.
     grid : how X is stored.
     location : where X lives, for people and for the record of a run.
+    named : gives the names of rows and columns, when they are asked for.
+    exponent : what is read is X times 2 to it, where its own entries are too large or too small to compute with.
     in_memory : whether all of X is in this process already.
     stored : whether X is in a store.
     lazy : whether X is a Dask array, whose graph is the engine's business.
@@ -44,6 +51,8 @@ class Matrix(ABC):
     dtype: Dtype
     grid: Grid
     location: str
+    named: Callable[[], Labels] = field(default=Labels, kw_only=True, compare=False, repr=False)
+    exponent: int = field(default=0, kw_only=True)
     in_memory: ClassVar[bool] = False
     stored: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
@@ -53,15 +62,29 @@ class Matrix(ABC):
     def strips(self, axis: int, *, check: bool) -> Strips:
         """X as it is read along an axis; ValueError if it is sparse and stored along the other one."""
 
+    def scaled(self, exponent: int) -> Self:
+        """X, read as X times 2 to an exponent."""
+        return replace(self, exponent=exponent)
+
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:
         """The Zarr arrays that X is stored in: one, three where it is sparse, none where it is in no store."""
         return ()
 
     @property
-    def nodes(self) -> tuple[ZarrArray | zarr.Group, ...]:
-        """The Zarr arrays and groups from which `finds` tells whether a worker finds X."""
+    def nodes(self) -> tuple[Node, ...]:
+        """The arrays and groups from which `finds` tells whether a worker finds X."""
         return self.arrays
+
+    @property
+    def numbers(self) -> Any:
+        """X as an array-like whose slices are its numbers, as they are computed with but for their dtype."""
+        return self.array
+
+    @property
+    def labels(self) -> Labels:
+        """The names of rows and columns, read from where X is at each call."""
+        return self.named()
 
     @property
     def stored_dtype(self) -> Dtype:
@@ -89,15 +112,17 @@ class Matrix(ABC):
         return self.grid.shape if axis == 0 else self.grid.shape[::-1]
 
 
-def finds(nodes: Iterable[ZarrArray | zarr.Group]) -> bool:
-    """Whether Zarr arrays and groups are found as they were, from where this is called: reads their metadata only."""
+def finds(nodes: Iterable[Node]) -> bool:
+    """Whether arrays and groups are found as they were, from where this is called: reads their metadata only."""
     try:
         return all(_is_found(node) for node in nodes)
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, ImportError):
         return False
 
 
-def _is_found(node: ZarrArray | zarr.Group) -> bool:
+def _is_found(node: Node) -> bool:
+    if isinstance(node, Hdf5Array):
+        return node.is_found()
     if isinstance(node, zarr.Array):
         return bool(zarr.open_array(store=node.store, path=node.path, mode="r").metadata == node.metadata)
     found = zarr.open_group(store=node.store, path=node.path, mode="r", use_consolidated=False)

@@ -1,24 +1,29 @@
 """X is found, wherever it is: the array or sparse group behind a path, a Zarr object or AnnData; and opened, unread.
 
-AnnData and h5py are told by what they look like, and never imported.
+AnnData and h5py are told by what they look like, and never imported. What X may be of other libraries is in `foreign`.
 """
 
+import warnings
+from dataclasses import replace
+from functools import partial
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
-from scipy import sparse
 from zarr.storage import LocalStore
 
-from dnmf.matrix.dense import DenseInMemory, StoredDense
-from dnmf.matrix.lazy import LazyDense, LazySparse
+from dnmf.arrays.rows import is_sparse
+from dnmf.matrix.dense import DenseInMemory, StoredDense, StreamedDense
+from dnmf.matrix.foreign import Found, is_a, take
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.names import names_in_store, names_of_anndata
 from dnmf.matrix.sparse import SPARSE, SparseInMemory, StoredSparse
+from dnmf.stores.credentials import plain_address, refuse_credentials
 from dnmf.stores.missing_chunks import ZarrArray, missing
 from dnmf.stores.paths import absolute
 from dnmf.stores.places import answering
-from dnmf.stores.url_store import without_credentials
 
 
 def open_matrix(X: object, *, layer: str | None = None) -> Matrix:
@@ -29,30 +34,68 @@ def open_matrix(X: object, *, layer: str | None = None) -> Matrix:
     X : path of a two-dimensional Zarr array (format 2 or 3, sharded or not, or a member of a group, as in
         "X.zarr/layers/counts"), of a sparse matrix in a Zarr group as AnnData and `dnmf convert` write it, or of
         AnnData in Zarr; a `zarr.Array` or `zarr.Group` of these; a scipy.sparse matrix or array; a Dask array, of NumPy
-        or scipy.sparse blocks; an AnnData object; anything that NumPy makes a two-dimensional array of; or what this
-        function returned, which is given back.
+        or scipy.sparse blocks; an AnnData object, or its `raw`; an xarray DataArray, or Dataset with one matrix; a
+        DataFrame of pandas, polars or Dask; an h5py dataset; anything that NumPy makes a two-dimensional array of; or
+        what this function returned, which is given back.
     layer : of AnnData, one of its layers instead of its X.
 
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
-        If there is no matrix, if it is not two-dimensional or has no entries, if its entries are not real numbers.
+        If there is no matrix, if it is not two-dimensional or has no entries, if its entries are not real numbers, if
+        some are masked, or their codes cannot be read.
     """
     if isinstance(X, Matrix):
         _refuse_layer(layer, X.location)
         return X
-    found, location = find(X, layer)
+    found = find(X, layer)
+    return replace(_opened(found.array, found.location), named=found.named)
+
+
+def _opened(found: Any, location: str) -> Matrix:
+    """X of the kind that was found."""
     if isinstance(found, zarr.Group):
         return StoredSparse.of(found, location)
     if isinstance(found, zarr.Array):
         return StoredDense.of(found, location)
     if hasattr(found, "__dask_graph__"):
+        from dnmf.matrix.lazy import LazyDense, LazySparse  # noqa: PLC0415, it loads Dask, which made X
+
         # Dask tells only here what its blocks will be.
-        lazy = LazySparse if sparse.issparse(getattr(found, "_meta", None)) else LazyDense
+        lazy = LazySparse if is_sparse(getattr(found, "_meta", None)) else LazyDense
         return lazy.of(found, location)
-    if sparse.issparse(found):
+    if is_sparse(found):
         return SparseInMemory.of(found, location)
-    return DenseInMemory.of(np.asarray(found), location)
+    if isinstance(found, np.ndarray):
+        return DenseInMemory.of(found, location)
+    return StreamedDense.of(found, location)
+
+
+def tell_missing(matrix: Matrix) -> None:
+    """Warn of dense X that lacks chunks, which are read as the fill value: they may have been lost, or never written.
+
+    Where sparse X lacks some that matter, reading it fails.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it lacks all of them.
+    """
+    array = None if matrix.sparse else next(iter(matrix.arrays), None)
+    found = None if array is None else missing(array)
+    if array is None or found is None or not found.count:
+        return
+    which, noun = f" (the first is {found.key})" if found.key else "", "shards" if array.shards else "chunks"
+    if found.count == found.total:
+        raise FileNotFoundError(
+            f"{matrix.location} lacks all of its {found.total} {noun}{which}: nothing was written to it, or it was "
+            f"lost; write X again"
+        )
+    warnings.warn(
+        f"{matrix.location} lacks {found.count} of {found.total} {noun}{which}: they are missing or were never "
+        f"written, and are read as {array.fill_value}; --strict (strict=True) refuses them",
+        stacklevel=3,
+    )
 
 
 def check_complete(matrix: Matrix) -> None:
@@ -81,31 +124,43 @@ def check_complete(matrix: Matrix) -> None:
             )
 
 
-def find(X: object, layer: str | None) -> tuple[Any, str]:
-    """What X is: a `zarr.Array`, a `zarr.Group` of a sparse matrix, or an array of another library; and where it is."""
+def find(X: Any, layer: str | None) -> Found:
+    """What X is, where it is, and what gives its labels."""
+    if is_a(X, "dask.delayed", "Delayed") or is_a(X, "mudata", "MuData"):
+        # Neither is AnnData, though it has the attributes.
+        return take(X)
     if is_anndata(X):
-        member = _choose_member(X, layer)
-        _refuse_hdf5(member)
-        return find(member, None)
-    if isinstance(X, str | Path):
-        return _find_in_store(_open(str(X)), absolute(X), str(X), layer)
+        return replace(find(_choose_member(X, layer), None), named=partial(names_of_anndata, X))
+    if isinstance(X, str | PathLike):
+        path = X if isinstance(X, str | Path) else str(X)
+        return _find_in_store(_open(str(path)), absolute(path), str(path), layer)
     group = getattr(X, "group", None)
     X = group if isinstance(group, zarr.Group) else X
     if isinstance(X, zarr.Array | zarr.Group):
-        array, store = _reopen(X), X.store
-        if isinstance(store, LocalStore):
-            location = absolute(Path(store.root, X.path))
+        refuse_credentials(X.store)
+        if isinstance(X.store, LocalStore):
+            location = absolute(Path(X.store.root, X.path))
             return _find_in_store(_open(location), location, location, layer)
-        return _find_in_store(array, str(array.store_path), str(array.store_path), layer)
+        known = plain_address(X.store)
+        location = str(X.store_path) if known is None else absolute(f"{known}/{X.path}")
+        return _find_in_store(_reopen(X), location, location, layer)
     _refuse_hdf5(group)
-    location = "a Dask array" if hasattr(X, "__dask_graph__") else "an array in memory"
-    _refuse_layer(layer, location)
-    return X, location
+    if _is_raw(X):
+        _refuse_layer(layer, "the raw data of AnnData")
+        return replace(find(X.X, None), named=partial(names_of_anndata, X))
+    found = take(X)
+    _refuse_layer(layer, found.location)
+    return found
 
 
 def is_anndata(X: object) -> bool:
     """Whether it is an AnnData object, of any of its classes."""
     return all(hasattr(X, name) for name in ("X", "layers", "obs_names"))
+
+
+def _is_raw(X: object) -> bool:
+    """Whether it is what AnnData keeps as `raw`."""
+    return all(hasattr(X, name) for name in ("X", "obs_names", "var_names"))
 
 
 def _choose_member(X: Any, layer: str | None) -> object:
@@ -117,13 +172,13 @@ def _choose_member(X: Any, layer: str | None) -> object:
     return X.X if layer is None else X.layers[layer]
 
 
-def _refuse_hdf5(thing: object) -> None:
-    """Raise TypeError for what h5py reads from a file, itself or under AnnData's own class."""
-    for each in (thing, getattr(thing, "group", None)):
-        if type(each).__module__.partition(".")[0] == "h5py":
-            raise TypeError(
-                "X is in an HDF5 file, which is not read strip by strip: make Zarr of it, `dnmf convert X.h5ad X.zarr`"
-            )
+def _refuse_hdf5(group: object) -> None:
+    """Raise TypeError for a sparse matrix that AnnData reads from HDF5."""
+    if type(group).__module__.partition(".")[0] == "h5py":
+        raise TypeError(
+            "X is a sparse matrix in an HDF5 file, which is not read strip by strip: make Zarr of it, `dnmf convert "
+            "X.h5ad X.zarr`"
+        )
 
 
 def _list_names(names: Any) -> str:
@@ -136,43 +191,50 @@ def _refuse_layer(layer: str | None, location: str) -> None:
 
 
 def _reopen(X: ZarrArray | zarr.Group) -> ZarrArray | zarr.Group:
-    """The same array or group, from a store that carries no credentials to workers."""
-    store = without_credentials(X.store)
-    return X if store is X.store else zarr.open(store, path=X.path, mode="r")
+    """The same array or group as it is now: what is consolidated may be older than what it tells of."""
+    mode: Literal["r", "r+"] = "r" if X.read_only else "r+"
+    return zarr.open(X.store, path=X.path, mode=mode, use_consolidated=False)
 
 
 def _open(location: str) -> ZarrArray | zarr.Group:
-    """The Zarr array or group at a path or URL."""
+    """The Zarr array or group at a path or URL: what is consolidated there may be older than what it tells of."""
     try:
-        return zarr.open(answering(location), mode="r")
+        return zarr.open(answering(location), mode="r", use_consolidated=False)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no Zarr array at {location}: give the path of one, or make one with `dnmf convert`"
         ) from None
 
 
-def _find_in_store(
-    found: ZarrArray | zarr.Group, location: str, shown: str, layer: str | None
-) -> tuple[ZarrArray | zarr.Group, str]:
+def _find_in_store(found: ZarrArray | zarr.Group, location: str, shown: str, layer: str | None) -> Found:
     """The matrix that a Zarr array or group is or, for AnnData, holds."""
     if isinstance(found, zarr.Array):
         _refuse_layer(layer, shown)
-        return found, location
+        return Found(found, location, partial(names_in_store, found, location))
     encoding = found.attrs.get("encoding-type")
     if encoding == "anndata":
         name = "X" if layer is None else f"layers/{layer}"
         if name not in found:
-            layers = _list_names(found["layers"]) if "layers" in found else "none"
+            layers = _list_names(_listed(found["layers"])) if "layers" in found else "none"
             raise ValueError(f"{shown} is AnnData without {name}: its layers are {layers}")
         return _find_in_store(found[name], f"{location}/{name}", f"{shown}/{name}", None)
     _refuse_layer(layer, shown)
     if encoding in SPARSE:
-        # What is consolidated in a group above may be older than the group itself.
-        return zarr.open_group(found.store, path=found.path, mode="r", use_consolidated=False), location
-    members = sorted(f"{shown}/{name}" for name, member in found.members() if _is_matrix(member))
-    raise ValueError(
-        f"{shown} is a Zarr group, not an array: name one of its matrices ({', '.join(members) or 'there is none'})"
-    )
+        return Found(found, location, partial(names_in_store, found, location))
+    members = _matrices(found, shown) or "there is none"
+    raise ValueError(f"{shown} is a Zarr group, not an array: name one of its matrices ({members})")
+
+
+def _matrices(group: zarr.Group, shown: str) -> str:
+    """The matrices in a group, as people name them."""
+    return ", ".join(sorted(f"{shown}/{name}" for name, member in _listed(group).members() if _is_matrix(member)))
+
+
+def _listed(group: Any) -> Any:
+    """A group whose members can be listed: where its server lists nothing, those that are consolidated there."""
+    if group.store.supports_listing:
+        return group
+    return zarr.open_group(group.store, path=group.path, mode="r")
 
 
 def _is_matrix(member: ZarrArray | zarr.Group) -> bool:

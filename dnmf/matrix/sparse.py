@@ -1,18 +1,20 @@
 """Sparse X, in a store or in memory, as it is stored: row by row or column by column."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import zarr
-from scipy import sparse
 
-from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, chunks_in_flight, matrix_shape, working_dtype
+from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, Node, chunks_in_flight, matrix_shape, working_dtype
 from dnmf.matrix.sparse_rows import SparseStrips, check_pointers
 from dnmf.matrix.strips import Dtype, Vector, read_part
 from dnmf.plan.sparse import SparseGrid
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import ZarrArray
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 # What AnnData says of a sparse matrix, and the axis along which that is stored.
 SPARSE = {"csr_matrix": 0, "csc_matrix": 1}
@@ -38,7 +40,10 @@ class Sparse(Matrix):
                 f"{self.location} is stored {line} by {line} ({FORMATS[1 - axis]}), and whole {other}s are needed: "
                 f"write X {other} by {other}, as {FORMATS[axis]}"
             )
-        return SparseStrips(self._along(axis), self.dtype, axis, check, *self.members, in_flight=self.grid.in_flight)
+        return SparseStrips(
+            self._along(axis), self.dtype, axis, check, *self.members,
+            in_flight=self.grid.in_flight, exponent=self.exponent,
+        )  # fmt: skip
 
     @property
     def stored_dtype(self) -> Dtype:
@@ -81,7 +86,7 @@ class StoredSparse(Sparse):
         return tuple(member for member in self.members if isinstance(member, zarr.Array))
 
     @property
-    def nodes(self) -> tuple[ZarrArray | zarr.Group, ...]:
+    def nodes(self) -> tuple[Node, ...]:
         return self.array, *self.arrays
 
     @property
@@ -95,8 +100,16 @@ class SparseInMemory(Sparse):
 
     in_memory: ClassVar[bool] = True
 
+    def by_rows(self) -> Self:
+        """The same as CSR, which is a copy of CSC."""
+        return (
+            self
+            if self.array.format == "csr"
+            else replace(self.of(self.array.tocsr(), self.location), named=self.named)
+        )
+
     @classmethod
-    def of(cls, X: sparse.sparray | sparse.spmatrix, location: str) -> Self:
+    def of(cls, X: "sparse.sparray | sparse.spmatrix", location: str) -> Self:
         """X as it is."""
         shape, dtype = matrix_shape(X.shape), working_dtype(X.dtype)
         X = X if X.format in ("csr", "csc") else X.tocsr()

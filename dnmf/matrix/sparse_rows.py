@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 import zarr
-from scipy import sparse
 
 from dnmf.arrays.rows import Rows
 from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part, unreadable
@@ -98,6 +97,8 @@ def check_pointers(indptr: Numbers, non_zeros: int, which: str, *, whole: bool =
 
 def view(data: Numbers, indices: Numbers, indptr: Numbers, width: int) -> Rows:
     """A csr_matrix of these very arrays: its constructor would copy a small part of large ones."""
+    from scipy import sparse  # noqa: PLC0415, it takes a while to load, and dense X needs none of it
+
     y = sparse.csr_matrix((len(indptr) - 1, width), dtype=data.dtype)
     y.data, y.indices, y.indptr = data, indices, indptr
     return y

@@ -1,12 +1,13 @@
 """What tasks carry of X: strips, which know of it what reading them takes and no more."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.arrays.extent import times_power
 from dnmf.arrays.rows import Rows
 from dnmf.stores.missing_chunks import ZarrArray
 
@@ -26,17 +27,19 @@ class Strips(ABC):
     dtype : float32 or float64, of the strips.
     axis : 0 where rows of these are X's rows, 1 where they are its columns.
     check : whether an entry that is negative, NaN or infinite raises ValueError, which names its row and column.
+    exponent : X is multiplied by 2 to it, see `Matrix`.
     """
 
     shape: tuple[int, int]
     dtype: Dtype
     axis: int
     check: bool
+    exponent: int = field(default=0, kw_only=True)
     ndim: ClassVar[int] = 2
 
     def __getitem__(self, where: tuple[slice, slice]) -> Rows:
         start, stop, _ = where[0].indices(self.shape[0])
-        return self.rows(start, stop)
+        return times_power(self.rows(start, stop), self.exponent)
 
     def in_x(self, start: int, stop: int) -> tuple[slice, slice]:
         """Where rows start to stop − 1 are in X."""
@@ -45,7 +48,7 @@ class Strips(ABC):
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> Rows:
-        """Rows start to stop − 1: an array, or a csr_matrix in which the places rise and no entry is 0."""
+        """Rows start to stop − 1 of X: an array, or a csr_matrix in which the places rise and no entry is 0."""
 
 
 def read_part(array: Vector, where: slice | tuple[slice, ...], which: str) -> Numbers:

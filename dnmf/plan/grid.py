@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import ClassVar, Self
 
-from dnmf.plan.memory import IDLE_WORKER, MIB, SAMPLE_SPLIT, USABLE_SHARE, Workers, partial_sums_bytes
+from dnmf.plan.memory import IDLE_WORKER, MIB, SAMPLE_SPLIT, USABLE_SHARE, Workers, in_words, partial_sums_bytes
 from dnmf.plan.sizes import Sizes, current
 from dnmf.plan.strips import Plan
 
@@ -154,6 +154,6 @@ class Grid(ABC):
         return (
             f"X does not fit: with {self.pieces} and {partial_sums_bytes(rank, width) / MIB:.0f} MiB of partial sums "
             f"of {rank} × {width}, the smallest strips need {needed / MIB:.0f} MiB in a worker that may use "
-            f"{workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit of {workers.memory / MIB:.0f} MiB); {advice} "
+            f"{workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit of {in_words(workers.memory)}); {advice} "
             f"give workers {ceil(needed / USABLE_SHARE / MIB)} MiB"
         )

@@ -1,6 +1,7 @@
 """What workers are, and what they hold whatever X is. Sizes are in bytes."""
 
 from dataclasses import dataclass
+from math import ceil
 
 MIB = 2**20
 
@@ -9,6 +10,9 @@ IDLE_WORKER, ALLOCATOR_SLACK = 127 * MIB, 28 * MIB
 
 # Dask spills at 0.6 of a worker's limit (what it manages) and 0.7 (the process): a plan stays below both.
 USABLE_SHARE = 0.7
+
+# The least limit of a worker in which anything fits, and one that no machine has, in whole MiB.
+LEAST_LIMIT, MOST_LIMIT = ceil((IDLE_WORKER + ALLOCATOR_SLACK) / USABLE_SHARE / MIB) * MIB, 2**50
 
 # Arrays as large as a strip's block of the long factor that are alive while it is updated: old and new block,
 # numerator, two of the rule; in the first pass also the draw in float64 and its scaling.
@@ -47,3 +51,12 @@ def index_bytes(largest: int) -> int:
 def partial_sums_bytes(rank: int, width: int) -> int:
     """Bytes of partial sums that a worker holds while it adds them up."""
     return (SPLIT_EVERY + 2) * 8 * rank * (width + rank)
+
+
+def in_words(size: int) -> str:
+    """Bytes in words.
+
+    >>> in_words(3 * MIB), in_words(500)
+    ('3 MiB', '500 bytes')
+    """
+    return f"{size / MIB:.0f} MiB" if size >= MIB else f"{size} bytes"

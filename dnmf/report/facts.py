@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zarr
 
 from dnmf.matrix.opening import open_matrix
 from dnmf.matrix.sparse import SPARSE
 from dnmf.plan.strips import rows_or_columns
-from dnmf.run.record import Start
-from dnmf.run.result import Factorization
 from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
+if TYPE_CHECKING:
+    from dnmf.run.record import Start
+    from dnmf.run.result import Factorization
 
-def facts(run: Factorization) -> dict[str, str]:
+
+def facts(run: "Factorization") -> dict[str, str]:
     """What there is to tell of a run, by name, in the order in which it is shown."""
     about, x, start = run.about, run.about.x, run.about.start
     assert start is not None
@@ -39,7 +41,7 @@ def facts(run: Factorization) -> dict[str, str]:
     }
 
 
-def _begun(start: Start, lines: str) -> str:
+def _begun(start: "Start", lines: str) -> str:
     """How the first factors came about."""
     if not start.rows:
         return "no sample"

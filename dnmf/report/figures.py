@@ -16,11 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from dnmf.arrays.rows import Array
+from dnmf.matrix.labels import Names
 from dnmf.run.result import Factorization
+from dnmf.stores.paths import here
 
 # Okabe and Ito's palette, told apart with any kind of colour vision; yellow is left out, too pale for a line on white.
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 PANELS, SAMPLES = 32, 6
+
+# Entries of a component that are named, and characters of a name.
+LARGEST, LONGEST = 3, 16
 
 
 class Drawable(Protocol):
@@ -67,8 +72,9 @@ def run_figures(result: Factorization, X: Drawable | None = None) -> dict[str, F
 
 def save(figures: Mapping[str, Figure], folder: str | Path) -> dict[str, Path]:
     """Write every figure to `folder`/<name>.png, and return the paths by name."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    paths = {name: Path(folder) / f"{name}.png" for name in figures}
+    folder = here(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"{name}.png" for name in figures}
     for name, figure in figures.items():
         figure.savefig(paths[name], dpi=150)
     return paths
@@ -95,6 +101,8 @@ def label_loss(axes: Axes, loss: NDArray[np.generic]) -> None:
 def components(result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
     """The first 32 components, each scaled to maximum 1: rows of V where X is tall (m ≥ n), else columns of W.
 
+    Where columns (rows) of X have names, those of the three largest entries of each are shown.
+
     Parameters
     ----------
     result : X ≈ W V, W (m, k), V (k, n).
@@ -109,6 +117,7 @@ def components(result: Factorization, *, shape: Sequence[int] | None = None) -> 
     short = (result.V if tall else np.asarray(result.W).T)[:PANELS]
     short = short / np.maximum(short.max(axis=1, keepdims=True), np.finfo(short.dtype).tiny)
     layout = (min(4, -(-len(short) // 5)), 3.2, 1.1) if shape is None else (8, 1.3, 1.4 * min(2.0, shape[0] / shape[1]))
+    names = result.labels.columns if tall else result.labels.rows
     figure, panels = _grid(len(short), layout)
     figure.supxlabel("" if shape is not None else "column of X" if tall else "row of X", fontsize=10)
     for number, (axes, component) in enumerate(zip(panels, short, strict=True), start=1):
@@ -119,10 +128,19 @@ def components(result: Factorization, *, shape: Sequence[int] | None = None) -> 
             axes.set(ylim=(0, 1.1), yticks=(0, 1))
         else:
             _draw_image(axes, component, shape)
-        axes.set_title(str(number), fontsize=9, pad=3)
+        axes.set_title(_title(number, component, names), fontsize=9 if names is None else 7, pad=3)
     named = "rows of V" if tall else "columns of W"
     figure.suptitle(f"{len(short)} of {rank} components ({named}), each scaled to maximum 1")
     return figure
+
+
+def _title(number: int, component: Array, names: Names | None) -> str:
+    """The number of a component, and the names of its largest entries, where entries have names."""
+    if names is None:
+        return str(number)
+    largest = [at for at in np.argsort(-component, kind="stable")[:LARGEST] if component[at] > 0]
+    shown = (name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names[largest])
+    return f"{number}: {', '.join(shown)}"
 
 
 def _grid(count: int, layout: tuple[int, float, float]) -> tuple[Figure, list[Axes]]:

@@ -6,12 +6,14 @@ No number that dnmf writes is an array's fill value, so a chunk that is missing 
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from dnmf.arrays.extent import times_power
 from dnmf.run.record import MOST_CHUNKS
 
 # An array of a run, of whatever numbers.
@@ -19,6 +21,45 @@ StoredArray: TypeAlias = zarr.Array[Any]
 
 # Bytes that one byte of a file can become at most: Zstandard packs 128 KiB that are all the same into four bytes.
 DENSEST = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledArray:
+    """A stored factor as it is computed with: 2 to the exponent times what is stored. Sliced like an array."""
+
+    array: StoredArray
+    exponent: int
+
+    def __getitem__(self, where: tuple[slice, slice]) -> NDArray[Any]:
+        return np.asarray(times_power(np.asarray(self.array[where]), self.exponent))
+
+    def __setitem__(self, where: tuple[slice, slice], values: NDArray[Any]) -> None:
+        self.array[where] = times_power(values, -self.exponent)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return self.array.chunks
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.array.dtype)
+
+    @property
+    def path(self) -> str:
+        return self.array.path
+
+    @property
+    def store(self) -> object:
+        return self.array.store
+
+
+def scaled_array(array: StoredArray, exponent: int) -> StoredArray:
+    """A stored factor of X as one of 2ᵉ X: what reads and writes it in strips takes the one for the other."""
+    return array if exponent == 0 else cast(StoredArray, ScaledArray(array, exponent))
 
 
 def below(at: str, name: str) -> str:

@@ -1,9 +1,8 @@
 """W and V as they are stored: shapes, chunks and names, written chunk by chunk and listed when all of it is there."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import dask.array as da
 import numpy as np
 import zarr
 from zarr.storage import MemoryStore
@@ -11,6 +10,9 @@ from zarr.storage import MemoryStore
 from dnmf.arrays.rows import Array
 from dnmf.run.arrays import StoredArray, below, chunks_missing
 from dnmf.run.record import Record
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 DIMENSIONS = {"W": ("row", "component"), "V": ("component", "column")}
 
@@ -109,7 +111,9 @@ def whole(block: object, array: StoredArray) -> Array:
     return values
 
 
-def as_stored(array: StoredArray, *, name: str) -> da.Array:
+def as_stored(array: StoredArray, *, name: str) -> "da.Array":
     """A stored factor as a Dask array of its chunks, in its own orientation: what a result shows."""
+    import dask.array as da  # noqa: PLC0415, it takes long to load, and what only looks at a run needs none of it
+
     stored = da.from_array(array, chunks=array.chunks, name=f"{name}-chunks", inline_array=True)
     return stored.map_blocks(whole, array, name=name, dtype=array.dtype)

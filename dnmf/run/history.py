@@ -1,6 +1,7 @@
 """What is kept of every pass: one value per name and pass, and snapshots of the short factor."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 import zarr
@@ -38,6 +39,21 @@ class History:
         """Take over what was kept before."""
         self.passes = {name: passes[name].tolist() for name in KEPT}
         self.snapshots = dict(snapshots)
+
+    def until(self, iteration: int) -> "History":
+        """The same as it was after so many passes.
+
+        Raises
+        ------
+        ValueError
+            If not all of them are kept.
+        """
+        if any(len(values) < iteration for values in self.passes.values()):
+            raise ValueError(f"the history has fewer than {iteration} passes")
+        history = copy(self)
+        history.passes = {name: values[:iteration] for name, values in self.passes.items()}
+        history.snapshots = {taken: short for taken, short in self.snapshots.items() if taken <= iteration}
+        return history
 
     def forget_last(self) -> None:
         """Drop what was kept of the last pass, its snapshot aside."""

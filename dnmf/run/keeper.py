@@ -13,6 +13,7 @@ import zarr
 from msgspec.structs import replace
 
 from dnmf.arrays.rows import Array
+from dnmf.losses.scale import in_units_of_x
 from dnmf.run.arrays import StoredArray
 from dnmf.run.checkpoint import Checkpoint, write_checkpoint
 from dnmf.run.factors import Factor, long_factor, short_factor, write_factor
@@ -47,18 +48,15 @@ class Keeper:
     Attributes
     ----------
     group : the run.
-    record : what the record says when the run begins; so also what is written, and how often.
+    record : what the record says when the run begins; so also what is written.
+    lasting : whether the run outlives this process: nobody could open the generations of one in memory.
     check : raises where another process drives the run by now.
     """
 
     group: zarr.Group
     record: Record
+    lasting: bool = True
     check: Callable[[], None] = nobody_else
-
-    @property
-    def every(self) -> int | None:
-        """Passes from one generation to the next; None for none: nobody could open those of a run in memory."""
-        return self.record.state.every
 
     @property
     def long(self) -> Factor:
@@ -84,7 +82,7 @@ class Keeper:
 
     def keep_start(self, at: str | None, start: Start, first: Checkpoint) -> bool:
         """Save first factors, unless drawing them again is as good; whether they were. `at` has the long one."""
-        if self.every is None or self.record.parameters.init == "random":
+        if not self.lasting or self.record.parameters.init == "random":
             return False
         following = write_checkpoint(self.group, at or new_generation(self.group, 0), first)
         self._name(replace(self.record, start=start, state=replace(self.record.state, next=following)))
@@ -110,7 +108,7 @@ class Keeper:
         self._write_long("", save)
         self.check()
         self._write_all("", ended, history)
-        following = write_checkpoint(self.group, "", last) if self.every else None
+        following = write_checkpoint(self.group, "", last) if self.lasting else None
         record = self._record("", ended, last, following)
         self._name(replace(record, status="finished", stopped=ended.reason))
         drop_all_generations(self.group)
@@ -135,7 +133,7 @@ class Keeper:
         self.check()
         # Why a finished run ended is no reason for one that goes on.
         reason = None if record.status == "finished" else record.state.reason
-        state = replace(record.state, every=self.every, reason=reason)
+        state = replace(record.state, every=self.record.state.every, reason=reason)
         asked = self.record.parameters
         write_record(self.group, replace(record, status="running", stopped=None, parameters=asked, state=state))
 
@@ -155,7 +153,7 @@ class Keeper:
             iteration=last.iteration,
             relative_error=ended.relative_error,
             start=ended.start,
-            x=replace(self.record.x, norm=last.norm),
+            x=replace(self.record.x, norm=in_units_of_x(last.norm, state.exponent, self.record.parameters.beta_loss)),
             state=replace(state, reason=ended.reason),
         )
 

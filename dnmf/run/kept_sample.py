@@ -1,6 +1,6 @@
 """The sample that a run keeps: other ranks, starts and losses need no further read of X."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -10,10 +10,11 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from dnmf.arrays.extent import times_power
 from dnmf.arrays.rows import Rows, is_sparse
 from dnmf.arrays.sample import Sample
 from dnmf.run.arrays import has, open_array, read_whole, write_array
-from dnmf.run.record import CHECKSUMS, open_below
+from dnmf.run.record import CHECKSUMS, MOST_EXPONENT, open_below
 from dnmf.validation import Mismatch, validated
 
 
@@ -28,6 +29,7 @@ class StoredSample:
     size : rows of it that are drawn.
     bytes_read : of X, decoded, that it cost.
     checksums : (strips,) of the read that it came from.
+    exponent : it is one of X times 2 to it.
     """
 
     sample: Sample
@@ -35,6 +37,18 @@ class StoredSample:
     size: int
     bytes_read: int
     checksums: NDArray[np.uint64] | None
+    exponent: int = 0
+
+    def scaled(self, exponent: int) -> "StoredSample":
+        """The sample of X times 2 to another exponent; checksums are those of X as it was read."""
+        if exponent == self.exponent:
+            return self
+        sample, by = self.sample, exponent - self.exponent
+        with np.errstate(over="ignore", under="ignore"):
+            grown, total = np.exp2(by * sample.beta), float(np.ldexp(sample.total, by))
+            rows, keys, sizes = times_power(sample.rows, by), sample.keys / grown, sample.sizes * grown
+        moved = replace(sample, rows=rows, keys=keys, sizes=sizes, norm=float(sample.norm * grown), total=total)
+        return replace(self, sample=moved, checksums=None, exponent=exponent)
 
 
 class _Numbers(msgspec.Struct, frozen=True):
@@ -46,6 +60,7 @@ class _Numbers(msgspec.Struct, frozen=True):
     norm: float
     total: float
     bytes_read: Annotated[int, Meta(ge=0)] = 0
+    exponent: Annotated[int, Meta(ge=-MOST_EXPONENT, le=MOST_EXPONENT)] = 0
 
 
 class _Rows(msgspec.Struct, frozen=True):
@@ -57,7 +72,7 @@ class _Rows(msgspec.Struct, frozen=True):
 def write_sample(group: zarr.Group, kept: StoredSample) -> None:
     """Keep a sample of X; it is whole when its attributes say so."""
     sample, rows = kept.sample, kept.sample.rows
-    numbers = _Numbers(kept.axis, kept.size, sample.beta, sample.norm, sample.total, kept.bytes_read)
+    numbers = _Numbers(kept.axis, kept.size, sample.beta, sample.norm, sample.total, kept.bytes_read, kept.exponent)
     # A run that was killed may have left a part of one.
     there = group.create_group("sample", overwrite=True, attributes=msgspec.to_builtins(numbers))
     if kept.checksums is not None:
@@ -100,7 +115,7 @@ def read_sample(group: zarr.Group) -> StoredSample:
     checksums = read_whole(open_array(kept, CHECKSUMS, (None,), "u")) if has(kept, CHECKSUMS) else None
     rows = _read_rows(kept, len(index))
     sample = Sample(rows, index, keys, sizes, norm=numbers.norm, total=numbers.total, beta=numbers.beta)
-    return StoredSample(sample, numbers.axis, numbers.size, numbers.bytes_read, checksums)
+    return StoredSample(sample, numbers.axis, numbers.size, numbers.bytes_read, checksums, numbers.exponent)
 
 
 def _damaged(kept: zarr.Group, wrong: Mismatch) -> ValueError:

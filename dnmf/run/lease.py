@@ -4,6 +4,10 @@ Lease and cancellation are groups of their own in the run, `lease` and `cancel`:
 be in the record, which the driver replaces as a whole. The attributes of `lease` are those of `Holder`, its token null
 where nobody holds it.
 
+Each lease has a turn, one more than the one before. Who takes it creates the group `lease/turn-N`, which a store lets
+only one do: `dnmf.stores.exclusive`. It holds if then nothing has changed and there is no later turn; it gives its turn
+back with the lease. So what was written late, by a process that slept, makes nobody a holder.
+
 On the same machine a lease is free as soon as its process has ended. Elsewhere that cannot be seen: there it is free a
 minute after the last beat. Clocks of machines must agree within some seconds for that.
 """
@@ -27,14 +31,12 @@ from msgspec import Meta
 
 from dnmf.events import Cancelled, Event, PassDone, Planned, StripDone
 from dnmf.run.record import Count, Number, open_below, refusal
+from dnmf.stores.exclusive import create_if_absent
 from dnmf.stores.paths import shown
 from dnmf.validation import validated
 
 # Seconds between two beats, and after the last one until a lease is free for other machines.
 BEAT, EXPIRES = 5.0, 60.0
-
-# Seconds that whoever takes a lease waits to see whether another one did at the same time.
-SETTLING = 0.2
 
 # The tokens of the leases that this process holds.
 LIVE: set[str] = set()
@@ -91,6 +93,7 @@ class Holder:
     pid, started : its process, and when that was started, seconds since 1970.
     beat : when it last said that it is alive, seconds since 1970, by its own clock.
     progress : where it stands.
+    turn : how many leases of this run there were, this one too.
     """
 
     token: str
@@ -99,6 +102,7 @@ class Holder:
     started: Number
     beat: Number
     progress: Progress = field(default_factory=Progress)
+    turn: Count = 0
 
     @property
     def silence(self) -> float:
@@ -147,18 +151,43 @@ def _runs(pid: int, started: float) -> bool:
 
 
 def holder(group: zarr.Group) -> Holder | None:
-    """Who holds the lease of a run, alive or not; None where nobody does.
+    """Who holds the lease of a run, or takes it now, alive or not; None where nobody does.
 
     Raises
     ------
     ValueError
         If what is there is no lease.
     """
-    found = _attributes(group, "lease")
+    found = [each for each in (_holder_in(group, "lease"), *_later(group, _turn(group))) if each]
+    return next((each for each in found if each.free_in > 0), found[-1] if found else None)
+
+
+def _holder_in(group: zarr.Group, name: str) -> Holder | None:
+    """Who is named by a group below a run; None where nobody is."""
+    found = _attributes(group, name)
     if not found.get("token"):
         return None
     where = shown(group.store_path)
     return validated(found, Holder, lambda wrong: refusal(where, wrong.of("its lease")))
+
+
+def _turn(group: zarr.Group) -> int:
+    """How many leases of a run there were, as far as the last holder has said."""
+    turn = _attributes(group, "lease").get("turn")
+    return turn if isinstance(turn, int) else 0
+
+
+def _later(group: zarr.Group, turn: int) -> list[Holder]:
+    """Who has taken the turns after one, in order."""
+    found: list[Holder] = []
+    while claimed := _holder_in(group, claim(turn + len(found) + 1)):
+        found.append(claimed)
+    return found
+
+
+def claim(turn: int) -> str:
+    """The group of who takes a turn."""
+    return f"lease/turn-{turn}"
 
 
 class Busy(RuntimeError):  # noqa: N818, it is no error of anybody
@@ -226,19 +255,33 @@ class Lease:
         Busy
             If another process holds it.
         """
-        check_free(self._group)
         LIVE.add(self._mine.token)
         try:
-            self._write()
-            # Two may have seen that it was free: the one that wrote last has it.
-            time.sleep(SETTLING)
-            if not self._is_mine():
-                raise Busy(f"another process was faster to take the run {shown(self._group.store_path)}: wait for it")
+            self._take()
             self._beats.start()
         except BaseException:
             LIVE.discard(self._mine.token)
             raise
         return self
+
+    def _take(self) -> None:
+        """Take the next turn, unless the lease is held; then say so in `lease`."""
+        group, last = self._group, _turn(self._group)
+        ended = _later(group, last)
+        check_free(group)
+        self._mine = replace(self._mine, turn=last + len(ended) + 1)
+        mine = claim(self._mine.turn)
+        create_if_absent(group, mine, msgspec.to_builtins(self._mine))
+        # Of those that saw the same turns one has created the group; who saw them long ago finds that others came.
+        after = _later(group, last)
+        if _turn(group) != last or not after or after[-1].token != self._mine.token:
+            found = _holder_in(group, mine)
+            if found and found.token == self._mine.token:
+                del group[mine]
+            raise Busy(f"another process was faster to take the run {shown(group.store_path)}: wait for it")
+        self._write()
+        for turn in range(max(1, last), self._mine.turn):
+            del group[claim(turn)]
 
     def __exit__(self, *error: object) -> None:
         """Give the lease back, if it is still held."""
@@ -249,6 +292,7 @@ class Lease:
         with suppress(OSError):
             if self._is_mine():
                 _write(self._group, "lease", {"token": None})
+                del self._group[claim(self._mine.turn)]
 
     def check(self) -> None:
         """Raise RuntimeError where another process has taken the lease: then nothing more may be written."""
@@ -280,8 +324,8 @@ class Lease:
                     self._write()
 
     def _is_mine(self) -> bool:
-        now = holder(self._group)
-        return now is not None and now.token == self._mine.token
+        now = _holder_in(self._group, "lease")
+        return now is not None and now.token == self._mine.token and not _later(self._group, self._mine.turn)
 
     def _write(self) -> None:
         now = replace(self._mine, beat=time.time(), progress=self._progress)

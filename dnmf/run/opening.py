@@ -4,7 +4,8 @@ While a run is going on, a generation (W, V and the history so far) is written t
 of the record names it, then generations older than the previous one are deleted. A finished run holds its factors at
 the top, and no generations. An array's metadata is written after its chunks, so that what is listed is whole. Every
 generation has a group `next` with what the next pass needs and no reader does; first factors have a generation with
-nothing else. The groups `lease` and `cancel` are those of `dnmf.run.lease`, `sample` is that of `dnmf.run.kept_sample`.
+nothing else. The names of X's rows and columns, where it has any, are the arrays `row` and `column` at the top. The
+groups `lease` and `cancel` are those of `dnmf.run.lease`, `sample` is that of `dnmf.run.kept_sample`.
 
 The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`, of
 which a run that has just begun has the first four keys:
@@ -19,7 +20,7 @@ which a run that has just begun has the first four keys:
     parameters      everything that was asked for, the seed too
     start           how the first factors came about, null before they are there
     state           how X is cut, what is saved how often, and `next`: path of the group from which a resumed run goes
-                    on, null where there are no first factors yet
+                    on, null where there are no first factors yet; what is there is that of X times 2 to the `exponent`
     versions        of dnmf, dask, numpy and zarr
 """
 
@@ -32,10 +33,11 @@ import zarr
 from zarr.storage import MemoryStore
 
 from dnmf.run.generations import GENERATIONS, MEMBERS
+from dnmf.run.labels import COLUMN, ROW
 from dnmf.run.lease import check_free
 from dnmf.run.record import FORMAT, Begun, Record, as_json, parse_record
 from dnmf.stores.paths import absolute, refuse_bucket
-from dnmf.stores.places import answering, occupied, place
+from dnmf.stores.places import answering, check_nothing_mounted, followed, occupied, place
 
 # The attribute of a group with the W of new rows, as `dnmf` is that of a run; and the one of a run that never changes.
 TRANSFORMED, IDENTITY = "dnmf_transformed", "dnmf_run"
@@ -51,9 +53,9 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     """
     begun = as_json(Begun(format=FORMAT, status="running", stopped=None, at=None))
     exists = out is not None and check_out(out, overwrite=overwrite)
-    store = MemoryStore() if out is None else place(out)
+    store = MemoryStore() if out is None else place(followed(out))
     group = zarr.create_group(store, overwrite=exists, attributes={"dnmf": begun, IDENTITY: uuid4().hex})
-    for name in (*MEMBERS, "sample", "lease", "cancel") if exists else ():
+    for name in (*MEMBERS, ROW, COLUMN, "sample", "lease", "cancel") if exists else ():
         # What a listing left out would be taken for this run's.
         if name in group:
             del group[name]
@@ -64,7 +66,7 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
 def create_transformed(out: str | Path, record: Mapping[str, object], *, overwrite: bool) -> zarr.Group:
     """Start a group for the W of new rows, which a run's V belongs to: see `dnmf.factorization.transform`."""
     exists = check_out(out, overwrite=overwrite, mark=TRANSFORMED)
-    return zarr.create_group(place(out), overwrite=exists, attributes={TRANSFORMED: record})
+    return zarr.create_group(place(followed(out)), overwrite=exists, attributes={TRANSFORMED: record})
 
 
 def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
@@ -90,6 +92,7 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
         kind = "a run of dnmf" if mark == "dnmf" else "a transformed X"
         raise FileExistsError(f"{out} exists and is not {kind}, so it is not overwritten: choose another output")
     check_free(group)
+    check_nothing_mounted(path)
     return True
 
 
@@ -114,6 +117,13 @@ def _holds_nothing(group: zarr.Group | None) -> bool:
     return record.at is None and (
         not isinstance(record, Record) or (record.start is None and record.status == "stopped")
     )
+
+
+def identity_at(path: str) -> str | None:
+    """The token of the run at a path, another one for every run there; None where there is none."""
+    group = _at(path) if occupied(path) else None
+    token = None if group is None else group.attrs.get(IDENTITY)
+    return None if token is None else str(token)
 
 
 def open_whole(path: str | Path | zarr.Group) -> tuple[zarr.Group, Record]:

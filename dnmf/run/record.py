@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 import zarr
@@ -33,6 +33,9 @@ LONGEST, MOST_PASSES = 2**48, 10**7
 
 # Chunks of W at most: each is one strip, or part of one, and passes over more strips would never end.
 MOST_CHUNKS = 10**6
+
+# Powers of two from the least to the largest number of float64.
+MOST_EXPONENT = 2200
 
 # Names of generations: nothing that leads elsewhere.
 GENERATION = "generations/[0-9A-Za-z][0-9A-Za-z-]*"
@@ -88,7 +91,10 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """How X is cut and what a resumed run goes on from. A run of a dnmf that resumed none lacks what has a default."""
+    """How X is cut and what a resumed run goes on from. A run of a dnmf that resumed none lacks what has a default.
+
+    What is in `next` is that of X times 2 to the `exponent`; all else is that of X.
+    """
 
     axis: Literal[0, 1]
     height: Length
@@ -106,6 +112,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     next: Next | UnsetType | None = UNSET
     reason: str | None = None
     before: At | UnsetType | None = UNSET
+    exponent: Annotated[int, Meta(ge=-MOST_EXPONENT, le=MOST_EXPONENT)] = 0
 
     @property
     def plan(self) -> Plan:
@@ -125,12 +132,15 @@ class Record(Begun, frozen=True, kw_only=True):
     versions: Annotated[dict[str, str], Meta(description="an object of texts")]
 
 
+BegunT = TypeVar("BegunT", bound=Begun)
+
+
 class _Formatted(msgspec.Struct, frozen=True):
     format: Positive
 
 
-def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int | None) -> Record:
-    """The record of a run that holds nothing yet; `every` is how many passes are from one generation to the next."""
+def new_record(matrix: Matrix, parameters: Parameters, plan: Plan) -> Record:
+    """The record of a run that holds nothing yet."""
     x = StoredX(
         path=matrix.location,
         shape=matrix.grid.shape,
@@ -141,7 +151,8 @@ def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, every: int
     )
     cut = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     dtype: Literal["float32", "float64"] = "float32" if matrix.dtype.itemsize == 4 else "float64"
-    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, next=None)
+    every = parameters.checkpoint_every
+    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, next=None, exponent=matrix.exponent)
     return Record(
         format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=x,
         parameters=parameters, start=None, state=state, versions=_versions(),
@@ -249,4 +260,9 @@ def set_stopped(group: zarr.Group, why: str) -> None:
     record = read_record(group)
     if record.status == "running":
         # Nothing is deleted: a write of the record that was interrupted may still arrive.
-        write_record(group, replace(record, status="stopped", stopped=why))
+        write_record(group, stopped(record, why))
+
+
+def stopped(record: BegunT, why: str) -> BegunT:
+    """A record that says why its run did not end."""
+    return replace(record, status="stopped", stopped=why)

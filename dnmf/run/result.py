@@ -1,7 +1,8 @@
 """What a factorization gives back, and what is opened again from a run."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,9 +12,11 @@ import zarr
 from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array
+from dnmf.matrix.labels import Labels
 from dnmf.run.arrays import below, has, open_array, read_whole
 from dnmf.run.factors import as_stored
 from dnmf.run.history import read_history, read_snapshots
+from dnmf.run.labels import read_labels
 from dnmf.run.opening import open_whole
 from dnmf.run.record import Record, as_json
 
@@ -35,6 +38,7 @@ class Factorization:
         `bytes_read`.
     snapshots : the short factor by pass, where snapshots were asked for: (k, n) for V, (m, k) for W.
     about : what the run says of itself, as a typed value.
+    named : gives the names of X's rows and columns, when they are asked for.
     """
 
     W: Any
@@ -43,6 +47,12 @@ class Factorization:
     history: Mapping[str, NDArray[np.generic]]
     snapshots: Mapping[int, Array]
     about: Record
+    named: Callable[[], Labels] = field(default=Labels, kw_only=True, compare=False, repr=False)
+
+    @property
+    def labels(self) -> Labels:
+        """The names of X's rows (m,) and columns (n,), as `rows` and `columns`; None where X had none."""
+        return self.named()
 
     @property
     def relative_error(self) -> float:
@@ -77,27 +87,37 @@ def open_run(path: str | Path | zarr.Group) -> Factorization:
     OSError
         If a chunk of V or of the history is damaged.
     """
+    return _opened(path, W=True)
+
+
+def open_without_W(path: str | Path | zarr.Group) -> Factorization:  # noqa: N802, W is the field's name
+    """Open a run as `open_run` does, but for W, which would take Dask."""
+    return _opened(path, W=False)
+
+
+def _opened(path: str | Path | zarr.Group, *, W: bool) -> Factorization:
     while True:
         group, record = open_whole(path)
         try:
-            return _open_generation(group, record)
+            return _open_generation(group, record, W=W)
         except (KeyError, OSError, ValueError):
             # A run that goes on deletes old generations: there is a newer one then.
             if open_whole(path)[1].at == record.at:
                 raise
 
 
-def _open_generation(group: zarr.Group, record: Record) -> Factorization:
+def _open_generation(group: zarr.Group, record: Record, *, W: bool) -> Factorization:
     """The state that a record names."""
     (m, n), k, at = record.x.shape, record.parameters.rank, record.at or ""
     history = read_history(group, at, record.iteration)
     V = open_array(group, below(at, "V"), (k, n))
-    W = open_array(group, below(at, "W"), (m, k)) if has(group, below(at, "W")) else None
+    stored = open_array(group, below(at, "W"), (m, k)) if W and has(group, below(at, "W")) else None
     return Factorization(
-        W=None if W is None else as_stored(W, name=f"W-{uuid4().hex[:12]}"),
+        W=None if stored is None else as_stored(stored, name=f"W-{uuid4().hex[:12]}"),
         V=read_whole(V),
         loss=float(history["loss"][-1]),
         history=history,
         snapshots=read_snapshots(group, at),
         about=record,
+        named=partial(read_labels, group, (m, n)),
     )

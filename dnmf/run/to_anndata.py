@@ -2,14 +2,19 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.errors import ZarrUserWarning
 
 from dnmf.arrays.rows import Array
+from dnmf.matrix.labels import Labels, Names
 from dnmf.run.result import Factorization
+from dnmf.stores.identity import nested
+from dnmf.stores.paths import absolute
 from dnmf.stores.places import place
 
 # Rows of W that are copied at a time, where its chunks say nothing.
@@ -31,18 +36,24 @@ def write_back(
     Raises
     ------
     ValueError, FileNotFoundError, FileExistsError
-        If there is no AnnData, if it has other rows or columns than the factors, or arrays of these names.
+        If there is no AnnData, if it has other rows or columns than the factors, or arrays of these names. Columns that
+        have names are matched by them, in any order; rows must have the same names in the same order.
     """
     group = open_anndata(store, obsm=obsm, varm=varm, overwrite=overwrite)
+    _check_not_x(store, (f"obsm/{obsm}", f"varm/{varm}"), result.about.x.path)
     if result.W is None:
         raise ValueError("the factorization has no W (keep_W was False): factorize X again, and keep it")
     targets = [("obsm", "obs", obsm, result.W), ("varm", "var", varm, result.V.T)]
     for _, table, name, values in targets:
-        length = _length(group, table)
+        length = len(_index(group, table))
         if length != len(values):
             raise ValueError(
                 f"{store} has {length} rows in {table}, and {name} would have {len(values)}: factors of its X"
             )
+    there, known = Labels.of(*(_index(group, table) for table in ("obs", "var"))), result.labels
+    _check_rows(there.rows, known.rows, store)
+    if (places := there.columns_in(known.columns)) is not None:
+        targets[1] = ("varm", "var", varm, result.V.T[places])
     for member, _, name, values in targets:
         _write(group, member, name, values, overwrite=overwrite)
     if group.metadata.consolidated_metadata is not None:
@@ -74,14 +85,44 @@ def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", o
     for name in (f"obsm/{obsm}", f"varm/{varm}"):
         if name in group and not overwrite:
             raise FileExistsError(f"{store} has {name}: choose another name, or overwrite it (overwrite=True)")
+        if name in group and "dnmf" in group[name].attrs:
+            raise FileExistsError(f"{name} of {store} is a run of dnmf, so it is not overwritten: choose another name")
     return group
 
 
-def _length(group: zarr.Group, table: str) -> int:
-    """Rows of `obs` or `var`: those of its index."""
-    index = group[f"{table}/{group[table].attrs['_index']}"]
-    assert isinstance(index, zarr.Array)
-    return index.shape[0]
+def _check_not_x(store: str | Path, members: tuple[str, ...], x: str) -> None:
+    """Refuse to write where X of the factorization is."""
+    for member in members:
+        if nested(f"{absolute(store)}/{member}", x):
+            raise ValueError(f"{member} of {store} is the X of this factorization: choose another name")
+
+
+def check_apart(store: str | Path, out: str | Path) -> None:
+    """Refuse a run at `out` that results in the AnnData would replace, or be written into."""
+    for member in ("obsm/X_nmf", "varm/NMF"):
+        if nested(absolute(out), f"{absolute(store)}/{member}"):
+            raise ValueError(
+                f"the output {out} is where results are written back to, {member} of {store}: choose another"
+            )
+
+
+def _index(group: zarr.Group, table: str) -> NDArray[Any]:
+    """The index of `obs` or `var`: the names of its rows."""
+    index: Any = group[f"{table}/{group[table].attrs['_index']}"]
+    # Texts of which some may be missing are a group.
+    values: Any = index["values"] if isinstance(index, zarr.Group) else index
+    return np.asarray(values[:])
+
+
+def _check_rows(there: Names | None, known: Names | None, store: str | Path) -> None:
+    """Refuse AnnData whose rows are named, and others than those of the run."""
+    if there is None or known is None or np.array_equal(there, known):
+        return
+    first = int(np.flatnonzero(there != known)[0])
+    raise ValueError(
+        f"row {first} of {store} is {there[first]!r} and was {known[first]!r} in the run: the same rows in the same "
+        f"order are required; write to the AnnData that was factorized"
+    )
 
 
 def _write(group: zarr.Group, place: str, name: str, values: da.Array | Array, *, overwrite: bool) -> None:

@@ -144,7 +144,7 @@ def test_quiet_prints_nothing_and_overwrite_replaces(folder: Path, address: str)
             "there is no Zarr array at nowhere.zarr: give the path of one, or make one with `dnmf convert`",
         ),
         (["factorize", "X.zarr", "--rank", 2, "--out", "o.zarr", "--cluster", "no.yaml"], "there is no file no.yaml"),
-        (["convert", "X.txt", "Y.zarr"], "X.txt has no known suffix"),
+        (["convert", "X.foo", "Y.zarr"], "X.foo has no known suffix"),
     ],
 )
 def test_an_error_is_its_sentence_alone_on_stderr(folder: Path, words: list[object], sentence: str) -> None:

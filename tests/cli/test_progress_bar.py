@@ -1,12 +1,13 @@
 """What a person sees while a factorization runs: plain lines, or a bar on a terminal."""
 
 import re
+import sys
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
-from dnmf.cli.progress_bar import PlainLines, show_progress
+from dnmf.cli.progress import PlainLines, show_progress
+from dnmf.cli.progress_bar import bar
 from dnmf.events import MIB, PassDone, Planned, Sampled, Started, Stopped, StripDone
 
 PLANNED = Planned((4000, 250), 4_000_000, 4, 1_000_000, 0, 2, 1, 160 * MIB, 512 * MIB, 20)
@@ -49,43 +50,38 @@ def test_plain_lines_grow_apart():
     assert shown_ == [*range(1, 10), *range(10, 100, 10), *range(100, 1000, 100), 1000]
 
 
-def console(**options):
-    return Console(file=StringIO(), width=200, highlight=False, soft_wrap=True, **options)
-
-
-def test_without_a_terminal_lines_are_plain():
-    where = console(force_terminal=False)
-    with show_progress(where, quiet=False) as (listener,):
+def test_without_a_terminal_lines_are_plain(capsys):
+    with show_progress(quiet=False) as (listener,):
         assert isinstance(listener, PlainLines)
         for event in (PLANNED, passed(1), STOPPED):
             listener(event)
-    text = where.file.getvalue()
+    text = capsys.readouterr().out
     assert text.count("\n") == 3
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_quiet_is_quiet(terminal):
-    where = console(force_terminal=terminal)
-    with show_progress(where, quiet=True) as listeners:
+@pytest.mark.parametrize("stdout", [sys.stdout, None])
+def test_quiet_is_quiet_and_so_is_what_has_no_stream(capsys, monkeypatch, stdout):
+    monkeypatch.setattr(sys, "stdout", stdout)
+    with show_progress(quiet=stdout is not None) as listeners:
         assert listeners == ()
-    assert where.file.getvalue() == ""
+    assert capsys.readouterr().out == ""
 
 
 def drawn(where):
     """What was written since the last look, without its colours and movements."""
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", where.file.getvalue())
-    where.file.seek(0)
-    where.file.truncate()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", where.getvalue())
+    where.seek(0)
+    where.truncate()
     return text
 
 
 def test_on_a_terminal_a_bar_follows_strips_and_passes():
-    where = console(force_terminal=True)
-    with show_progress(where, quiet=False) as (listener,):
-        bar = listener._progress
-        (task,) = bar.tasks
-        bar.refresh()
+    where = StringIO()
+    with bar(where, force_terminal=True, width=200) as listener:
+        drawing = listener._progress
+        (task,) = drawing.tasks
+        drawing.refresh()
         assert "starting" in drawn(where)
         listener(PLANNED)
         assert (task.total, task.completed) == (80, 0)
@@ -98,7 +94,7 @@ def test_on_a_terminal_a_bar_follows_strips_and_passes():
         assert task.completed == 4
         listener(StripDone(2, 1, 4))
         assert task.completed == 5
-        bar.refresh()
+        drawing.refresh()
         text = drawn(where)
         assert str(PLANNED) in text
         assert "pass 2" in text

@@ -25,7 +25,7 @@ from processes import until
 
 import dnmf
 from dnmf.clusters import scheduler as clusters_scheduler
-from dnmf.clusters import workers as clusters_workers
+from dnmf.clusters.current import current_client
 from dnmf.clusters.kind import Started
 from dnmf.clusters.local import local_cluster
 from dnmf.clusters.profiles import KINDS, read_profile
@@ -43,9 +43,9 @@ def test_a_scheduler_that_runs_is_connected_to_and_left_running(client):
     address = client.scheduler.address
     with profile_of("scheduler", address=address).open() as connected:
         assert connected is not client
-        assert clusters_workers.current_client() is connected
+        assert current_client() is connected
         assert connected.submit(sum, [1, 2]).result() == 3
-    assert clusters_workers.current_client() is client
+    assert current_client() is client
     assert len(client.scheduler_info(n_workers=-1)["workers"]) == 2
 
 
@@ -64,14 +64,14 @@ def test_a_scheduler_that_is_dead_is_told(monkeypatch):
         pass
     assert str(refused.value).startswith(f"no scheduler answers at {address} (")
     assert str(refused.value).endswith("): is it running, and reached from here?")
-    assert clusters_workers.current_client() is None
+    assert current_client() is None
 
 
 def test_an_address_that_is_none_is_told_and_leaves_no_client():
     profile = profile_of("scheduler", address="carrier-pigeon://7")
     with pytest.raises(ConnectionError, match="no scheduler answers at carrier-pigeon://7"), profile.open():
         pass
-    left = clusters_workers.current_client()
+    left = current_client()
     if left:
         left.close()  # or the tests that follow would use it
     assert left is None
@@ -86,7 +86,7 @@ def test_a_local_cluster_is_as_asked_and_ends_with_its_block():
             assert os.getpid() not in opened.run(os.getpid).values(), "workers are processes"
             address = opened.scheduler.address
         assert dask.config.get("distributed.scheduler.work-stealing") is True
-    assert clusters_workers.current_client() is None
+    assert current_client() is None
     with pytest.raises(OSError, match="Timed out"):
         Client(address, timeout="200ms")
 

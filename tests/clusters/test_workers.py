@@ -18,25 +18,21 @@ from distributed.system import MEMORY_LIMIT
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import dnmf
-from dnmf.clusters import workers
+from dnmf.clusters.here import memory_here, set_up, threads_here
 from dnmf.clusters.local import local_cluster
-from dnmf.clusters.workers import check_workers, set_up, survey
+from dnmf.clusters.workers import OneBlasThread, check_workers, survey
 from dnmf.matrix.opening import open_matrix
 from dnmf.plan.memory import MIB, Workers
 
 
-def test_the_current_client_is_found(client):
-    assert workers.current_client() is client
-
-
-def test_without_a_client_there_is_none():
-    assert workers.current_client() is None
-
-
 def test_this_process_is_one_worker_with_all_threads():
-    assert workers.threads_here(None) == Workers(1, CPU_COUNT, MEMORY_LIMIT)
-    assert workers.threads_here(300 * MIB) == Workers(1, CPU_COUNT, 300 * MIB)
-    assert workers.threads_here(10 * MEMORY_LIMIT) == Workers(1, CPU_COUNT, MEMORY_LIMIT)
+    assert threads_here(None) == Workers(1, CPU_COUNT, MEMORY_LIMIT)
+    assert threads_here(300 * MIB) == Workers(1, CPU_COUNT, 300 * MIB)
+    assert threads_here(10 * MEMORY_LIMIT) == Workers(1, CPU_COUNT, MEMORY_LIMIT)
+
+
+def test_the_memory_of_this_machine_is_what_dask_takes_for_it():
+    assert memory_here() == MEMORY_LIMIT
 
 
 # Surveying
@@ -249,7 +245,7 @@ def test_blas_has_one_thread_in_every_worker_and_here_as_many_as_before_afterwar
             threadpool_limits(limits=limit, user_api="blas")
         return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
-    client.unregister_worker_plugin(workers.OneBlasThread.name) if registered(client) else None
+    client.unregister_worker_plugin(OneBlasThread.name) if registered(client) else None
     client.run(threads, 2)
     with threadpool_limits(limits=2, user_api="blas"):
         assert list(client.run(threads).values()) == [{2}, {2}]
@@ -261,7 +257,7 @@ def test_blas_has_one_thread_in_every_worker_and_here_as_many_as_before_afterwar
 
 def registered(client):
     """Whether workers have the plugin by now."""
-    return client.run_on_scheduler(lambda dask_scheduler: workers.OneBlasThread.name in dask_scheduler.worker_plugins)
+    return client.run_on_scheduler(lambda dask_scheduler: OneBlasThread.name in dask_scheduler.worker_plugins)
 
 
 @pytest.mark.process

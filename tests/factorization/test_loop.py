@@ -133,7 +133,7 @@ def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer(
     np.testing.assert_allclose(kept.history["loss"], held.history["loss"], rtol=1e-12)
 
 
-def test_an_interrupted_run_keeps_its_last_generation_and_says_so(tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_its_last_pass_and_says_so(tmp_path: Path) -> None:
     def interrupt(event: Any) -> None:
         if isinstance(event, PassDone) and event.iteration == 8:
             raise KeyboardInterrupt
@@ -143,5 +143,5 @@ def test_an_interrupted_run_keeps_its_last_generation_and_says_so(tmp_path: Path
     run = dnmf.open_run(tmp_path / "run.zarr")
     assert run.record["status"] == "stopped"
     assert run.stopped == "was interrupted"
-    assert run.record["iteration"] == 5
+    assert run.record["iteration"] == 8
     np.testing.assert_allclose(run.loss, ((X - np.asarray(run.W) @ run.V) ** 2).sum(), rtol=1e-9)

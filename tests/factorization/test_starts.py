@@ -15,11 +15,11 @@ from resize import Resize
 from sklearn.datasets import load_digits
 from sklearn.decomposition import NMF
 from threadpoolctl import threadpool_limits
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, MemoryStore
 
 import dnmf
 from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
-from dnmf.clusters import workers
+from dnmf.clusters import here
 from dnmf.events import PassDone, Planned, Sampled, Started, StripDone
 from dnmf.losses.least_squares.in_memory import alternate
 
@@ -50,8 +50,12 @@ def noisy(m: int = 900, n: int = 30, k: int = 4, *, noise: float = 0.2, seed: in
     return X, float(np.linalg.norm(X - clean) / np.linalg.norm(X))
 
 
+# Chunks of zeros are written, too.
+EMPTY_TOO: Any = {"write_empty_chunks": True}
+
+
 def stored(path: Path, X: np.ndarray, chunks: tuple[int, int]) -> tuple[Any, CountingStore]:
-    zarr.create_array(str(path), shape=X.shape, chunks=chunks, dtype=X.dtype)[...] = X
+    zarr.create_array(str(path), shape=X.shape, chunks=chunks, dtype=X.dtype, config=EMPTY_TOO)[...] = X
     store = CountingStore(LocalStore(path))
     return zarr.open_array(store, mode="r"), store
 
@@ -210,7 +214,7 @@ def test_hard_cases_end_in_factors_that_may_be(sizes: Resize, kind: str, start: 
         sizes(sample_rows=9)
         sizes(strip=1)
         chunks = (min(20, X.shape[0]), X.shape[1]) if X.shape[0] >= X.shape[1] else (X.shape[0], min(20, X.shape[1]))
-        source = zarr.create_array(zarr.storage.MemoryStore(), shape=X.shape, dtype="f8", chunks=chunks)
+        source = zarr.create_array(MemoryStore(), shape=X.shape, dtype="f8", chunks=chunks, config=EMPTY_TOO)
         source[...] = X
         results.append(dnmf.factorize(source, rank, init=init, solver=solver, max_iter=2, tol=0))
     for result in results:
@@ -381,7 +385,7 @@ def test_a_sample_along_the_other_axis_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Resize
 ) -> None:
     """As one strip it is columns of a wide X; in several strips rows, since its chunks are whole rows."""
-    monkeypatch.setattr(workers, "CPU_COUNT", 4)
+    monkeypatch.setattr(here, "CPU_COUNT", 4)
     X, _ = noisy(40, 60)
     array, _ = stored(tmp_path / "x.zarr", X, (5, 60))
     whole = dnmf.factorize(array, 2, out=tmp_path / "run.zarr", max_iter=1)

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from dnmf.formats.convert import convert
-from dnmf.matrix.opening import open_matrix
+from dnmf.matrix.opening import open_matrix, tell_missing
 
 SHAPE = (60, 25)
 
@@ -102,15 +102,22 @@ def test_a_backed_matrix_of_anndata_opens_as_its_group(kind, tmp_path):
         assert_array_equal(whole(opened), matrix("dense"))
 
 
-@pytest.mark.parametrize("kind", ["csr", "dense"])
-def test_anndata_backed_by_hdf5_is_refused_and_converts(kind, tmp_path):
-    table(kind).write_h5ad(tmp_path / "a.h5ad")
+def test_dense_anndata_backed_by_hdf5_is_streamed(tmp_path):
+    table("dense").write_h5ad(tmp_path / "a.h5ad")
+    opened = open_matrix(anndata.read_h5ad(tmp_path / "a.h5ad", backed="r"))
+    assert opened.location == f"an HDF5 dataset (/X of {tmp_path}/a.h5ad)"
+    assert_array_equal(whole(opened), matrix("dense"))
+
+
+def test_sparse_anndata_backed_by_hdf5_is_refused_and_converts(tmp_path):
+    table("csr").write_h5ad(tmp_path / "a.h5ad")
     backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
-    for X, layer in ((backed, None), (backed.X, None))[: 1 + (kind == "csr")]:
+    for X in (backed, backed.X):
         with pytest.raises(TypeError) as refused:
-            open_matrix(X, layer=layer)
+            open_matrix(X)
         assert str(refused.value) == (
-            "X is in an HDF5 file, which is not read strip by strip: make Zarr of it, `dnmf convert X.h5ad X.zarr`"
+            "X is a sparse matrix in an HDF5 file, which is not read strip by strip: make Zarr of it, `dnmf convert "
+            "X.h5ad X.zarr`"
         )
     convert(tmp_path / "a.h5ad", tmp_path / "x.zarr")
     assert_array_equal(whole(open_matrix(tmp_path / "x.zarr")), matrix("dense"))
@@ -162,3 +169,69 @@ def test_a_group_of_matrices_is_refused_and_they_are_named(tmp_path):
         with pytest.raises(ValueError, match="is a Zarr group, not an array") as refused:
             open_matrix(X)
         assert str(refused.value).endswith(f"name one of its matrices ({tmp_path}/a.zarr/layers/counts)")
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
+@pytest.mark.parametrize("store", ["disk", "memory"])
+def test_consolidated_metadata_that_are_older_than_the_array_do_not_cut_it_off(store, tmp_path):
+    place = str(tmp_path / "x.zarr") if store == "disk" else {}
+    group = zarr.create_group(place)
+    group.create_array("x", data=matrix("dense"), chunks=(20, 25))
+    old = zarr.consolidate_metadata(group.store)
+    grown = zarr.open_array(group.store, path="x", mode="r+")
+    grown.append(matrix("dense", 2))
+    assert old["x"].shape == SHAPE
+    opened = open_matrix(old["x"])
+    assert opened.grid.shape == (120, 25)
+    assert_array_equal(whole(opened)[60:], matrix("dense", 2))
+
+
+def test_a_layer_that_consolidated_metadata_do_not_know_yet_is_found(tmp_path):
+    with written_by_anndata():
+        table("dense").write_zarr(tmp_path / "a.zarr")
+    zarr.open_group(tmp_path / "a.zarr", mode="r+", use_consolidated=False)["layers"].create_array(
+        "new", data=matrix("dense", 3)
+    )
+    assert_array_equal(whole(open_matrix(tmp_path / "a.zarr", layer="new")), matrix("dense", 3))
+
+
+def test_names_of_anndata_come_with_its_matrices(on_disk):
+    _, path = on_disk
+    rows, columns = table().obs_names.tolist(), table().var_names.tolist()
+    for X in (table(), path, path / "layers" / "counts", zarr.open_group(path, mode="r")["X"]):
+        labels = open_matrix(X).labels
+        assert (labels.rows.tolist(), labels.columns.tolist()) == (rows, columns)
+    assert open_matrix(matrix()).labels.columns is None
+
+
+def half(path, **more):
+    """X of which the last chunk was never written."""
+    x = matrix("dense") + 1
+    array = zarr.create_array(str(path), shape=SHAPE, chunks=(20, 25), dtype="f4", **more)
+    array[:40] = x[:40]
+    return str(path)
+
+
+def test_missing_chunks_are_told_in_one_line(tmp_path):
+    path = half(tmp_path / "x.zarr")
+    said = (
+        f"{path} lacks 1 of 3 chunks (the first is {path}/c/2/0): they are missing or were never written, and are read "
+        f"as 0.0; --strict (strict=True) refuses them"
+    )
+    with pytest.warns(UserWarning, match="lacks 1 of 3 chunks") as told:
+        tell_missing(open_matrix(path))
+    assert [str(each.message) for each in told] == [said]
+    zarr.open_array(path, mode="r+")[40:] = 1
+    tell_missing(open_matrix(path))
+    tell_missing(open_matrix(matrix()))
+
+
+def test_x_without_any_chunk_is_refused(tmp_path):
+    path = str(tmp_path / "x.zarr")
+    zarr.create_array(path, shape=SHAPE, chunks=(20, 25), dtype="f4")
+    with pytest.raises(FileNotFoundError, match="lacks all of its 3 chunks") as refused:
+        tell_missing(open_matrix(path))
+    assert str(refused.value) == (
+        f"{path} lacks all of its 3 chunks (the first is {path}/c/0/0): nothing was written to it, or it was lost; "
+        f"write X again"
+    )

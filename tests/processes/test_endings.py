@@ -112,6 +112,12 @@ def test_a_signal_leaves_a_run_that_goes_on_though_workers_hear_it(tmp_path: Pat
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_leaves_a_run_that_goes_on_where_it_is_computed_in_its_own_process(tmp_path: Path, name: str) -> None:
+    leaves_a_run_that_goes_on(processes.with_x(tmp_path), name, ())
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
 def test_a_signal_while_a_cluster_starts_ends_in_a_word(folder: Path, number: int) -> None:
     """At whatever moment: Dask has no way to end what has half started."""

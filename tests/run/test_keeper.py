@@ -87,13 +87,13 @@ class Drive:
 
 @pytest.fixture
 def drive(record: Record) -> Callable[..., Drive]:
-    def begun(store: Any, every: int | None = 1, **asked: Any) -> Drive:
+    def begun(store: Any, *, lasting: bool = True, every: int | None = None, **asked: Any) -> Drive:
         group = zarr.create_group(store, overwrite=True)
         group.create_group("generations")
         first = replace(record, at=None, iteration=0, relative_error=None, start=None)
         first = replace(first, state=replace(first.state, next=None, every=every), x=replace(first.x, norm=None))
         first = replace(first, parameters=Parameters(**asdict(first.parameters) | asked))
-        keeper = Keeper(group, first)
+        keeper = Keeper(group, first, lasting)
         keeper.begin(None)
         return Drive(keeper, record.start, History(None, 0, SHORT))
 
@@ -160,7 +160,7 @@ def test_a_finished_run_becomes_one_that_goes_on(drive: Callable[..., Drive]) ->
 
 
 def test_a_run_in_memory_has_no_generations_and_what_is_not_wanted_is_not_written(drive: Callable[..., Drive]) -> None:
-    driver = drive(MemoryStore(), every=None, keep_W=False)
+    driver = drive(MemoryStore(), lasting=False, keep_W=False)
     assert not driver.keeper.keep_start(None, driver.start, driver.state(0)[1])
     driver.finish(1)
     assert sorted(driver.keeper.group.array_keys())[0] == "V"
@@ -193,7 +193,7 @@ def test_nothing_is_named_where_another_process_drives_the_run(drive: Callable[.
     driver = drive(MemoryStore())
     driver.commit(1)
     before, start = read_record(driver.keeper.group), driver.start
-    keeper = Keeper(driver.keeper.group, before, busy)
+    keeper = Keeper(driver.keeper.group, before, check=busy)
     driver.keeper = keeper
     for act in (
         lambda: driver.commit(2), lambda: driver.finish(3), lambda: keeper.stop("x"), lambda: keeper.go_on(before),
@@ -205,8 +205,8 @@ def test_nothing_is_named_where_another_process_drives_the_run(drive: Callable[.
 
 
 def test_strips_of_columns_are_written_as_they_are_shown(record: Record) -> None:
-    turned = replace(record, state=replace(record.state, axis=1, height=2, every=None))
-    keeper = Keeper(zarr.create_group(MemoryStore()), turned)
+    turned = replace(record, state=replace(record.state, axis=1, height=2))
+    keeper = Keeper(zarr.create_group(MemoryStore()), turned, lasting=False)
     keeper.group.create_group("generations")
     W = np.arange(30, dtype="f4").reshape(3, 10)
     done = Ending(W, record.start, 0.5, "done")

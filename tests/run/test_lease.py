@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -153,3 +155,128 @@ def test_a_beat_that_cannot_be_written_does_no_harm(
         found = lease.holder(group)
         assert found is not None
         assert found.silence < 0.25
+
+
+TAKE = """
+import sys, time, zarr
+from dnmf.run.lease import Busy, Lease
+from dnmf.stores.places import place
+group = zarr.open_group(place(sys.argv[1]), mode="r+")
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with Lease(group) as held:
+        held.check()
+        print("held", flush=True)
+        sys.stdin.readline()
+except Busy as busy:
+    print("busy", flush=True)
+"""
+
+
+@pytest.mark.process
+def test_of_many_that_take_it_at_once_one_has_it(group: zarr.Group, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", TAKE, str(tmp_path / "run.zarr")]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        all_of_them = [stack.enter_context(subprocess.Popen(words, **pipes)) for _ in range(5)]
+        assert [process.stdout.readline() for process in all_of_them if process.stdout] == ["ready\n"] * 5
+        for process in all_of_them:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert sorted(process.stdout.readline() for process in all_of_them if process.stdout) == ["busy\n"] * 4 + [
+            "held\n"
+        ]
+        assert lease.holder(group) is not None
+        for process in all_of_them:
+            process.communicate("go\n")
+    assert lease.holder(group) is None
+    assert list(zarr.open_group(group.store, path="lease", mode="r").keys()) == []
+
+
+def test_threads_that_race_for_it_never_hold_it_both(group: zarr.Group) -> None:
+    inside, most, taken = [], [], []
+
+    def take(_: int) -> None:
+        for _ in range(4):
+            with suppress(Busy), Lease(group):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.005)
+                inside.pop()
+                taken.append(1)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(take, range(6)))
+    assert max(most) == 1
+    assert taken
+    assert lease.holder(group) is None
+
+
+@pytest.mark.parametrize("when", ["as it claims the turn", "as it says that it holds it"])
+def test_one_that_slept_as_it_took_it_does_not_hold_it(
+    group: zarr.Group, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two steps of one another takes the lease, works, and gives it back or not."""
+    name = "create_if_absent" if when == "as it claims the turn" else "_turn"
+    plain, calls = getattr(lease, name), []
+    other = Lease(group)
+
+    def slow(*words: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            monkeypatch.setattr(lease, name, plain)
+            if name == "_turn":
+                found = plain(*words)
+            other.__enter__()
+            if name == "create_if_absent":
+                other.__exit__()
+                return plain(*words)
+            return found
+        return plain(*words)
+
+    monkeypatch.setattr(lease, name, slow)
+    with pytest.raises(Busy), Lease(group):
+        pass
+    if name == "_turn":
+        other.check()
+        other.__exit__()
+    with Lease(group) as held:
+        held.check()
+
+
+def test_who_died_as_it_took_it_is_passed_over(group: zarr.Group) -> None:
+    with Lease(group):
+        pass
+    dead = another(started=another().started - 100, turn=2)
+    zarr.create_group(group.store, path=lease.claim(2), attributes=to_builtins(dead))
+    found = lease.holder(group)
+    assert found is not None
+    assert found.free_in == 0
+    with Lease(group) as held:
+        held.check()
+        found = lease.holder(group)
+        assert found is not None
+        assert found.turn == 3
+    living = another(turn=4)
+    zarr.create_group(group.store, path=lease.claim(4), attributes=to_builtins(living))
+    with pytest.raises(Busy, match="is at work on"), Lease(group):
+        pass
+
+
+def test_a_late_beat_makes_nobody_a_holder(group: zarr.Group) -> None:
+    write(group, another("elsewhere", beat=time.time() - lease.EXPIRES - 1, turn=1))
+    with Lease(group) as held:
+        held.check()
+        # The one before was only slow.
+        write(group, another("elsewhere", turn=1))
+        with pytest.raises(RuntimeError, match="another process has taken over"):
+            held.check()
+        late = lease.holder(group)
+        assert late is not None
+        assert late.token == "another"
+        slow = Lease(group)
+        slow._mine = late
+        with pytest.raises(RuntimeError, match="another process has taken over"):
+            slow.check()

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kl_div, xlogy
 
-from dnmf.arrays.products import model_at, with_data
-from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.arrays.products import model_at
+from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
 from dnmf.plan.pieces import piece_rows
 from dnmf.rules.beta_multiplicative import floor
 

@@ -13,10 +13,9 @@ from dnmf.arrays.sample import StandIn
 from dnmf.losses.divergence.rows import move_rows, solve_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, Sums, strip_sums
 from dnmf.losses.divergence.surrogate import Surrogate
-from dnmf.losses.protocol import CLOSE, Known, Size
+from dnmf.losses.protocol import CLOSE, Known
 from dnmf.losses.row_by_row import STRIDE, row_by_row
 from dnmf.rules import Penalty
-from dnmf.rules.beta_multiplicative import floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +38,6 @@ class Divergence:
     @property
     def penalized(self) -> bool:
         return bool(self.long or self.short)
-
-    def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
-        mean = size.total / size.entries if size.total > 0 else 0.0
-        if not mean and self.beta and size.norm > 0:
-            mean = (size.norm / size.entries) ** (1 / self.beta)
-        power, limits = max(self.beta, 1.0), np.finfo(dtype)
-        low = max(1e3 * floor(self.beta, dtype), 1e3 * float(limits.tiny) ** (1 / power))
-        high = float(limits.max) ** (1 / (1 + power)) / 1e3
-        if mean > 0 and not low < mean < high:
-            raise ValueError(
-                f"the mean of X is {mean:.1e}, and powers of {dtype} entries of that size, for beta_loss = "
-                f"{self.beta:g}, leave its range: multiply X by a constant that brings it between {low:.0e} and "
-                f"{high:.0e}, or store X as float64"
-            )
 
     def prepare(self, S: Array, known: Known) -> Shared:
         """S, and S in float64 where the loss is small or not known."""

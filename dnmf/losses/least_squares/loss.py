@@ -1,6 +1,5 @@
 """Least squares, by coordinate descent or the multiplicative rule: everything follows from LY and LLᵀ."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -13,14 +12,11 @@ from dnmf.arrays.sample import StandIn
 from dnmf.arrays.sketch import as_it_is
 from dnmf.losses.least_squares.sums import SPARSE_CLOSE, Evaluation, Shared, Sums, strip_sums
 from dnmf.losses.least_squares.surrogate import Surrogate
-from dnmf.losses.protocol import CLOSE, FromColumns, Known, Size
+from dnmf.losses.protocol import CLOSE, FromColumns, Known
 from dnmf.losses.row_by_row import STRIDE, row_by_row
 from dnmf.rules import Penalty
 from dnmf.rules.from_scratch import scale_rows
 from dnmf.rules.solver import Solver
-
-# Sums of squares of squares must neither vanish nor overflow.
-SAFE_SIZES = {"f": (1e-15, 1e15), "d": (1e-120, 1e120)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +51,6 @@ class LeastSquares:
     def from_columns(self) -> FromColumns:
         """Rows follow from their products with S."""
         return FromColumns(partial(strip_sums, base=None), self._settle_sums)
-
-    def check_range(self, size: Size, dtype: np.dtype[np.floating]) -> None:
-        mean = math.sqrt(size.norm / size.entries)
-        low, high = SAFE_SIZES[dtype.char]
-        if size.norm != 0 and not math.isnan(size.norm) and not low < mean < high:
-            raise ValueError(
-                f"the root mean square of X is {mean:.1e}, and products of {dtype} entries of that size leave its "
-                f"range: multiply X by a constant that brings it between {low:.0e} and {high:.0e}, or store X as "
-                f"float64"
-            )
 
     def prepare(self, S: Array, known: Known) -> Shared:
         """S, S Sᵀ, and what the sums are taken about, see `sums`: S in float64, S, or 0."""

@@ -15,7 +15,7 @@ from dnmf.arrays.products import gram
 from dnmf.losses.least_squares import sums as least_squares_sums
 from dnmf.losses.least_squares.loss import LeastSquares
 from dnmf.losses.least_squares.sums import Evaluation, Shared, Sums, strip_sums
-from dnmf.losses.protocol import Known, Size, add, is_noisy, relative_error
+from dnmf.losses.protocol import Known, add, is_noisy, relative_error
 from dnmf.rules import NO_PENALTY, RULES, Penalty
 from dnmf.rules.solver import Solver
 
@@ -191,30 +191,6 @@ def test_a_free_loss_of_float32_cannot_tell_a_small_decrease(dtype, noisy):
 def test_the_relative_error_is_of_norms_not_of_squares():
     assert relative_error(0.25, 1.0) == 0.5
     assert relative_error(0.0, 0.0) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("size", "dtype", "limits"),
-    [
-        (1e16, "f4", "1e-15 and 1e+15"),
-        (1e-16, "f4", "1e-15 and 1e+15"),
-        (1e121, "f8", "1e-120 and 1e+120"),
-        (1e-121, "f8", "1e-120 and 1e+120"),
-    ],
-)
-def test_entries_out_of_range_are_refused(size, dtype, limits):
-    with pytest.raises(ValueError, match="root mean square") as refused:
-        LOSS.check_range(Size(50, size**2 * 50), np.dtype(dtype))
-    name = np.dtype(dtype).name
-    assert str(refused.value) == (
-        f"the root mean square of X is {size:.1e}, and products of {name} entries of that size leave its range: "
-        f"multiply X by a constant that brings it between {limits}, or store X as float64"
-    )
-
-
-@pytest.mark.parametrize(("size", "dtype"), [(1e14, "f4"), (1e-14, "f4"), (1e16, "f8"), (1e-119, "f8"), (0, "f4")])
-def test_entries_in_range_and_zeros_are_not(size, dtype):
-    LOSS.check_range(Size(50, float(size) ** 2 * 50), np.dtype(dtype))
 
 
 @given(st.data(), problems(), st.booleans())
