@@ -120,11 +120,19 @@ def _named(file: Any, name: str) -> Named:
     if "cell.names" in file and name.startswith("assays/"):
         features = _place(file, "", (f"{name.rpartition('/')[0]}/features",))
         return features, ("cell.names", None, None), _turnable("Seurat", "features", "cells")
-    root = name.removesuffix("X").removesuffix("raw/") if name.endswith("X") else name.partition("layers/")[0]
-    obs, var = f"{root}obs", f"{root}raw/var" if name.endswith("raw/X") else f"{root}var"
+    obs, var = _anndata_tables(name)
     if obs in file and var in file:
         return _index(file, obs), _index(file, var), ""
-    return None, None, "MATLAB 7.3" if any(mark in group.attrs for mark in ("MATLAB_class", "MATLAB_sparse")) else ""
+    return None, None, "MATLAB 7.3" if "MATLAB_class" in group.attrs or "MATLAB_sparse" in group.attrs else ""
+
+
+def _anndata_tables(name: str) -> tuple[str, str]:
+    """Where AnnData keeps the tables of rows and of columns of a matrix of a name: X, raw/X or layers/…"""
+    if not name.endswith("X"):
+        root = name.partition("layers/")[0]
+        return f"{root}obs", f"{root}var"
+    root = name.removesuffix("X").removesuffix("raw/")
+    return f"{root}obs", f"{root}raw/var" if name.endswith("raw/X") else f"{root}var"
 
 
 def _turnable(program: str, rows: str, columns: str) -> str:

@@ -68,22 +68,19 @@ def find_header(rows: Sequence[Sequence[str]], where: str, said: bool | None) ->
     if said is False:
         return Header(None, _words(rows))
     labels = _words(others or rows)
-    short = len(others[0]) - len(first) if others else 0
-    if short > 0 and (short == labels or not all(map(is_number, first))):
-        # As R writes it: no name above the names of rows.
+    if short := _uncovered(first, others, labels):
         labels = max(labels, short)
         return Header(first[labels - short :], labels)
     labels = labels or _counts(first, others)
     names = first[labels:]
-    if said or _is_named(first, labels):
-        return Header(names, labels)
-    if names and all(name.lower() in MISSING for name in names) and others:
-        held = ", ".join(first[:3])
-        rule = "say --header or --no-header (header=True or False)"
-        raise ValueError(f"{where} has no number and no name ({held}): names, or missing entries? {rule}")
-    if any(map(is_number, names)) and not all(map(is_number, names)):
-        return Header(None, labels)
-    return Header(names if _are_names(names, [row[labels:] for row in others], where) else None, labels)
+    named = said or _is_named(first, labels) or _are_names(names, [row[labels:] for row in others], where)
+    return Header(names if named else None, labels)
+
+
+def _uncovered(first: Sequence[str], others: Sequence[Sequence[str]], labels: int) -> int:
+    """How many leading columns the first line has no name for, as R writes tables: none above the names of rows."""
+    short = len(others[0]) - len(first) if others else 0
+    return short if short > 0 and (short == labels or not all(map(is_number, first))) else 0
 
 
 def _words(rows: Sequence[Sequence[str]]) -> int:
@@ -118,6 +115,15 @@ def _is_named(first: Sequence[str], labels: int) -> bool:
 
 
 def _are_names(names: Sequence[str], others: Sequence[Sequence[str]], where: str) -> bool:
+    """Whether a first line without words has names of columns."""
+    if names and others and all(name.lower() in MISSING for name in names):
+        held = ", ".join(names[:3])
+        rule = "say --header or --no-header (header=True or False)"
+        raise ValueError(f"{where} has no number and no name ({held}): names, or missing entries? {rule}")
+    return all(map(is_number, names)) and _are_numbers_names(names, others, where)
+
+
+def _are_numbers_names(names: Sequence[str], others: Sequence[Sequence[str]], where: str) -> bool:
     """Whether numbers in the first line are names of columns. Warns where they look like it, whatever is taken."""
     rows = [row for row in others if len(row) == len(names) and all(map(is_number, row))]
     if len(names) < 2 or not rows:

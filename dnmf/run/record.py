@@ -26,7 +26,8 @@ from dnmf.validation import Mismatch, validated
 # The format of runs that are written, and the name of their checksums of X's strips. Runs of all formats so far open
 # and go on. What going on with one of an older format costs:
 # 1: its checksums have another name, as they are of another kind: X is not compared with what it was until it is read.
-FORMAT, CHECKSUMS = 2, "xxh3"
+# 2: nothing. A dnmf that knows no later one would go on with X itself where 3 computes with a power of two times X.
+FORMAT, CHECKSUMS = 3, "xxh3"
 
 # More than any matrix has rows or columns, and more passes than anybody makes.
 LONGEST, MOST_PASSES = 2**48, 10**7
