@@ -63,8 +63,12 @@ def client(_shared: Client) -> Iterator[Client]:
 
 @pytest.fixture
 def tight(_small: Client) -> Iterator[Client]:
-    """The client of the workers of 400 MiB, current in this test; both of them are there."""
-    _small.wait_for_workers(2, timeout=60)
+    """The client of the workers of 400 MiB, current in this test; both of them are there and run."""
+    try:
+        _small.wait_for_workers(2, timeout=20)
+    except TimeoutError:
+        # One that holds too much of tests before it waits until it holds less, which may be never.
+        _small.restart(timeout=120)
     with _small.as_current():
         yield _small
 
