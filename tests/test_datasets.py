@@ -66,6 +66,7 @@ def test_x_is_low_rank_plus_noise(tmp_path, dtype, noise):
     assert_allclose(clean.mean(), 4, rtol=0.2)
 
 
+@pytest.mark.long
 @given(st.integers(1, 40), st.integers(1, 30), st.sampled_from(["f4", "f8"]))
 def test_x_does_not_depend_on_its_chunks(tmp_path_factory, height, width, dtype):
     folder = tmp_path_factory.mktemp("x")

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
 
 from dnmf.events import Terminated
 
@@ -36,11 +39,20 @@ def signals_as_exceptions() -> Iterator[Callable[[object], None]]:
             raise KeyboardInterrupt if received[0] == signal.SIGINT else Terminated
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    tell = sys.unraisablehook
+    sys.unraisablehook = partial(_tell_unless_ended, tell)
     try:
         yield raise_again
     finally:
+        sys.unraisablehook = tell
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _tell_unless_ended(tell: Callable[[Any], object], dropped: Any) -> None:
+    """Tell of an exception that Python dropped, unless it is one of those that end a command, and are raised again."""
+    if not isinstance(dropped.exc_value, KeyboardInterrupt | Terminated):
+        tell(dropped)
 
 
 def end_soon(code: int) -> None:

@@ -6,6 +6,7 @@ is not.
 
 import math
 import os
+import pickle
 from collections import Counter
 from dataclasses import dataclass
 from glob import escape
@@ -95,14 +96,24 @@ def check_workers(client: Client, matrix: Matrix, out: str | None) -> None:
         Names the first worker that does not, and what to do.
     """
     if matrix.nodes:
-        sees = answered(client, lambda: client.run(finds, matrix.nodes))
-        if blind := sorted(worker for worker, found in sees.items() if not found):
+        nodes = pickle.dumps(matrix.nodes)
+        told = answered(client, lambda: client.run(_tell_whether_found, nodes))
+        if blind := sorted((worker, why) for worker, why in told.items() if why is not None):
             raise RuntimeError(
-                f"worker {blind[0]} does not find X at {matrix.location} ({len(blind)} of {len(sees)} workers do not): "
-                f"X must be on a path or store that every worker reaches"
+                f"worker {blind[0][0]} does not find X at {matrix.location} ({len(blind)} of {len(told)} workers do "
+                f"not): {blind[0][1]}"
             )
     if out is not None:
         _check_output(client, out)
+
+
+def _tell_whether_found(nodes: bytes) -> str | None:
+    """Why X's arrays and groups are not found here, or None. They come as bytes: to open a store of theirs may fail."""
+    try:
+        found = finds(pickle.loads(nodes))
+    except (OSError, ImportError) as error:
+        return str(error)
+    return None if found else "X must be on a path or store that every worker reaches"
 
 
 def _check_output(client: Client, out: str) -> None:

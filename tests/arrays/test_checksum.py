@@ -156,6 +156,7 @@ def test_a_matrix_that_changes_between_passes_is_told(
     assert first <= 3111 <= last
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_strips")
 def test_a_sparse_matrix_that_changes_is_told(tmp_path: Path) -> None:
     path = sparse_stored(tmp_path / "x.zarr", sparse.random(1000, 300, 0.2, "csr", "f4", random_state=0))

@@ -168,6 +168,7 @@ def test_the_weighted_rows_are_those_of_y_times_the_root_of_one_over_their_chanc
         assert_array_equal(getattr(sample, name), before[name])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 12])
 def test_the_gram_matrix_of_the_weighted_rows_is_unbiased(size):
     """Means over many seeds are within five of their standard errors: by chance one of 16 is outside once in 1e5."""
@@ -292,6 +293,7 @@ def test_a_sample_of_all_rows_counts_each_once_and_is_given_as_it_is():
         assert weigh(rows, counts) is rows
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("beta", "kind"), [(0.0, "dense"), (1.0, "sparse"), (1.5, "dense")])
 def test_the_loss_of_counted_rows_and_their_penalty_are_unbiased(kind, beta):
     """Means over many seeds are within five of their standard errors, which are small beside what is estimated."""

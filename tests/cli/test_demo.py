@@ -20,6 +20,7 @@ def turns(W):
     return (np.diff(np.sign(np.diff(W, axis=0)), axis=0) != 0).mean()
 
 
+@pytest.mark.long
 def test_the_demo_runs_on_a_cluster(client, tmp_path):
     made = demo(tmp_path / "out", **SMALL, max_iter=4)
     assert len(made.result.history["loss"]) == 4
@@ -62,6 +63,7 @@ def test_the_demo_leads_from_noise_to_curves(tmp_path):
         assert (gif.format, gif.n_frames) == ("GIF", 76)
 
 
+@pytest.mark.long
 def test_a_second_demo_replaces_the_first_and_nothing_else(tmp_path):
     first = demo(tmp_path, **SMALL, max_iter=4)
     (tmp_path / "notes.txt").write_text("mine")

@@ -82,6 +82,7 @@ def test_every_command_that_ends_by_itself_runs_as_a_process(folder: Path, addre
     assert (tmp_path / "figures" / "components.png").stat().st_size > 1000
 
 
+@pytest.mark.long
 def test_what_was_asked_for_is_what_was_done(folder: Path) -> None:
     run_ = dnmf.open_run(folder / "run.zarr")
     asked = run_.record["parameters"]
@@ -199,6 +200,7 @@ def test_a_running_scheduler_is_used_by_its_address_or_a_profile(folder: Path, a
     np.testing.assert_array_equal(dnmf.open_run(folder / "again.zarr").V, here.V)
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_a_run_that_says_so(tmp_path: Path) -> None:
     """The signal reaches the whole process group, as from a terminal; workers included."""
     tiled = np.tile(X, (40, 4))
@@ -226,6 +228,7 @@ def test_ctrl_c_leaves_a_run_that_says_so(tmp_path: Path) -> None:
     np.testing.assert_allclose(kept.loss, (residual**2).sum(), atol=1e-6 * (exact**2).sum())
 
 
+@pytest.mark.long
 def test_sparse_files_losses_layers_new_rows_and_anndata(address: str, tmp_path: Path) -> None:
     """From a sparse file to W of new rows: as a user types it."""
     rng = np.random.default_rng(1)

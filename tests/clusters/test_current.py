@@ -39,6 +39,7 @@ def _factorized(x: Path, rank: int) -> float:
     return result.relative_error
 
 
+@pytest.mark.long
 def test_a_scan_over_ranks_in_tasks_ends_though_all_threads_wait(x: Path) -> None:
     whole = [dnmf.factorize(x, rank, max_iter=2, tol=0).relative_error for rank in (2, 3)]
     with (

@@ -120,6 +120,7 @@ def test_row_blocks_are_whole_chunks_that_cover_all_rows_once(recipe, rows, heig
     assert all(first % height == 0 and last - first <= height for first, last in blocks)
 
 
+@pytest.mark.long
 def test_a_failed_fetch_is_one_sentence(recipe, tmp_path):
     fetch = recipe("fetch")
     with pytest.raises(

@@ -13,6 +13,7 @@ import pytest
 import zarr
 from counters import CountingStore, CountTasks, executed
 from dask.core import flatten
+from pairwise import few
 from zarr.storage import LocalStore
 
 import dnmf
@@ -80,7 +81,7 @@ def test_threads_read_every_chunk_once_per_pass(tmp_path: Path, layout: str) -> 
 
 
 @pytest.mark.usefixtures("small_strips")
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", few(LAYOUTS, 2))
 def test_a_cluster_reads_every_chunk_once_per_pass(client: Any, tmp_path: Path, layout: str) -> None:
     array, store = stored_matrix(tmp_path / "x.zarr", layout)
     dnmf.factorize(array, 3, max_iter=2, tol=0, cache=False, out=tmp_path / "run.zarr")
@@ -104,6 +105,7 @@ def test_a_cached_matrix_is_read_once_in_all(
     assert result.record["start"]["bytes_read"] == array.nbytes - first
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_strips")
 def test_at_most_six_tasks_per_strip_and_pass(client: Any, tmp_path: Path) -> None:
     array, _ = stored_matrix(tmp_path / "x.zarr", "rows")

@@ -102,6 +102,7 @@ def test_entries_of_other_dtypes_are_cast_alike(tmp_path: Path, dtype: str) -> N
         assert_same(direct, threads, 1e-6 if dtype == "i8" else 1e-4)
 
 
+@pytest.mark.long
 @settings(max_examples=8)
 @given(problem=problems("f8"), solver=st.sampled_from(SOLVERS), start=st.sampled_from(["sample", "nndsvd", "random"]))
 def test_hard_cases_have_one_answer_too(problem: Any, solver: str, start: str) -> None:
@@ -113,6 +114,7 @@ def test_hard_cases_have_one_answer_too(problem: Any, solver: str, start: str) -
     np.testing.assert_allclose(models[0], models[1], rtol=1e-6, atol=1e-6 * np.sqrt(norm))
 
 
+@pytest.mark.long
 def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 import sklearn.decomposition
 import zarr
 from estimator_data import PENALTIES, first_factors, matrix
-from pairwise import in_turn, pairs
+from pairwise import few, in_turn, pairs
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
@@ -39,6 +39,7 @@ X = matrix()
 GIVEN = first_factors(X.shape, 4)
 
 
+@pytest.mark.long
 @unconverged
 @parametrize_with_checks([NMF(), MiniBatchNMF()])
 def test_scikit_learns_own_checks(estimator, check):
@@ -291,7 +292,7 @@ def test_non_negative_factorization_is_nmf():
 
 
 @pytest.mark.parametrize(
-    "loss", [{}, {"solver": "mu", "beta_loss": 1}, PENALTIES], ids=["frobenius", "kl", "penalties"]
+    "loss", few([{}, PENALTIES, {"solver": "mu", "beta_loss": 1}], 2), ids=["frobenius", "penalties", "kl"]
 )
 def test_with_a_fixed_h_w_is_that_of_scikit_learn(loss):
     H, exact = GIVEN["H"], {"update_H": False, "tol": 1e-9, "max_iter": 20000, **loss}
@@ -482,6 +483,7 @@ def cells(request, tmp_path):
     return adata, tmp_path / "cells.zarr"
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")
 def test_anndata_and_sparse_x_in_stores_and_dask_arrays(cells):
     adata, path = cells
@@ -532,6 +534,7 @@ def test_dask_x_is_never_in_memory_at_once():
     assert lengths == [10]
 
 
+@pytest.mark.long
 def test_on_a_cluster(client, path, tmp_path):
     expected = NMF(3, random_state=0).fit(X)
     model = NMF(3, random_state=0)

@@ -20,7 +20,13 @@ X = matrix()
 
 @pytest.mark.parametrize("model", [NMF(3, random_state=0), NMF(3, init="random", random_state=0, tol=0, max_iter=50),
                                    MiniBatchNMF(3, random_state=0)])  # fmt: skip
-@pytest.mark.parametrize("makes", [(np.ascontiguousarray, np.asfortranarray), (sparse.csr_array, sparse.csc_matrix)])
+@pytest.mark.parametrize(
+    "makes",
+    [
+        pytest.param((np.ascontiguousarray, np.asfortranarray), marks=pytest.mark.long),
+        (sparse.csr_array, sparse.csc_matrix),
+    ],
+)
 def test_every_layout_has_one_answer(model, makes):
     for x in (X, X.T.copy()):
         one, other = clone(model), clone(model)
@@ -70,6 +76,7 @@ def test_batches_of_any_unit_come_one_by_one():
     assert_array_equal(plain.components_, tiny.components_)
 
 
+@pytest.mark.long
 def test_a_model_with_an_output_is_fitted_again_and_so_is_its_clone(tmp_path: Path):
     model = NMF(3, random_state=0, out=tmp_path / "run")
     model.fit(X).fit(X[:30])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray
 import zarr
-from pairwise import pairs
+from pairwise import few, pairs
 from resize import Resize
 
 import dnmf
@@ -170,7 +170,7 @@ def test_a_run_is_not_overwritten_by_a_factorization_of_itself(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("value", "where", "chunks"), pairs([-1.0, np.nan, np.inf], ["threads", "cluster"], [(30, 50), (120, 10)])
+    ("value", "where", "chunks"), few(pairs([-1.0, np.nan, np.inf], ["threads", "cluster"], [(30, 50), (120, 10)]), 3)
 )
 def test_a_bad_entry_ends_the_run_with_its_row_and_column(
     request: pytest.FixtureRequest, tmp_path: Path, sizes: Resize, where: str, value: float, chunks: tuple[int, int]
@@ -276,6 +276,7 @@ def test_x_is_never_replaced_by_its_own_run(tmp_path: Path, monkeypatch: pytest.
     np.testing.assert_array_equal(np.asarray(result.W), kept)
 
 
+@pytest.mark.long
 def test_what_a_reader_had_open_is_an_error_when_it_is_gone_and_not_nan(tmp_path: Path) -> None:
     early: list[Any] = []
 

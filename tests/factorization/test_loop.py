@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from pairwise import few
 from resize import Resize
 
 import dnmf
@@ -77,6 +78,7 @@ def test_more_updates_per_read_need_fewer_reads() -> None:
     assert ten < one
 
 
+@pytest.mark.long
 def test_a_reader_sees_whole_generations_that_belong_together(tmp_path: Path) -> None:
     """While it runs, what is named by the record is complete, and its loss is that of its factors."""
     out, seen = tmp_path / "run.zarr", {}
@@ -99,6 +101,7 @@ def test_a_reader_sees_whole_generations_that_belong_together(tmp_path: Path) ->
         assert (status, stopped) == ("running", None)
 
 
+@pytest.mark.long
 def test_only_the_last_two_generations_are_kept(tmp_path: Path) -> None:
     out, counts = tmp_path / "run.zarr", []
 
@@ -111,7 +114,7 @@ def test_only_the_last_two_generations_are_kept(tmp_path: Path) -> None:
     assert [p for p in (out / "generations").iterdir() if p.is_dir()] == []
 
 
-@pytest.mark.parametrize("where", ["threads", "cluster"])
+@pytest.mark.parametrize("where", few(["threads", "cluster"], 1))
 def test_a_long_factor_that_lives_in_the_run_gives_the_same_answer(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Resize, where: str
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 from numpy.testing import assert_array_equal
-from pairwise import in_turn
+from pairwise import few, in_turn
 from resize import Resize
 
 import dnmf
@@ -76,7 +76,7 @@ ASKED = [
 
 @pytest.mark.parametrize(
     ("asked", "x", "stops"),
-    [({}, "wide", (1, 7)), *in_turn(ASKED, ["tall", "wide"], [(4,), (7,), (1,)])],
+    few([({}, "wide", (1, 7)), *in_turn(ASKED, ["tall", "wide"], [(4,), (7,), (1,)])], 1),
     indirect=["x"],
     ids=str,
 )
@@ -94,6 +94,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         assert_same(dnmf.resume(tmp_path / f"{stop}.zarr"), whole)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("x", ["wide"], indirect=True)
 @pytest.mark.usefixtures("cut")
 def test_a_run_may_be_stopped_again_and_again(x: str, tmp_path: Path) -> None:
@@ -109,6 +110,7 @@ def test_a_run_may_be_stopped_again_and_again(x: str, tmp_path: Path) -> None:
         assert_array_equal(taken, other)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cut")
 def test_nothing_is_computed_twice_that_was_saved(x: str, tmp_path: Path) -> None:
     """Neither the sample nor the first factors, nor a pass before the last generation."""
@@ -127,6 +129,7 @@ def test_nothing_is_computed_twice_that_was_saved(x: str, tmp_path: Path) -> Non
     assert [event.iteration for event in events if isinstance(event, PassDone)] == [6, 7, 8, 9]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("x", ["wide"], indirect=True)
 @pytest.mark.usefixtures("cut")
 def test_a_sample_that_is_whole_is_not_drawn_again(x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +145,7 @@ def test_a_sample_that_is_whole_is_not_drawn_again(x: str, tmp_path: Path, monke
     assert result.reads == whole.reads + 1  # X was in memory, and has to be read into it again
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cut")
 def test_a_sample_of_another_run_is_kept_before_anything_else(x: str, tmp_path: Path) -> None:
     """A process that dies as it begins leaves it to the one that goes on."""
@@ -163,6 +167,7 @@ def test_on_a_cluster_too(client: Any, x: str, tmp_path: Path) -> None:
     assert_same(dnmf.resume(tmp_path / "run.zarr"), whole)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cut")
 def test_workers_with_too_little_memory_for_the_strips_get_others(
     x: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Resize
@@ -195,6 +200,7 @@ def test_a_finished_run_goes_on_where_more_passes_are_allowed(tmp_path: Path, as
         dnmf.resume(out)
 
 
+@pytest.mark.long
 def test_a_run_killed_while_its_last_generations_were_deleted_goes_on(tmp_path: Path) -> None:
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
     for name in ("run", "whole"):
@@ -205,7 +211,7 @@ def test_a_run_killed_while_its_last_generations_were_deleted_goes_on(tmp_path: 
     assert [path.name for path in (tmp_path / "run.zarr" / "generations").iterdir()] == ["zarr.json"]
 
 
-@pytest.mark.parametrize("stage", ["begun", "one factor", "all but the record"])
+@pytest.mark.parametrize("stage", few(["one factor", "begun", "all but the record"], 1))
 def test_a_run_killed_while_it_finished_is_finished(
     tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +331,7 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
         dnmf.resume(out)
 
 
+@pytest.mark.long
 def test_no_files_are_left_behind(x: str, tmp_path: Path) -> None:
     out = tmp_path / "run.zarr"
     begin(x, out, after(5))
@@ -348,6 +355,7 @@ def test_a_process_that_is_killed_as_it_begins_or_ends_leaves_nothing_in_the_way
     assert [path.name for path in (out / "generations").iterdir()] == ["zarr.json"]
 
 
+@pytest.mark.long
 def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process may finish between the look at the record and the lease."""
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
@@ -366,6 +374,7 @@ def test_a_run_that_ended_while_it_was_opened_is_left_as_it_is(tmp_path: Path, m
     assert (run.record["status"], run.record["iteration"], np.asarray(run.W).shape) == ("finished", 9, (900, 4))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cut")
 @pytest.mark.parametrize("what", ["W/c/2/0", "next/zarr.json"])
 def test_a_damaged_generation_has_one_before_it(tmp_path: Path, what: str) -> None:
@@ -384,6 +393,7 @@ def test_a_damaged_generation_has_one_before_it(tmp_path: Path, what: str) -> No
     assert_same(result, whole)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cut")
 def test_where_both_are_damaged_it_says_so(tmp_path: Path) -> None:
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 from counters import CountingStore
-from pairwise import in_turn, pairs
+from pairwise import few, in_turn, pairs
 from resize import Resize
 from sklearn.datasets import load_digits
 from sklearn.decomposition import NMF
@@ -204,7 +204,7 @@ HARD: dict[str, tuple[np.ndarray, int]] = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "start"), in_turn([*HARD, *HARD], [*((init, "cd") for init in INITS), ("sample", "mu")]), ids=str
+    ("kind", "start"), few(in_turn([*HARD, *HARD], [*((init, "cd") for init in INITS), ("sample", "mu")]), 8), ids=str
 )
 def test_hard_cases_end_in_factors_that_may_be(sizes: Resize, kind: str, start: tuple[str, str]) -> None:
     """In memory as one strip, of which all rows are drawn; stored in strips of twenty rows, of which nine are."""
@@ -243,7 +243,9 @@ def test_components_to_spare_fit_it_exactly(kind: str, init: str) -> None:
     assert dnmf.factorize(X, rank, init=init, tol=1e-6).relative_error < 1e-3
 
 
-@pytest.mark.parametrize(("init", "solver", "scale"), pairs(INITS, ["cd", "mu"], [(2.0**40, "f4"), (2.0**-40, "f8")]))
+@pytest.mark.parametrize(
+    ("init", "solver", "scale"), few(pairs(INITS, ["cd", "mu"], [(2.0**40, "f4"), (2.0**-40, "f8")]), 4)
+)
 def test_the_unit_of_x_does_not_matter(init: str, solver: str, scale: tuple[float, str]) -> None:
     """A power of two changes no digit of X. But the mean of X, which fills zeros, has not the unit of a factor: a start
     that is filled, as one of those from the sample is, is another one, and may end some hundredths off."""
@@ -268,7 +270,7 @@ def test_on_digits_one_read_is_as_good_as_scikit_learn(rank: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("init", "shape", "chunks"), [("sample", (900, 30), (60, 30)), ("nndsvdar", (30, 900), (30, 60))]
+    ("init", "shape", "chunks"), few([("sample", (900, 30), (60, 30)), ("nndsvdar", (30, 900), (30, 60))], 1)
 )
 def test_a_sample_that_a_run_has_kept_saves_the_read(
     tmp_path: Path, in_strips: None, init: str, shape: tuple[int, int], chunks: tuple[int, int]
@@ -309,6 +311,7 @@ def test_entries_are_checked_though_no_sample_is_drawn(tmp_path: Path, in_strips
         dnmf.factorize(array, 4, sample=tmp_path / "run.zarr")
 
 
+@pytest.mark.long
 def test_a_run_that_has_a_kept_sample_hands_it_on_and_may_be_overwritten(tmp_path: Path, in_strips: None) -> None:
     X, _ = noisy()
     array, _ = stored(tmp_path / "x.zarr", X, (60, 30))
@@ -337,6 +340,7 @@ def test_a_kept_sample_has_its_own_size(tmp_path: Path, in_strips: None, sizes: 
         np.testing.assert_array_equal(kept.V, first.V)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["zeros", "rows and columns of zeros", "one row", "one entry"])
 def test_a_kept_sample_of_a_hard_case_is_taken(tmp_path: Path, kind: str) -> None:
     X, rank = HARD[kind]
@@ -397,7 +401,7 @@ def test_a_sample_along_the_other_axis_is_refused(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("init", "solver"), [*((init, "cd") for init in INITS), ("sample", "mu")])
+@pytest.mark.parametrize(("init", "solver"), few([("sample", "mu"), *((init, "cd") for init in INITS)], 2))
 def test_the_cut_does_not_matter(tmp_path: Path, in_strips: None, init: str, solver: str) -> None:
     X, _ = noisy()
     heights, results = set(), []
@@ -425,6 +429,7 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another(
     assert not np.allclose(first.V, other.V)
 
 
+@pytest.mark.long
 def test_of_several_starts_the_best_is_followed_to_its_end() -> None:
     """Digits have several valleys: in the mean of six seeds it ends lower than single random starts in that of twelve.
 

@@ -19,6 +19,7 @@ from edits import set_at
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kinds import sparse_stored
+from pairwise import few
 from resize import Resize
 from scipy import sparse
 
@@ -160,6 +161,7 @@ def test_a_sparse_matrix_that_lacks_a_chunk_is_counted_and_refused(tmp_path: Pat
         assert matrix_facts(path)["missing"].startswith("1 of 124 chunks, read as 0")
 
 
+@pytest.mark.long
 def test_a_bit_that_flips_between_two_starts_is_told(tmp_path: Path, address: str) -> None:
     X, out = tmp_path / "x.zarr", tmp_path / "run.zarr"
     written(X, compressors=None)
@@ -234,7 +236,7 @@ def long_matrix(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("small_strips")
-@pytest.mark.parametrize("where", ["threads", "cluster"])
+@pytest.mark.parametrize("where", few(["threads", "cluster"], 1))
 def test_a_disk_that_fills_up_is_one_sentence_and_the_last_generation_stays(
     request: pytest.FixtureRequest, small_disk: Path, long_matrix: Path, where: str
 ) -> None:

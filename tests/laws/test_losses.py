@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kinds import KINDS
-from pairwise import in_turn
+from pairwise import few, in_turn
 from scipy import sparse
 from sklearn.decomposition import non_negative_factorization
 
@@ -67,7 +67,7 @@ def assert_objective(result: dnmf.Factorization, W: np.ndarray, V: np.ndarray, p
     np.testing.assert_allclose(result.history["objective"][-1], result.loss + 2 * added, rtol=1e-9)
 
 
-@pytest.mark.parametrize(("kind", "loss"), in_turn([*KINDS, *KINDS], [loss for loss in LOSSES if loss[1] > 0]))
+@pytest.mark.parametrize(("kind", "loss"), few(in_turn([*KINDS, *KINDS], [loss for loss in LOSSES if loss[1] > 0]), 6))
 def test_every_kind_of_x_gives_one_answer(tmp_path: Path, kind: str, loss: tuple[str, float]) -> None:
     solver, beta = loss
     X, first = matrix(SHAPE, zeros=0.6), factors(SHAPE)
@@ -79,6 +79,7 @@ def test_every_kind_of_x_gives_one_answer(tmp_path: Path, kind: str, loss: tuple
         np.testing.assert_allclose(other.history[name][-1], dense.history[name][-1], rtol=1e-10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "solver", "beta"), [("csr in zarr", "cd", 2.0), ("csc in zarr", "mu", 1.0)])
 def test_sparse_x_on_a_cluster_is_that_on_threads(
     client: Any, tmp_path: Path, kind: str, solver: str, beta: float
@@ -97,7 +98,9 @@ def test_sparse_x_on_a_cluster_is_that_on_threads(
 STARTED = [(*loss, zeros) for loss in [*LOSSES, ("mu", 3.0)] for zeros in (0.0, 0.7) if loss[1] > 0 or not zeros]
 
 
-@pytest.mark.parametrize(("case", "penalty"), in_turn(STARTED, [PENALTIES[0], PENALTIES[-1], PENALTIES[-1]]), ids=str)
+@pytest.mark.parametrize(
+    ("case", "penalty"), few(in_turn(STARTED, [PENALTIES[0], PENALTIES[-1], PENALTIES[-1]]), 3), ids=str
+)
 def test_the_sample_start_ends_no_worse_than_scikit_learn(case: Any, penalty: tuple[float, ...]) -> None:
     solver, beta, zeros = case
     X: Any = matrix((400, 60), zeros=zeros)

@@ -174,6 +174,7 @@ def test_what_fits_in_a_worker_fits_in_a_larger_one(grid, workers, rank, more):
     assert planned(grid, rank, replace(workers, memory=workers.memory + more * MIB), sampled=True)
 
 
+@pytest.mark.long
 @given(sparse_grids(), tight, ranks, st.booleans())
 @example(grid((1000, 10**6), 1000), Workers(2, 1, 256 * MIB), 20, True)
 def test_the_memory_that_a_refusal_asks_for_is_enough(grid, workers, rank, sampled):
@@ -183,6 +184,7 @@ def test_the_memory_that_a_refusal_asks_for_is_enough(grid, workers, rank, sampl
     assert planned(grid, rank, replace(workers, memory=mib * MIB), sampled=sampled)
 
 
+@pytest.mark.long
 @given(sparse_grids(), tight, ranks)
 @example(grid((100_000, 1000), 100, chunk=10**7), Workers(2, 1, 256 * MIB), 4)
 @example(grid((2**16, 2**16), 6554, unit=2**12, chunk=2**12 * 6554), Workers(1, 1, 400 * MIB), 2)

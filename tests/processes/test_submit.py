@@ -21,7 +21,7 @@ from dnmf.factorization import submit
 from dnmf.run import lease, opening, record
 
 X = processes.low_rank()
-ASKED = ["--rank", 4, "--tol", 0, "--max-iter", 400, "--no-cache", "--checkpoint-every", 2]
+ASKED = ["--rank", 4, "--tol", 0, "--max-iter", 160, "--no-cache", "--checkpoint-every", 2]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_a_run_survives_the_death_of_its_driver(folder: Path, tight: Client) -> 
 @pytest.mark.process
 @pytest.mark.timeout(900)
 def test_a_run_survives_its_drivers(folder: Path) -> None:
-    """The client goes, and eight workers that drive the loop are killed, one after the other."""
+    """The client goes, and three workers that drive the loop are killed, one after the other."""
     with processes.cluster(folder, workers=3) as cluster:
         words = ("--scheduler", cluster.address)
         code, out, errors = processes.done("submit", "x.zarr", "--out", "run.zarr", *ASKED, *words, folder=folder)
@@ -78,18 +78,18 @@ def test_a_run_survives_its_drivers(folder: Path) -> None:
             "run.zarr: submitted; `dnmf status run.zarr` tells how it stands, `dnmf cancel run.zarr` stops it\n"
         )
         killed: list[int] = []
-        while len(killed) < 8:
+        while len(killed) < 3:
             pid = processes.until(lambda: driver(folder, "run.zarr", but=killed[-1] if killed else None))
             time.sleep(0.3)
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
         told = processes.until(lambda: "loss" in (now := status(folder, "run.zarr")) and now)
         assert told["status"] == "running"
-        assert "of at most 400, " in told["pass"]
+        assert "of at most 160, " in told["pass"]
         assert {"rate", "left", "driver", "saved"} <= told.keys()
         processes.until(lambda: status(folder, "run.zarr")["status"] != "running", seconds=400)
     with local_cluster(workers=3, memory="400MiB"):
-        same_as_whole(folder, "run.zarr", 400)
+        same_as_whole(folder, "run.zarr", 160)
 
 
 @pytest.mark.process

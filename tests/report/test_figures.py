@@ -10,6 +10,7 @@ import pytest
 import zarr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import rgb_to_hsv, to_rgb
+from pairwise import few
 from PIL import Image
 from zarr.storage import MemoryStore, WrapperStore
 
@@ -180,7 +181,9 @@ def test_components_of_a_wide_x_are_columns_of_w(wide):
         np.testing.assert_allclose(axes.lines[0].get_ydata(), column / column.max())
 
 
-@pytest.mark.parametrize(("rank", "panels", "shape"), [(1, 1, None), (7, 7, None), (40, 32, None), (19, 19, (3, 4))])
+@pytest.mark.parametrize(
+    ("rank", "panels", "shape"), few([(1, 1, None), (7, 7, None), (40, 32, None), (19, 19, (3, 4))], 2)
+)
 def test_many_components_stay_legible(tall, rank, panels, shape):
     result = replace(tall[1], V=np.random.default_rng(0).random((rank, 12)))
     figure = report_figures.components(result, shape=shape)
@@ -305,6 +308,7 @@ def test_hues_of_the_animation_go_from_left_to_right(tmp_path):
     assert means == sorted(means)
 
 
+@pytest.mark.long
 def test_a_long_animation_is_thinned_and_small(tmp_path):
     snapshots = _snapshots(129, rng=np.random.default_rng(0))
     animation.basis_animation(snapshots, {"loss": np.geomspace(1e5, 1, 256)}, tmp_path / "basis.gif")

@@ -116,6 +116,7 @@ def whole(group: zarr.Group, record: Record) -> int:
     return iteration
 
 
+@pytest.mark.long
 def test_a_run_is_whole_whichever_write_is_the_last(drive: Callable[..., Drive]) -> None:
     passes: list[int] = []
     for left in range(0, 10**4, 5):
@@ -141,6 +142,7 @@ def test_a_run_is_whole_whichever_write_is_the_last(drive: Callable[..., Drive])
     assert list(group["generations"].group_keys()) == []
 
 
+@pytest.mark.long
 def test_a_finished_run_becomes_one_that_goes_on(drive: Callable[..., Drive]) -> None:
     store, left, done = Mortal(MemoryStore()), 0, False
     while not done:

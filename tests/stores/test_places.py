@@ -13,6 +13,7 @@ import pytest
 import zarr
 from commands import command
 from obstore.store import LocalStore as ObstoreFolder
+from pairwise import few
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, ObjectStore
 
 import dnmf
@@ -56,7 +57,7 @@ NAMES: dict[str, Callable[[str], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few(NAMES, 4))
 def test_x_stays_whatever_it_is_called(folder: Path, name: str) -> None:
     before = zarr.open_array("run/W", mode="r")[:]
     error, text = (FileExistsError, "may be made of it") if name == "Dask" else (ValueError, "are inside one another")
@@ -86,6 +87,7 @@ def test_first_factors_stay(folder: Path) -> None:
     assert again.loss == dnmf.factorize(X, 2, init=(before, run.V), max_iter=1).loss
 
 
+@pytest.mark.long
 def test_an_output_that_is_a_link_is_what_it_leads_to(folder: Path) -> None:
     Path("nowhere").symlink_to("sub/made")
     for out, real in (("run-link", "run"), ("nowhere", "sub/made")):

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from itertools import combinations, cycle, product
 from typing import Any
 
+import pytest
+
 
 def pairs(*factors: Iterable[Any]) -> list[tuple[Any, ...]]:
     """So few cases that every two values of two factors meet in one of them.
@@ -29,3 +31,12 @@ def in_turn(first: Iterable[Any], *others: Iterable[Any]) -> list[tuple[Any, ...
     [('a', 'x'), ('b', 'y'), ('c', 'x')]
     """
     return list(zip(first, *(cycle(list(other)) for other in others), strict=False))
+
+
+def few(cases: Iterable[Any], quick: int) -> list[Any]:
+    """Cases of a grid, of which so many are in what `pytest` runs by itself; the others are marked `long`.
+
+    A case is a tuple of values, or one value that is none.
+    """
+    every = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [pytest.param(*case, marks=[pytest.mark.long] if i >= quick else []) for i, case in enumerate(every)]
