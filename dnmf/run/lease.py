@@ -38,6 +38,9 @@ from dnmf.validation import validated
 # Seconds between two beats, and after the last one until a lease is free for other machines.
 BEAT, EXPIRES = 5.0, 60.0
 
+# Seconds within which a process that claims a turn in vain has given it up.
+GIVEN_UP = 2.0
+
 # The tokens of the leases that this process holds.
 LIVE: set[str] = set()
 
@@ -272,9 +275,10 @@ class Lease:
         self._mine = replace(self._mine, turn=last + len(ended) + 1)
         mine = claim(self._mine.turn)
         create_if_absent(group, mine, msgspec.to_builtins(self._mine))
-        # Of those that saw the same turns one has created the group; who saw them long ago finds that others came.
-        after = _later(group, last)
-        if _turn(group) != last or not after or after[-1].token != self._mine.token:
+        # Of those that saw the same turns one has created the group; who saw them long ago finds that others came, be it
+        # in the place of one that it saw, who gave up.
+        after = [each.token for each in _later(group, last)]
+        if _turn(group) != last or after != [*(each.token for each in ended), self._mine.token]:
             found = _holder_in(group, mine)
             if found and found.token == self._mine.token:
                 del group[mine]
@@ -285,14 +289,16 @@ class Lease:
 
     def __exit__(self, *error: object) -> None:
         """Give the lease back, if it is still held."""
-        # From now on it is free, whether or not that can be written.
-        LIVE.discard(self._mine.token)
         self._ended.set()
         self._beats.join()
-        with suppress(OSError):
-            if self._is_mine():
-                _write(self._group, "lease", {"token": None})
-                del self._group[claim(self._mine.turn)]
+        try:
+            with suppress(OSError):
+                if self._is_mine():
+                    _write(self._group, "lease", {"token": None})
+                    del self._group[claim(self._mine.turn)]
+        finally:
+            # Now it is free, whether or not that could be written; before, another's could have been overwritten.
+            LIVE.discard(self._mine.token)
 
     def check(self) -> None:
         """Raise RuntimeError where another process has taken the lease: then nothing more may be written."""
@@ -324,8 +330,15 @@ class Lease:
                     self._write()
 
     def _is_mine(self) -> bool:
-        now = _holder_in(self._group, "lease")
-        return now is not None and now.token == self._mine.token and not _later(self._group, self._mine.turn)
+        """Whether nobody else has taken the lease. Of who claims the next turn we hear soon whether it was given up."""
+        until = time.monotonic() + GIVEN_UP
+        while (now := _holder_in(self._group, "lease")) and now.token == self._mine.token:
+            if not _later(self._group, self._mine.turn):
+                return True
+            if time.monotonic() > until:
+                break
+            time.sleep(0.05)
+        return False
 
     def _write(self) -> None:
         now = replace(self._mine, beat=time.time(), progress=self._progress)

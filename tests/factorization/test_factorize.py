@@ -215,7 +215,7 @@ def test_a_lazy_matrix_is_computed_on_the_cluster(tmp_path: Path) -> None:
         (
             lambda path: zarr.create_group(str(path), attributes={"dnmf": {"format": 99}}),
             ValueError,
-            "has format 99, this dnmf reads up to 2: install a newer dnmf",
+            f"has format 99, this dnmf reads up to {FORMAT}: install a newer dnmf",
         ),
         (
             lambda path: zarr.create_group(
