@@ -275,7 +275,7 @@ class Lease:
         self._mine = replace(self._mine, turn=last + len(ended) + 1)
         mine = claim(self._mine.turn)
         create_if_absent(group, mine, msgspec.to_builtins(self._mine))
-        # Of those that saw the same turns one has created the group; who saw them long ago finds that others came, be it
+        # Of those that saw the same turns one has created the group; who saw them long ago finds that others came, also
         # in the place of one that it saw, who gave up.
         after = [each.token for each in _later(group, last)]
         if _turn(group) != last or after != [*(each.token for each in ended), self._mine.token]:

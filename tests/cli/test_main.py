@@ -94,6 +94,7 @@ def test_what_was_asked_for_is_what_was_done(folder: Path) -> None:
     assert run_.loss == pytest.approx(here.loss, rel=1e-4)
 
 
+@pytest.mark.long
 def test_info_tells_all_that_a_run_knows(folder: Path) -> None:
     told = dict(
         re.split(r" {2,}", line, maxsplit=1) for line in run("info", "run.zarr", cwd=folder).stdout.splitlines()
@@ -111,6 +112,7 @@ def test_info_tells_all_that_a_run_knows(folder: Path) -> None:
     assert told["stopped"] == record.stopped
 
 
+@pytest.mark.long
 def test_plot_draws_a_run_with_and_without_its_x(folder: Path) -> None:
     run("plot", "run.zarr", "--out", "figures", cwd=folder)
     assert sorted(p.name for p in (folder / "figures").iterdir()) == [
@@ -123,6 +125,7 @@ def test_plot_draws_a_run_with_and_without_its_x(folder: Path) -> None:
     assert sorted(p.name for p in (folder / "bare").iterdir()) == ["components.png", "loss.png"]
 
 
+@pytest.mark.long
 def test_quiet_prints_nothing_and_overwrite_replaces(folder: Path, address: str) -> None:
     words = ("factorize", "X.zarr", "--rank", 2, "--out", "quiet.zarr", "--max-iter", 2, "--scheduler", address)
     assert run(*words, "--quiet", cwd=folder).stdout == ""

@@ -39,6 +39,7 @@ def profile_of(kind, **keys):
     return validated({"kind": kind, **keys}, KINDS[kind], lambda wrong: ValueError(str(wrong)))
 
 
+@pytest.mark.long
 def test_a_scheduler_that_runs_is_connected_to_and_left_running(client):
     address = client.scheduler.address
     with profile_of("scheduler", address=address).open() as connected:

@@ -71,7 +71,7 @@ def expected_reads(store: CountingStore, array: zarr.Array[Any], times: int) -> 
 
 
 @pytest.mark.usefixtures("small_strips")
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", few(LAYOUTS, 2))
 def test_threads_read_every_chunk_once_per_pass(tmp_path: Path, layout: str) -> None:
     array, store = stored_matrix(tmp_path / "x.zarr", layout)
     result = dnmf.factorize(array, 3, max_iter=2, tol=0, cache=False)
@@ -81,7 +81,7 @@ def test_threads_read_every_chunk_once_per_pass(tmp_path: Path, layout: str) -> 
 
 
 @pytest.mark.usefixtures("small_strips")
-@pytest.mark.parametrize("layout", few(LAYOUTS, 2))
+@pytest.mark.parametrize("layout", few(LAYOUTS, 1))
 def test_a_cluster_reads_every_chunk_once_per_pass(client: Any, tmp_path: Path, layout: str) -> None:
     array, store = stored_matrix(tmp_path / "x.zarr", layout)
     dnmf.factorize(array, 3, max_iter=2, tol=0, cache=False, out=tmp_path / "run.zarr")
@@ -90,7 +90,7 @@ def test_a_cluster_reads_every_chunk_once_per_pass(client: Any, tmp_path: Path, 
 
 @pytest.mark.usefixtures("small_strips")
 @pytest.mark.parametrize("where", ["threads", "cluster"])
-@pytest.mark.parametrize("init", ["sample", "random"])
+@pytest.mark.parametrize("init", few(["sample", "random"], 1))
 def test_a_cached_matrix_is_read_once_in_all(
     request: pytest.FixtureRequest, tmp_path: Path, where: str, init: str
 ) -> None:
@@ -127,6 +127,7 @@ def test_at_most_six_tasks_per_strip_and_pass(client: Any, tmp_path: Path) -> No
     assert per_strip.max() <= 6 + 4 / plans[0].strips
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_strips")
 @pytest.mark.parametrize("where", ["threads", "cluster"])
 def test_every_strip_is_told(request: pytest.FixtureRequest, tmp_path: Path, where: str) -> None:

@@ -160,6 +160,7 @@ def _full(*_: Any) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.long
 def test_on_a_cluster_too(client: Any, x: str, tmp_path: Path) -> None:
     asked = {"cache": False, "memory_limit": 2**28}
     whole = dnmf.factorize(x, 4, out=tmp_path / "whole.zarr", **FACTS, **asked)
@@ -183,7 +184,7 @@ def test_workers_with_too_little_memory_for_the_strips_get_others(
     np.testing.assert_allclose(np.asarray(result.W) @ result.V, np.asarray(whole.W) @ whole.V, rtol=1e-2, atol=1e-3)
 
 
-@pytest.mark.parametrize("asked", [{}, {"init": FIRST, "inner_iter": 1}], ids=["sample", "published"])
+@pytest.mark.parametrize("asked", few([{}, {"init": FIRST, "inner_iter": 1}], 1), ids=["sample", "published"])
 def test_a_finished_run_goes_on_where_more_passes_are_allowed(tmp_path: Path, asked: dict[str, Any]) -> None:
     zarr.create_array(str(tmp_path / "x.zarr"), data=X, chunks=(100, 40))
     x, out = str(tmp_path / "x.zarr"), tmp_path / "run.zarr"
@@ -297,6 +298,7 @@ def test_an_x_with_other_numbers_is_refused_by_its_first_pass(tmp_path: Path) ->
     assert dnmf.resume(out).record["status"] == "finished"
 
 
+@pytest.mark.long
 def test_x_that_is_not_stored_is_given_again(tmp_path: Path) -> None:
     out = tmp_path / "run.zarr"
     begin(X, out, after(3))

@@ -51,6 +51,7 @@ def test_w_takes_a_power_of_two_and_v_stays(tmp_path: Path, kind: str, dtype: st
     assert other.loss == float(plain.loss * np.exp2(exponent * beta))
 
 
+@pytest.mark.long
 def test_a_run_holds_the_factors_of_x_and_goes_on_from_them(tmp_path: Path) -> None:
     tiny = stored(tmp_path / "x.zarr", times(X.astype("f4"), -90))
     whole = dnmf.factorize(tiny, **ASKED, tol=0, out=tmp_path / "whole")

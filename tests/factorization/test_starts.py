@@ -129,6 +129,7 @@ def test_mu_starts_without_zeros_that_it_could_not_leave(init: str) -> None:
     assert (first > 0).all()
 
 
+@pytest.mark.long
 @each_init
 def test_x_that_is_cached_is_read_once(tmp_path: Path, in_strips: None, init: str) -> None:
     X, _ = noisy()
@@ -293,6 +294,7 @@ def test_a_sample_that_a_run_has_kept_saves_the_read(
     np.testing.assert_array_equal(kept.history["loss"], fresh.history["loss"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cache", [True, False])
 def test_with_a_kept_sample_the_first_pass_is_the_read(tmp_path: Path, in_strips: None, cache: bool) -> None:
     X, _ = noisy()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import zarr
+from pairwise import few
 from zarr.storage import ZipStore
 
 import dnmf.formats.contents
@@ -24,7 +25,7 @@ def _low_strips(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("transpose", [False, True])
-@pytest.mark.parametrize("chunks", [(60, 10), (25, 4), (3, 10), (1, 1)])
+@pytest.mark.parametrize("chunks", few([((60, 10),), ((25, 4),), ((3, 10),), ((1, 1),)], 2))
 def test_zarr_in_other_chunks(tmp_path: Path, chunks: tuple[int, int], transpose: bool) -> None:
     zarr.create_array(tmp_path / "a.zarr", data=X, chunks=chunks, attributes={"scale_factor": 2.0})
     made: Any = convert(tmp_path / "a.zarr", tmp_path / "b.zarr", transpose=transpose)

@@ -183,6 +183,7 @@ def test_a_bit_that_flips_between_two_starts_is_told(tmp_path: Path, address: st
     assert resume(out, max_iter=3).record["iteration"] == 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_strips")
 @pytest.mark.parametrize("change", ["bit", "whole"])
 def test_a_matrix_that_changes_while_it_is_read_is_told_and_the_last_generation_stays(

@@ -199,6 +199,7 @@ def test_the_unit_of_x_does_not_matter(unit: float) -> None:
     np.testing.assert_allclose(scaled.relative_error, plain.relative_error, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_a_store_that_was_overwritten_gives_the_new_answer(client: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.zarr"
     old, new = noisy(500, 40, 3, seed=1), noisy(500, 40, 3, seed=2)
@@ -222,7 +223,7 @@ def test_a_killed_worker_does_not_change_a_bit(tight: Client, cut: str, tmp_path
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
-    how: dict[str, Any] = {"max_iter": 7, "tol": 0, "cache": False}
+    how: dict[str, Any] = {"max_iter": 5, "tol": 0, "cache": False}
     calm = dnmf.factorize(cut, 4, out=tmp_path / "calm.zarr", **how)
     shaken = dnmf.factorize(cut, 4, out=tmp_path / "shaken.zarr", listeners=[kill], **how)
     assert len(killed) == 1

@@ -101,6 +101,7 @@ def test_sparse_x_that_would_be_six_times_the_memory_runs_through_one_worker(tmp
     assert 0 < result.relative_error < 1
 
 
+@pytest.mark.long
 def test_a_worker_takes_no_more_memory_than_was_planned(tmp_path: Path) -> None:
     limit, rows, columns = 256 * MIB, 40_000, 512
     datasets.low_rank(tmp_path / "x.zarr", (rows, columns), 8, chunks=(1024, columns), compressors=None)

@@ -168,6 +168,7 @@ def test_a_plan_fits_and_is_what_was_projected(grid, workers, rank, cache, sampl
     assert all(type(n) is int for n in (cut.height, cut.peak, cut.largest, *cut.counts)), "a plan goes into a record"
 
 
+@pytest.mark.long
 @given(sparse_grids(), workers, ranks, st.integers(1, 2**14))
 def test_what_fits_in_a_worker_fits_in_a_larger_one(grid, workers, rank, more):
     assume(planned(grid, rank, workers, sampled=True))

@@ -184,6 +184,7 @@ def test_a_second_process_on_a_run_is_refused_and_a_killed_one_is_not_in_the_way
     assert processes.done("resume", "twice.zarr", "--max-iter", more, "--quiet", folder=folder)[0] == 0
 
 
+@pytest.mark.long
 def test_a_driver_that_lost_its_lease_commits_nothing(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "run.zarr"
 

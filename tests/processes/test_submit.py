@@ -138,6 +138,7 @@ def test_a_run_whose_cluster_is_gone_is_called_stalled(folder: Path) -> None:
     assert status(folder, "lost.zarr")["status"] == "stopped"
 
 
+@pytest.mark.long
 def test_a_leg_of_a_run_that_was_replaced_ends(folder: Path) -> None:
     """Else it would drive what is at the path of its run now as soon as the process that does so dies."""
     out, identities = folder / "again.zarr", []

@@ -156,6 +156,7 @@ def test_the_loss_is_drawn_against_passes_on_a_log_axis(tall):
     assert axes.get_ylabel() == "‖X − W V‖²"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loss", [[3.0], [0.0], [5.0, 1.0, 0.0], [7.001, 7.0005, 7.0004]])
 def test_any_loss_can_be_drawn(loss, tmp_path):
     figure = report_figures.loss_curve({"loss": np.array(loss)})
