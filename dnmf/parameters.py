@@ -225,7 +225,7 @@ def plain(value: object) -> Any:
 
 def options_table() -> str:
     """All parameters as a table in Markdown: the name in Python, the option, the default, what it is."""
-    lines = ["| parameter | option | default | |", "|---|---|---|---|"]
+    lines = ["| parameter | option | default | meaning |", "|---|---|---|---|"]
     for name, declared in DECLARED.items():
         option = f"`{declared.flags[0]}`" if declared.flags else ""
         default = "" if declared.required or declared.default is None else f"`{declared.default}`"

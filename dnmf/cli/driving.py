@@ -52,7 +52,5 @@ def check_lasting(where: "Profile | None") -> "Profile":
 def tell_end(result: "Factorization", run: str, *, quiet: bool) -> None:
     """Say in one line how a run ended."""
     if not quiet:
-        say(
-            f"{run}: relative error {result.relative_error:.6f}, {result.reads:g} reads of X; "
-            f"`dnmf info {run}` tells more"
-        )
+        reads = "1 read" if result.reads == 1 else f"{result.reads:g} reads"
+        say(f"{run}: relative error {result.relative_error:.6f}, {reads} of X; `dnmf info {run}` tells more")

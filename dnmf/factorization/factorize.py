@@ -51,7 +51,7 @@ def factorize(
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Factorization:
-    """Factorize a non-negative matrix, X ≈ W V, reading X once per iteration.
+    """Factorize a non-negative matrix, X ≈ W V, in few reads of X.
 
     Computes on the current `dask.distributed.Client`, if there is one, otherwise on Dask's threads in this process.
     An X that is a NumPy array is in this process already and is always computed with here. Where chunks of a stored X

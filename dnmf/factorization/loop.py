@@ -243,7 +243,7 @@ def _reason(parameters: Parameters, iterate: Iterate, *, misled: bool) -> str | 
     # The published rules may overshoot where penalties outweigh the loss: a move that does is no reason to stop.
     if parameters.tol > 0 and abs(gain) < parameters.tol and not misled:
         return (
-            f"after {passes} one more would decrease the loss by some {max(gain, 0.0):.1e} of itself, less than "
+            f"after {passes}, one more would decrease the loss by some {max(gain, 0.0):.1e} of itself, less than "
             f"tol = {parameters.tol:g}"
         )
     if iteration == parameters.passes:

@@ -26,7 +26,7 @@ def test_it_stops_when_a_pass_no_longer_pays_and_says_so(init: str) -> None:
     assert (gains[:-1] >= 1e-4).all()
     passes = "1 pass" if len(gains) == 1 else f"{len(gains)} passes"
     assert result.stopped == (
-        f"after {passes} one more would decrease the loss by some {gains[-1]:.1e} of itself, less than tol = 0.0001"
+        f"after {passes}, one more would decrease the loss by some {gains[-1]:.1e} of itself, less than tol = 0.0001"
     )
 
 
