@@ -36,7 +36,7 @@ def test_the_examples_of_a_page_run_one_after_the_other(name, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     page = PAGES[name].read_text(encoding="utf-8")
     X = np.random.default_rng(0).random((60, 30))
-    for path in ("X.zarr", "new.zarr"):
+    for path in ("X.zarr", "NEW.zarr"):
         zarr.create_array(path, data=X)
     if 'out="run.zarr"' not in page:
         dnmf.factorize("X.zarr", rank=20, out="run.zarr")
