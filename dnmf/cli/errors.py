@@ -1,6 +1,7 @@
 """What the command line says when something ends early: one sentence on stderr, and an exit code."""
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -65,8 +66,26 @@ def _tell(error: BaseException) -> int | None:
 
 def _sentence(error: Exception) -> str:
     if is_expected(error):
-        return str(error) or type(error).__name__
+        return _as_typed(str(error)) or type(error).__name__
     return f"{type(error).__name__}: {error}: this is a defect of dnmf: `dnmf --debug …` shows where; please report it"
+
+
+def _as_typed(sentence: str) -> str:
+    """A sentence with options of the command that runs for the names that these have in Python, but for plain words."""
+    for name, option in _options():
+        sentence = re.sub(rf"(?<![\w/]){name}(?![\w/.])", option, sentence, flags=re.IGNORECASE)
+    return sentence
+
+
+def _options() -> Iterator[tuple[str, str]]:
+    """Names and options of the command that runs, where a name is no word."""
+    context = click.get_current_context(silent=True)
+    command = context.command if context else None
+    if context and isinstance(command, click.Group) and context.invoked_subcommand:
+        command = command.commands[context.invoked_subcommand]
+    for option in command.params if command else ():
+        if option.name and "_" in option.name and option.opts[0].startswith("--"):
+            yield option.name, option.opts[0]
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
+from commands import command
 from distributed.protocol import pickle
 
 import dnmf
@@ -88,3 +90,16 @@ def test_dask_stays_quiet_after_a_command(monkeypatch, capsys, tmp_path):
     logger.setLevel(logging.WARNING)
     typed(monkeypatch, capsys, "resume", f"{tmp_path}/none", "--workers", 1)
     assert not logger.isEnabledFor(logging.ERROR)
+
+
+def test_a_sentence_names_options_as_they_are_typed_and_paths_as_they_are(tmp_path):
+    zarr.create_array(str(tmp_path / "max_iter.zarr"), data=np.ones((4, 3)))
+    asked = ("factorize", "max_iter.zarr", "--rank", 1, "--out", "run.zarr", "--max-iter", 1)
+    wrong = command(*asked, "--solver", "cd", "--beta-loss", "kullback-leibler", cwd=tmp_path)
+    assert "and --beta-loss is 1: solver 'mu' is required" in wrong.stderr
+    assert command(*asked, cwd=tmp_path).returncode == 0
+    again = command("resume", "run.zarr", "--max-iter", 1, cwd=tmp_path)
+    assert "give a larger --max-iter or a smaller tol" in again.stderr
+    taken = command("factorize", "max_iter.zarr", "--rank", 1, "--out", "max_iter.zarr", cwd=tmp_path)
+    assert "max_iter.zarr" in taken.stderr
+    assert "--max-iter" not in taken.stderr
