@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn.decomposition
 import zarr
+from sklearn.pipeline import make_pipeline
 
 import dnmf
 
@@ -37,6 +38,12 @@ def test_a_fitted_estimator_is_a_model_with_its_loss_and_penalty(library):
             {"V": 1},
             "the model is of type dict: a Factorization, the path of a run, a fitted NMF, or V (k, n)",
         ),
+        (
+            make_pipeline(dnmf.NMF(3)),
+            "the model is a Pipeline: give the step of it that is a fitted NMF, such as model[-1]",
+        ),
+        ((np.ones((2, 3)), np.ones((3, 4))), "the model is of type tuple: a Factorization"),
+        (dnmf.NMF, "the model is of type type: a Factorization"),
         (None, "the model is of type NoneType: a Factorization"),
         ("nowhere.zarr", "there is no run at nowhere.zarr"),
     ],
