@@ -93,8 +93,13 @@ class Labels:
 
 
 def _texts(names: Iterable[Any]) -> Names:
-    texts = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
-    return np.array(texts, dtype=object)
+    return np.array([_text(name) for name in names], dtype=object)
+
+
+def _text(name: Any) -> str:
+    """A name as a text that can be written: without what has no place in UTF-8, and without null characters."""
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return text if text.isascii() and text.isprintable() else text.encode(errors="replace").decode().replace("\0", "")
 
 
 def _counted(names: Names | None) -> Names | None:

@@ -560,7 +560,9 @@ def test_only_zarr_is_overwritten_and_only_when_asked(tmp_path: Path) -> None:
     np.save(source, np.ones((2, 3)))
     convert(str(source), str(target))
     np.save(source, np.zeros((4, 5)))
-    with pytest.raises(FileExistsError, match="exists: a new path is required; choose another or pass overwrite=True"):
+    with pytest.raises(
+        FileExistsError, match=r"a new path is required; choose another, or say --overwrite \(overwrite=True\)"
+    ):
         convert(source, target)
     assert zarr.open_array(target).shape == (2, 3)
     convert(source, target, overwrite=True)

@@ -40,8 +40,8 @@ def test_other_columns_are_refused(mine, said):
 
 
 def test_what_is_no_text_becomes_one():
-    labels = Labels.of([b"cell", 7], np.array([0.5, 20.0]))
-    assert labels.rows.tolist() == ["cell", "7"]
+    labels = Labels.of([b"cell", 7, "ä\udc80\0"], np.array([0.5, 20.0]))
+    assert labels.rows.tolist() == ["cell", "7", "ä?"]
     assert labels.columns.tolist() == ["0.5", "20.0"]
 
 
