@@ -61,7 +61,8 @@ class Model:
             V = np.asarray(factor_of("V", model))
         except TypeError:
             raise TypeError(f"the model is of type {type(model).__name__}: {MODELS}") from None
-        return cls(V, *given, columns=columns_of(model))
+        loss, alpha, l1_ratio = given
+        return cls(V, loss, alpha, l1_ratio, columns_of(model))
 
     def for_columns_of(self, X: Matrix) -> Any:
         """V with its columns in the order of those of X, by their names.

@@ -1,6 +1,7 @@
 """What `transform` takes as a model: a run by its path, fitted estimators, V; anything else is named."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.decomposition
 import zarr
@@ -28,6 +29,12 @@ def test_a_fitted_estimator_is_a_model_with_its_loss_and_penalty(library):
     model = library.NMF(3, solver="mu", random_state=0, max_iter=400, tol=1e-3, init="random", **asked).fit(data())
     expected = dnmf.transform(data(), model.components_, **asked)
     np.testing.assert_array_equal(dnmf.transform(data(), model), expected)
+
+
+def test_v_in_a_table_has_the_names_of_its_columns():
+    X = pd.DataFrame(data(), columns=[f"g{i}" for i in range(12)])
+    V = pd.DataFrame(np.random.default_rng(1).random((3, 12)), columns=X.columns)
+    np.testing.assert_allclose(dnmf.transform(X.iloc[:, ::-1], V), dnmf.transform(X, V), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(
