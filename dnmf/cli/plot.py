@@ -12,6 +12,7 @@ from dnmf.cli.output import say
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: str, x: str | None) -> None:
     """Draw loss, components and reconstructions."""
+    from dnmf.matrix.foreign import is_given
     from dnmf.matrix.opening import open_matrix
     from dnmf.report.figures import run_figures, save
     from dnmf.stores.identity import inside
@@ -27,7 +28,8 @@ def plot(run: str, out: str, x: str | None) -> None:
     try:
         matrix = open_matrix(path)
     except FileNotFoundError:
-        say(f"X is not at {path}: drawn without reconstructions (--x says where it is)")
+        where = f"was {path}" if is_given(path) else f"is not at {path}"
+        say(f"X {where}: drawn without reconstructions (--x says where it is)")
     else:
         if matrix.sparse:
             say("X is sparse, its rows make no curves: drawn without reconstructions")

@@ -28,9 +28,9 @@ from dnmf.losses.divergence.sums import strip_sums
 from dnmf.losses.scale import check_fits, exponent_for, top_to_one
 from dnmf.matrix.dense import DenseInMemory
 from dnmf.matrix.foreign import IN_MEMORY as IN_THIS_PROCESS
+from dnmf.matrix.foreign import columns_of, has_masked_rows
 from dnmf.matrix.labels import Labels, Names
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.names import names_of_columns
 from dnmf.matrix.opening import open_matrix
 from dnmf.plan.pieces import LARGE_PIECE
 
@@ -63,7 +63,7 @@ def unwrapped(X: ArrayLike) -> ArrayLike:
 def with_names(X: ArrayLike) -> tuple[ArrayLike, Names | None]:
     """X unwrapped, and the names of its columns, where these have any."""
     if _is_scikit_learns(X):
-        return X, names_of_columns(X.columns).columns if hasattr(X, "columns") else None
+        return X, columns_of(X)
     matrix = open_matrix(X)
     return unwrapped(matrix), matrix.labels.columns
 
@@ -72,7 +72,7 @@ def _is_scikit_learns(X: ArrayLike) -> bool:
     """Whether X is an array or a table whose numbers and names scikit-learn's own checks take as they are."""
     if isinstance(X, np.ndarray):
         return not isinstance(X, np.ma.MaskedArray)
-    if hasattr(X, "__dask_graph__"):
+    if hasattr(X, "__dask_graph__") or has_masked_rows(X):
         return False
     return is_sparse(X) or isinstance(X, list | tuple) or hasattr(X, "__dataframe__")
 

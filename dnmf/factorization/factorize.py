@@ -11,6 +11,7 @@ from dnmf.arrays.rows import is_sparse
 from dnmf.events import Listener
 from dnmf.factorization.session import Session, drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
+from dnmf.matrix.foreign import factor_of
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import check_complete, tell_missing
 from dnmf.parameters import SAMPLED, Factors, Parameters
@@ -199,7 +200,10 @@ def _check_out(
 
 def _given_factors(init: Factors, matrix: Matrix, rank: int) -> Factors:
     """The caller's first factors, checked."""
-    W, V = (factor if hasattr(factor, "min") else np.asarray(factor) for factor in init)
+    if not isinstance(init, list | tuple) or len(init) != 2:
+        held = f"{len(init)} of them" if isinstance(init, list | tuple) else type(init).__name__
+        raise TypeError(f"init is {held}: a name, or two arrays (W, V), are required; of a run, (run.W, run.V)")
+    W, V = (factor_of(f"the first {name}", factor) for name, factor in zip("WV", init, strict=True))
     m, n = matrix.grid.shape
     for name, factor, shape in (("W", W, (m, rank)), ("V", V, (rank, n))):
         if tuple(factor.shape) != shape:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
+from dnmf.matrix.foreign import columns_of, factor_of
 from dnmf.matrix.labels import Names
 from dnmf.matrix.matrix import Matrix
 from dnmf.run.result import Factorization, open_run
@@ -49,12 +50,19 @@ class Model:
             loss, alpha, l1_ratio = (getattr(model, *each) for each in zip(names, given, strict=True))
             columns = getattr(model, "feature_names_in_", getattr(model, "_columns", None))
             return cls(model.components_, loss, alpha, l1_ratio, columns)
-        if hasattr(model, "get_params") and hasattr(model, "fit"):
+        if hasattr(model, "steps") and hasattr(model, "fit"):
+            raise ValueError(
+                f"the model is a {type(model).__name__}: give the step of it that is a fitted NMF, such as model[-1], "
+                f"and X as the steps before leave it"
+            )
+        if hasattr(model, "get_params") and hasattr(model, "fit") and not isinstance(model, type):
             raise ValueError(f"the model, a {type(model).__name__}, is not fitted: fit it first; {MODELS}")
-        V = np.asarray(model)
-        if V.ndim == 0 or V.dtype.kind not in "biuf":
-            raise TypeError(f"the model is of type {type(model).__name__}: {MODELS}")
-        return cls(V, *given)
+        try:
+            V = np.asarray(factor_of("V", model))
+        except TypeError:
+            raise TypeError(f"the model is of type {type(model).__name__}: {MODELS}") from None
+        loss, alpha, l1_ratio = given
+        return cls(V, loss, alpha, l1_ratio, columns_of(model))
 
     def for_columns_of(self, X: Matrix) -> Any:
         """V with its columns in the order of those of X, by their names.
@@ -64,5 +72,5 @@ class Model:
         ValueError
             If X has other columns.
         """
-        places = None if self.columns is None else X.labels.columns_in(self.columns)
+        places = X.labels.columns_in(self.columns)
         return self.V if places is None else np.asarray(self.V)[:, places]

@@ -165,7 +165,9 @@ def _check_target(target: str, overwrite: bool) -> Path | None:
         raise FileNotFoundError(f"{path.parent} is not a folder: {path.name} is written into one; create it first")
     if path.exists() if path else occupied(target):
         if not overwrite:
-            raise FileExistsError(f"{target} exists: a new path is required; choose another or pass overwrite=True")
+            raise FileExistsError(
+                f"{target} exists: a new path is required; choose another, or say --overwrite (overwrite=True)"
+            )
         check_replaceable(target)
     return path and path.parent
 

@@ -25,6 +25,9 @@ MARKS = "\t;, "
 # What lines begin with that are no rows, in GEO's series of samples; these have as many fields as rows.
 REMARK = "!"
 
+# What a line begins with that is a remark or, where it has as many fields as a row, names of columns.
+TITLE = re.compile(r"\s*(#|%|//)[#%/]*\s*")
+
 # What else to do about a line that cannot be read.
 HINT = ": after the names of a row, numbers are required; fill what is missing, or leave its row or column out"
 
@@ -123,16 +126,19 @@ def table_of(path: Path, header: bool | None) -> Table:
     """
     lines, given = _first_lines(path)
     mark = given or _mark([line for _, line in lines])
-    fields = len(split(lines[-1][1], mark)) if lines else 0
+    plain = [line for _, line in lines if not is_titled(line, mark)] or [line for _, line in lines]
+    fields = len(split(plain[-1], mark)) if lines else 0
+    while len(lines) > 1 and _is_title(lines[0][1], lines[1][1], mark):
+        lines = lines[1:]
     lines = [(number, line) for number, line in lines if not is_remark(line, mark, fields)]
     rows = [split(line, mark) for _, line in lines]
-    while len(rows) > 1 and rows[0][0].startswith("#") and _is_title(rows):
-        lines, rows = lines[1:], rows[1:]
     if not rows:
         return Table(mark, 0, 0, None, 1, ended=False, commas=False, taken=())
     if ended := _is_ended(rows):
         rows = [row[:-1] if row[-1:] == [""] else row for row in rows]
-    rows[0][0] = rows[0][0].lstrip("# ")
+    if header is None and len(lines) > 1 and is_titled(lines[0][1], mark) and not is_titled(lines[1][1], mark):
+        header = True
+    rows[0] = untitled(lines[0][1], mark)[: len(rows[0])]
     where = f"{path}, line {lines[0][0]}"
     found = find_header(rows, where, header)
     skip = lines[0][0] - (found.names is None)
@@ -143,10 +149,23 @@ def table_of(path: Path, header: bool | None) -> Table:
 
 
 def is_remark(line: str, mark: str, fields: int) -> bool:
-    """Whether a line is a remark: it begins with !, or it begins with # and has not as many fields as a row."""
-    return line.startswith(REMARK) or (
-        line.startswith(("#", " ", "\t")) and line.lstrip().startswith("#") and len(split(line, mark)) != fields
-    )
+    """Whether a line is a remark: it begins with !, or with # (%, //) and has not as many fields as a row.
+
+    >>> is_remark("# two words", " ", 3), is_remark("# a b c", " ", 3)
+    (True, False)
+    """
+    return line.startswith(REMARK) or (is_titled(line, mark) and len(untitled(line, mark)) != fields)
+
+
+def is_titled(line: str, mark: str) -> bool:
+    """Whether a line begins with what says that it is no row; a name of a row may begin with % or //, too."""
+    found = TITLE.match(line)
+    return found is not None and (found[1] == "#" or not _is_row(split(line, mark)))
+
+
+def untitled(line: str, mark: str) -> list[str]:
+    """The fields of a line, without what it begins with where that says that it is no row."""
+    return split(TITLE.sub("", line, count=1) if is_titled(line, mark) else line, mark)
 
 
 def split(line: str, mark: str) -> list[str]:
@@ -182,7 +201,7 @@ def _first_lines(path: Path) -> tuple[list[tuple[int, str]], str | None]:
 def _mark(lines: Sequence[str]) -> str:
     """What stands between fields: the first mark that cuts all rows alike, into names and then numbers."""
     for mark in MARKS:
-        rows = [split(line, mark) for line in lines if not line.lstrip().startswith("#")]
+        rows = [split(line, mark) for line in lines if not is_titled(line, mark)]
         if rows and len(rows[-1]) > 1 and len({len(row) for row in rows[1:]}) < 2 and _is_row(rows[-1]):
             return mark
     return next((mark for mark in MARKS[:-1] if mark in "".join(lines[:1])), ",")
@@ -194,9 +213,12 @@ def _is_row(row: Sequence[str]) -> bool:
     return first < len(row) and all(is_number(field) or field.lower() in MISSING for field in row[first:])
 
 
-def _is_title(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first line, which begins with #, says nothing of the columns: the next one does, or is another."""
-    return rows[1][0].startswith("#") or not _is_row(rows[1])
+def _is_title(line: str, following: str, mark: str) -> bool:
+    """Whether a line begins with # and says nothing of the columns: the one that follows does, or is another."""
+    row = _is_row(split(following, mark))
+    if is_titled(following, mark):
+        row = row and _is_row(split(line, mark))
+    return is_titled(line, mark) and not row
 
 
 def _is_ended(rows: Sequence[Sequence[str]]) -> bool:

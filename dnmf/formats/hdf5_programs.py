@@ -21,7 +21,9 @@ VECTORS = {"indptr": "indptr", "indices": "indices", "data": "data"}
 MATLAB = {"indptr": "jc", "indices": "ir", "data": "data"}
 
 # Of a dataset: what says how its entries are meant.
-CODES = ("scale_factor", "add_offset", "_FillValue", "missing_value")
+CODES = (
+    "scale_factor", "add_offset", "_Unsigned", "_FillValue", "missing_value", "valid_range", "valid_min", "valid_max",
+)  # fmt: skip
 
 # What no two rows have alike, where names may be: by 10x Genomics and in loom.
 TENX_IDS, LOOM_IDS = ("features/id", "genes"), ("row_attrs/Accession",)
@@ -205,6 +207,8 @@ def _sides(value: Any) -> Shape:
 
 
 def _plain(value: Any) -> Any:
-    """A number as JSON has it."""
+    """A number or a text as JSON has it."""
     array = np.asarray(value).reshape(-1)
+    if array.dtype.kind in "SUO":
+        return _text(value)
     return array[0].item() if array.size == 1 else array.tolist()

@@ -62,13 +62,14 @@ def find_header(rows: Sequence[Sequence[str]], where: str, said: bool | None) ->
     Raises
     ------
     ValueError
-        If all of its fields say that there is no number, unless `said`: names, or entries that are missing.
+        If all of its fields say that there is no number, unless `said`: names, or entries that are missing. If it is
+        too short for a row, and for names of columns.
     """
     first, others = rows[0], rows[1:]
     if said is False:
         return Header(None, _words(rows))
     labels = _words(others or rows)
-    if short := _uncovered(first, others, labels):
+    if short := _uncovered(first, others, labels, where):
         labels = max(labels, short)
         return Header(first[labels - short :], labels)
     labels = labels or _counts(first, others)
@@ -77,10 +78,31 @@ def find_header(rows: Sequence[Sequence[str]], where: str, said: bool | None) ->
     return Header(names if named else None, labels)
 
 
-def _uncovered(first: Sequence[str], others: Sequence[Sequence[str]], labels: int) -> int:
-    """How many leading columns the first line has no name for, as R writes tables: none above the names of rows."""
+def _uncovered(first: Sequence[str], others: Sequence[Sequence[str]], labels: int, where: str) -> int:
+    """How many leading columns the first line has no name for, as R writes tables: none above the names of rows.
+
+    Warns where that alone tells that numbers in the first column are names.
+    """
     short = len(others[0]) - len(first) if others else 0
-    return short if short > 0 and (short == labels or not all(map(is_number, first))) else 0
+    if short <= 0 or (short != labels and all(map(is_number, first))):
+        return 0
+    if short == labels:
+        return short
+    if short > 1 or labels or not _may_be_names([row[0] for row in others]):
+        rule = "names of columns, or a row, are required; begin a line that is neither with #, or delete it"
+        raise ValueError(f"{where} has {len(first)} of {len(others[0])} fields ({', '.join(first[:3])}): {rule}")
+    if [row[0] for row in others] != [str(i + 1) for i in range(len(others))]:
+        warnings.warn(
+            f"{where} has {len(first)} names above {len(others[0])} columns, so that the first column is taken for "
+            f"names of rows, as R writes them: if that line is a title, begin it with #, or delete it",
+            stacklevel=2,
+        )
+    return short
+
+
+def _may_be_names(fields: Sequence[str]) -> bool:
+    """Whether fields may be names although they are numbers: whole ones that differ."""
+    return all(field.isdecimal() for field in fields) and len(set(fields)) == len(fields)
 
 
 def _words(rows: Sequence[Sequence[str]]) -> int:
@@ -98,14 +120,13 @@ def _is_word(field: str) -> bool:
 
 
 def _counts(first: Sequence[str], others: Sequence[Sequence[str]]) -> int:
-    """1 where the first column has a name of indices, or none, and counts rows: it is no column of X."""
+    """1 where the first column has a name of indices, or none, and tells rows apart: it is no column of X."""
     name = first[0].lower()
     if not others or name not in CORNERS:
         return 0
     if name in CORNERS[:2] and others[0][0]:
         return 1
-    counted = [row[0] for row in others]
-    return int(len(counted) > 1 and counted in ([str(i + k) for i in range(len(counted))] for k in (0, 1)))
+    return int(len(others) > 1 and _may_be_names([row[0] for row in others]))
 
 
 def _is_named(first: Sequence[str], labels: int) -> bool:

@@ -19,6 +19,9 @@ from dnmf.formats.sparse_entries import Entries, fill, gather
 # What opens a compressed file, by the end of its name.
 OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
+# The matrix in a folder of 10x Genomics; GEO writes the name of a sample before it.
+MATRIX = "matrix.mtx"
+
 # Bytes from which is concluded how a text is encoded.
 START = 2**16
 
@@ -72,20 +75,42 @@ def read_mtx(source: Source) -> Contents | SparseContents:
 
 
 def market_in(folder: Path) -> Path | None:
-    """The matrix in a folder as 10x Genomics writes it, None where there is none."""
-    return _first(folder, "matrix.mtx")
+    """The matrix in a folder as 10x Genomics writes it, None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If there are several.
+    """
+    found = sorted(each for name in _packed(MATRIX) for each in folder.glob(f"*{name}"))
+    if plain := [each for each in found if each.name.lower().startswith(MATRIX)]:
+        return plain[0]
+    if len(found) > 1:
+        names = ", ".join(each.name for each in found)
+        raise ValueError(f"{folder} holds {len(found)} matrices ({names}): one is required; give the path of one")
+    return found[0] if found else None
+
+
+def _packed(name: str) -> tuple[str, ...]:
+    """A name, and as it is with each kind of compression."""
+    return tuple(f"{name}{packed}" for packed in ("", *OPENERS))
 
 
 def _first(folder: Path, *names: str) -> Path | None:
     """The first file of one of some names, compressed or not."""
-    paths = (folder / f"{name}{packed}" for name in names for packed in ("", *OPENERS))
+    paths = (folder / each for name in names for each in _packed(name))
     return next((path for path in paths if path.is_file()), None)
 
 
 def _beside(path: Path) -> About:
-    """Names of rows and columns in the files that 10x Genomics writes beside a matrix.mtx."""
-    features, barcodes = _first(path.parent, "features.tsv", "genes.tsv"), _first(path.parent, "barcodes.tsv")
-    if not path.name.lower().startswith("matrix.mtx") or features is None or barcodes is None:
+    """Names of rows and columns in the files that 10x Genomics writes beside a matrix.mtx.
+
+    What GEO writes before the names of all three, such as GSM1_, they have in common.
+    """
+    before, found, _ = path.name.partition(MATRIX)
+    tables = [f"{before}{name}" for name in ("features.tsv", "genes.tsv")]
+    features, barcodes = _first(path.parent, *tables), _first(path.parent, f"{before}barcodes.tsv")
+    if not found or features is None or barcodes is None:
         return About()
     table = list(_fields(features))
     rows = names_apart([row[min(1, len(row) - 1)] for row in table], [row[0] for row in table])

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import zarr
@@ -17,6 +18,9 @@ from dnmf.stores.missing_chunks import ZarrArray
 
 # What AnnData says of a sparse matrix.
 KINDS = {"csr_matrix": "csr", "csc_matrix": "csc"}
+
+# The files that make a folder an array or a group.
+MARKS = ("zarr.json", ".zarray", ".zgroup")
 
 # Where xarray keeps names of dimensions in format 2.
 DIMENSIONS = "_ARRAY_DIMENSIONS"
@@ -44,12 +48,30 @@ def _place(source: Source) -> tuple[str, str]:
 
 def _in_zip(source: Source) -> Any:
     """The node that is asked for in a zip archive."""
-    root, (where, name) = zarr.open(ZipStore(source.path, mode="r"), mode="r"), _place(source)
+    where, name = _place(source)
+    root = zarr.open(ZipStore(source.path, mode="r"), path=_top(source.path), mode="r")
+    if not name and isinstance(root, zarr.Group) and "encoding-type" not in root.attrs:
+        held = ", ".join(sorted(name for name, member in root.arrays() if member.ndim == 2)) or "there is none"
+        rule = f"name one of its matrices with --dataset (dataset=): {held}"
+        raise ValueError(f"{where} is a Zarr group, not an array: {rule}")
     if not name:
         return root
     if not isinstance(root, zarr.Group) or name not in root:
         raise ValueError(f"{where} holds no {name}: a name in it is required; leave it out to see which there are")
     return root[name]
+
+
+def _top(path: Path) -> str:
+    """Where Zarr begins in a zip archive: at its top, or in the one folder there, as who packs a folder gets it."""
+    with ZipFile(path) as archive:
+        names = set(archive.namelist())
+    if names & set(MARKS):
+        return ""
+    tops = sorted(name.partition("/")[0] for name in names if name.partition("/")[2] in MARKS)
+    if len(tops) != 1:
+        held = f"{len(tops)} of them" if tops else "none"
+        raise ValueError(f"{path} holds {held}: one Zarr array or group is required, at its top or in one folder")
+    return tops[0]
 
 
 def _codes(array: ZarrArray) -> dict[str, Any]:

@@ -17,12 +17,15 @@ import numpy as np
 from dnmf.arrays.rows import is_sparse
 from dnmf.matrix.codes import Codes
 from dnmf.matrix.in_file import DataArrayInFile, Hdf5Array
-from dnmf.matrix.labels import Labels
+from dnmf.matrix.labels import Labels, Names
 from dnmf.matrix.names import names_of_columns, names_of_data_array, names_of_frame
 from dnmf.matrix.strips import Numbers
 
 # Where X is that is in no store, see `is_given`.
 IN_MEMORY, DASK, HDF5, DATA_ARRAY = "an array in memory", "a Dask array", "an HDF5 dataset", "an xarray DataArray"
+
+# Tables of pyarrow.
+ARROW = ("Table", "RecordBatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ def take(X: Any) -> Found:
     """
     if is_sparse(X):
         return Found(X, IN_MEMORY)
+    if has_masked_rows(X):
+        return _of_masked(np.ma.array(X))
     for library, names, taken in TAKEN:
         if is_a(X, library, *names):
             return taken(X)
@@ -71,6 +76,46 @@ def take(X: Any) -> Found:
     if hasattr(X, "__dask_graph__"):
         return _of_dask(X)
     return Found(_numbers(X), IN_MEMORY)
+
+
+def has_masked_rows(X: object) -> bool:
+    """Whether X is a list of rows of which some are masked arrays, whose masks NumPy would drop."""
+    return isinstance(X, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in X)
+
+
+def columns_of(X: Any) -> Names | None:
+    """The names of the columns of a table or a DataArray; None of anything else."""
+    if is_a(X, "xarray", "DataArray"):
+        return names_of_data_array(X).columns
+    arrow = is_a(X, "pyarrow", *ARROW)
+    columns = X.column_names if arrow else getattr(X, "columns", None)
+    return None if columns is None else names_of_columns(columns).columns
+
+
+def factor_of(name: str, X: Any) -> Any:
+    """A factor that somebody gave, W or V: a Dask array as it is, anything else as an array of NumPy's.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of real numbers.
+    ValueError
+        If some are masked.
+    """
+    if is_a(X, "dask.array", "Array"):
+        return X
+    X = X.toarray() if is_sparse(X) else np.ma.array(X) if has_masked_rows(X) else X
+    if np.ma.is_masked(X):
+        raise ValueError(f"{name} is a masked array with masked entries: every entry must be a number; fill them")
+    try:
+        array = np.asarray(X)
+        array = array.astype("f8") if array.dtype == object else array
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is of type {_type(X)}: an array of numbers is required ({error})") from None
+    if array.dtype.kind not in "biuf" or not array.ndim:
+        held = f"has dtype {array.dtype}" if array.ndim else f"is of type {_type(X)}"
+        raise TypeError(f"{name} {held}: an array of real numbers is required")
+    return array
 
 
 def _type(X: object) -> str:
@@ -256,7 +301,7 @@ TAKEN: tuple[tuple[str, tuple[str, ...], Callable[[Any], Found]], ...] = (
     ("numpy.ma", ("MaskedArray",), _of_masked),
     ("pandas", ("DataFrame",), _of_frame),
     ("polars", ("DataFrame",), _of_polars),
-    ("pyarrow", ("Table", "RecordBatch"), _of_arrow),
+    ("pyarrow", ARROW, _of_arrow),
     ("xarray", ("DataArray",), _of_data_array),
     ("xarray", ("Dataset",), _of_dataset),
     ("h5py", ("Dataset",), _of_hdf5),

@@ -37,10 +37,26 @@ class Labels:
         """
         return cls(*(None if names is None else _texts(names) for names in (rows, columns)))
 
+    def check(self, shape: tuple[int, int], location: str) -> None:
+        """Refuse names that are not as many as X at a location (m, n) has rows or columns.
+
+        Raises
+        ------
+        ValueError
+            Names both numbers.
+        """
+        for axis, names, count in zip(("rows", "columns"), (self.rows, self.columns), shape, strict=True):
+            if names is not None and len(names) != count:
+                raise ValueError(
+                    f"{location} has {count} {axis} and beside it are {len(names)} names of {axis}: one for each is "
+                    f"required; write X and its names again, together"
+                )
+
     def columns_in(self, known: Names | None) -> NDArray[np.intp] | None:
         """Where each column of X is among known ones: V[:, places] has the columns of V as X has them.
 
-        None where there is nothing to do: either has no names, or the names are the same in the same order.
+        None where there is nothing to do: either has no names, or the names are the same in the same order. Names that
+        are the numbers 0, 1, 2, … in any order, such as pandas' own, are those of columns that have no names.
 
         Raises
         ------
@@ -52,31 +68,46 @@ class Labels:
         >>> Labels.of(None, ["b", "c", "a"]).columns_in(Labels.of(None, ["a", "b", "c"]).columns).tolist()
         [1, 2, 0]
         """
-        if self.columns is None or known is None or np.array_equal(self.columns, known):
+        columns = _counted(known) if self.columns is None else self.columns
+        known = _counted(columns) if known is None else known
+        if columns is None or known is None or np.array_equal(columns, known):
             return None
         places = {name: i for i, name in enumerate(known)}
-        if new := [name for name in self.columns if name not in places]:
+        if new := [name for name in columns if name not in places]:
             raise ValueError(
-                f"{len(new)} of {len(self.columns)} columns of X are none of the model's, the first is {new[0]!r}: the "
+                f"{len(new)} of {len(columns)} columns of X are none of the model's, the first is {new[0]!r}: the "
                 f"columns that the model was fitted to are required, in any order; select them by name"
             )
-        mine = set(self.columns)
+        mine = set(columns)
         if lost := [name for name in known if name not in mine]:
             raise ValueError(
                 f"X lacks {len(lost)} of {len(known)} columns of the model, the first is {lost[0]!r}: the columns that "
                 f"the model was fitted to are required, in any order; select them by name"
             )
-        if len(places) < len(known) or len(mine) < len(self.columns):
+        if len(places) < len(known) or len(mine) < len(columns):
             raise ValueError(
-                f"names of columns repeat ({_repeated(self.columns, known)!r}) and are in another order than those of "
+                f"names of columns repeat ({_repeated(columns, known)!r}) and are in another order than those of "
                 f"the model, so they cannot be matched: make them unique, or bring them into the model's order"
             )
-        return np.fromiter((places[name] for name in self.columns), np.intp, len(self.columns))
+        return np.fromiter((places[name] for name in columns), np.intp, len(columns))
 
 
 def _texts(names: Iterable[Any]) -> Names:
-    texts = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names]
-    return np.array(texts, dtype=object)
+    return np.array([_text(name) for name in names], dtype=object)
+
+
+def _text(name: Any) -> str:
+    """A name as a text that can be written: without what has no place in UTF-8, and without null characters."""
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return text if text.isascii() and text.isprintable() else text.encode(errors="replace").decode().replace("\0", "")
+
+
+def _counted(names: Names | None) -> Names | None:
+    """0, 1, 2, … as texts, where names are these in another order; None where they are others."""
+    if names is None or not (len(names) and names[0].isdecimal()):
+        return None
+    counted = _texts(range(len(names)))
+    return counted if set(counted) == set(names) else None
 
 
 def _repeated(*groups: Names) -> str:

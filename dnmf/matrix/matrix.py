@@ -83,8 +83,16 @@ class Matrix(ABC):
 
     @property
     def labels(self) -> Labels:
-        """The names of rows and columns, read from where X is at each call."""
-        return self.named()
+        """The names of rows and columns, read from where X is at each call.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many as rows or columns.
+        """
+        labels = self.named()
+        labels.check(self.grid.shape, self.location)
+        return labels
 
     @property
     def stored_dtype(self) -> Dtype:

@@ -43,8 +43,8 @@ def names_of_columns(columns: Any) -> Labels:
 
 
 def _counts(index: Any) -> bool:
-    """Whether an index of pandas is 0, 1, 2, …, which it is where nobody gave one."""
-    return type(index).__name__ == "RangeIndex"
+    """Whether an index of pandas is 0, 1, 2, …, which it is where nobody gave one; not a selection of these."""
+    return type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
 
 
 def names_beside(node: ZarrArray | zarr.Group) -> Labels:

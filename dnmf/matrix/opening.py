@@ -201,9 +201,10 @@ def _open(location: str) -> ZarrArray | zarr.Group:
     try:
         return zarr.open(answering(location), mode="r", use_consolidated=False)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"there is no Zarr array at {location}: give the path of one, or make one with `dnmf convert`"
-        ) from None
+        remedy = "give the path of one, or make one with `dnmf convert`"
+        if Path(location).is_file():
+            remedy = f"that is a file; make Zarr of it, `dnmf convert {location} X.zarr`"
+        raise FileNotFoundError(f"there is no Zarr array at {location}: {remedy}") from None
 
 
 def _find_in_store(found: ZarrArray | zarr.Group, location: str, shown: str, layer: str | None) -> Found:

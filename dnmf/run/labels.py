@@ -23,7 +23,7 @@ def write_labels(group: zarr.Group, labels: Labels) -> None:
 def _write(group: zarr.Group, name: str, names: Names) -> None:
     array = group.create_array(
         name, shape=names.shape, chunks=(min(len(names), CHUNK),), dtype="string", fill_value=NO_NAME,
-        dimension_names=(name,),
+        dimension_names=(name,), config={"write_empty_chunks": True},
     )  # fmt: skip
     for start in range(0, len(names), CHUNK):
         array[start : start + CHUNK] = names[start : start + CHUNK].astype(np.dtypes.StringDType())
@@ -46,7 +46,8 @@ def read_labels(group: zarr.Group, shape: tuple[int, int]) -> Labels:
 
 def _read(group: zarr.Group, name: str, length: int) -> Names:
     array = open_array(group, name, (length,), "T")
-    found = np.asarray(array[...])
-    if (found == NO_NAME).any():
+    found = np.asarray(array[...]).astype(object)
+    # One by one: NumPy takes NO_NAME for an empty text, which a name may be.
+    if any(name == NO_NAME for name in found):
         raise chunks_missing(array)
-    return found.astype(object)
+    return found

@@ -134,6 +134,8 @@ def test_a_matrix_of_zeros_a_single_row_a_single_column_and_more_components_than
         ({"tol": float("nan")}, ValueError, "tol is nan"),
         ({"solver": "hals"}, ValueError, "solver is 'hals': one of cd, mu is required"),
         ({"init": "svd"}, ValueError, "init is 'svd': one of sample, nndsvd, nndsvda, nndsvdar, random, or first "),
+        ({"init": (np.ones((120, 3)),)}, TypeError, "init is 1 of them: a name, or two arrays (W, V), are required"),
+        ({"init": np.ones((120, 3))}, TypeError, "init is ndarray: a name, or two arrays (W, V), are required"),
         ({"init": (np.ones((120, 2)), np.ones((3, 50)))}, ValueError, "the first W has shape (120, 2): (120, 3) is"),
         ({"init": (np.ones((120, 3)), -np.ones((3, 50)))}, ValueError, "the first V has a negative, NaN or infinite"),
         ({"X": -X}, ValueError, "X[0, 0] is -"),

@@ -120,3 +120,18 @@ def test_the_largest_entries_of_components_are_named_in_plots(run: Any) -> None:
     titles = [axes.get_title() for axes in components(run).axes]
     top = [", ".join(f"g{j}" for j in np.argsort(-row)[:3]) for row in run.V]
     assert titles == [f"1: {top[0]}", f"2: {top[1]}"]
+
+
+def test_names_may_be_empty(entries: Any) -> None:
+    frame = pd.DataFrame(entries.toarray(), index=[""] * 30, columns=["", *COLUMNS[1:]])
+    labels = dnmf.factorize(frame, rank=2, max_iter=1).labels
+    assert (labels.rows.tolist(), labels.columns.tolist()) == ([""] * 30, ["", *COLUMNS[1:]])
+
+
+def test_names_that_are_older_than_x_are_refused(cells: anndata.AnnData, tmp_path: Path) -> None:
+    with written_by_anndata():
+        cells.write_zarr(tmp_path / "x.zarr")
+    index: Any = zarr.open_group(tmp_path / "x.zarr")["obs/_index"]
+    index.resize((29,))
+    with pytest.raises(ValueError, match="has 30 rows and beside it are 29 names of rows: one for each is required"):
+        dnmf.factorize(tmp_path / "x.zarr", rank=2)

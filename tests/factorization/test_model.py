@@ -1,9 +1,11 @@
 """What `transform` takes as a model: a run by its path, fitted estimators, V; anything else is named."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.decomposition
 import zarr
+from sklearn.pipeline import make_pipeline
 
 import dnmf
 
@@ -29,6 +31,12 @@ def test_a_fitted_estimator_is_a_model_with_its_loss_and_penalty(library):
     np.testing.assert_array_equal(dnmf.transform(data(), model), expected)
 
 
+def test_v_in_a_table_has_the_names_of_its_columns():
+    X = pd.DataFrame(data(), columns=[f"g{i}" for i in range(12)])
+    V = pd.DataFrame(np.random.default_rng(1).random((3, 12)), columns=X.columns)
+    np.testing.assert_allclose(dnmf.transform(X.iloc[:, ::-1], V), dnmf.transform(X, V), rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
@@ -37,6 +45,12 @@ def test_a_fitted_estimator_is_a_model_with_its_loss_and_penalty(library):
             {"V": 1},
             "the model is of type dict: a Factorization, the path of a run, a fitted NMF, or V (k, n)",
         ),
+        (
+            make_pipeline(dnmf.NMF(3)),
+            "the model is a Pipeline: give the step of it that is a fitted NMF, such as model[-1]",
+        ),
+        ((np.ones((2, 3)), np.ones((3, 4))), "the model is of type tuple: a Factorization"),
+        (dnmf.NMF, "the model is of type type: a Factorization"),
         (None, "the model is of type NoneType: a Factorization"),
         ("nowhere.zarr", "there is no run at nowhere.zarr"),
     ],

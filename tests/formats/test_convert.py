@@ -248,12 +248,13 @@ def test_mtx_pattern_is_read_as_scipy_reads_it(tmp_path: Path, symmetry: str) ->
     assert_holds(opened(convert(source, tmp_path / "x")), scipy.io.mmread(source).tocsr())
 
 
-def test_a_folder_of_10x_genomics_has_its_names_in_files_beside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", "GSM1_"])
+def test_a_folder_of_10x_genomics_has_its_names_in_files_beside(tmp_path: Path, before: str) -> None:
     folder, x = tmp_path / "filtered", np.array([[0, 2], [1, 0], [0, 4]])
     folder.mkdir()
-    scipy.io.mmwrite(folder / "matrix.mtx", scipy.sparse.coo_array(x))
-    (folder / "features.tsv.gz").write_bytes(gzip.compress(b"E1\tb\tGene\nE2\ta\tGene\nE3\ta\tGene\n"))
-    (folder / "barcodes.tsv").write_text("w\nx\n")
+    scipy.io.mmwrite(folder / f"{before}matrix.mtx", scipy.sparse.coo_array(x))
+    (folder / f"{before}features.tsv.gz").write_bytes(gzip.compress(b"E1\tb\tGene\nE2\ta\tGene\nE3\ta\tGene\n"))
+    (folder / f"{before}barcodes.tsv").write_text("w\nx\n")
     made: Any = convert(folder, tmp_path / "x.zarr")
     assert_holds(opened(made), scipy.sparse.csr_array(x))
     assert [str(name) for name in made["labels/rows"][:]] == ["b", "a (E2)", "a (E3)"]
@@ -559,7 +560,9 @@ def test_only_zarr_is_overwritten_and_only_when_asked(tmp_path: Path) -> None:
     np.save(source, np.ones((2, 3)))
     convert(str(source), str(target))
     np.save(source, np.zeros((4, 5)))
-    with pytest.raises(FileExistsError, match="exists: a new path is required; choose another or pass overwrite=True"):
+    with pytest.raises(
+        FileExistsError, match=r"a new path is required; choose another, or say --overwrite \(overwrite=True\)"
+    ):
         convert(source, target)
     assert zarr.open_array(target).shape == (2, 3)
     convert(source, target, overwrite=True)

@@ -30,6 +30,14 @@ TABLES: dict[str, tuple[str, Any, Any, Any]] = {
     "quoted rows": ('gene,b,c,d\n"g, x",1.5,2,3\nh,4,5,6.25\n', X, ["g, x", "h"], "b c d"),
     "remarks": ("# made by x\n#\na,b,c\n1.5,2,3\n# more\n4,5,6.25\n", X, None, "a b c"),
     "savetxt": ("# a,b,c\n1.5,2,3\n4,5,6.25\n", X, None, "a b c"),
+    "remarks of some words": ("# made here\n# two words\n1.5 2 3\n4 5 6.25\n# one more remark here\n", X, None, None),
+    "savetxt, blanks": ("# a b c\n1.5 2 3\n4 5 6.25\n", X, None, "a b c"),
+    "MATLAB": ("% made by x\n% more\n1.5 2 3\n4 5 6.25\n", X, None, None),
+    "slashes": ("// made by x\n1.5,2,3\n4,5,6.25\n", X, None, None),
+    "rows like remarks": ("#r,1.5,2,3\n#s,4,5,6.25\n", X, "#r #s", None),
+    "rows like paths": ("//r,1.5,2,3\n//s,4,5,6.25\n", X, "//r //s", None),
+    "numbers behind #": ("#t\t1\t2\t3\nr\t1.5\t2\t3\ns\t4\t5\t6.25\n", X, "r s", "1 2 3"),
+    "an index that does not count": ("id,a,b,c\n101,1.5,2,3\n77,4,5,6.25\n", X, "101 77", "a b c"),
     "taxa": ("# Constructed from biom file\n#OTU ID\ta\tb\tc\nr\t1.5\t2\t3\ns\t4\t5\t6.25\n", X, "r s", "a b c"),
     "GEO": (
         '!Title\t"x"\n!Id\t"u"\t"v"\t"w"\n"ID_REF"\t"a"\t"b"\t"c"\n"r"\t1.5\t2\t3\n"s"\t4\t5\t6.25\n!end\n',
@@ -106,6 +114,11 @@ def test_a_first_line_of_numbers_that_may_be_names_is_told(tmp_path: Path, case:
         assert made(tmp_path, content, header=False).shape[0] == lines
 
 
+def test_a_title_that_may_be_a_header_of_r_is_told(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="line 1 has 2 names above 3 columns, .* if that line is a title, begin it"):
+        made(tmp_path, "Sample data\n1 2 3\n4 5 6\n")
+
+
 def test_what_was_taken_for_what_is_described(tmp_path: Path) -> None:
     described = describe(made(tmp_path, ";a;b\nr;1,5;2\n"))
     assert described.endswith(
@@ -131,6 +144,7 @@ def test_compressed_tables_in_other_encodings(tmp_path: Path) -> None:
             "a,b\n1,NA\n",
             r"string 'NA' to float64; correct the line: after the names of a row, numbers are required; fi",
         ),
+        ("My title\n1,2,3\n4,5,6\n", r"line 1 has 1 of 3 fields \(My title\): names of columns, or a row, are"),
         ("a,b,class\n1,2,x\n3,4,y\n", "line 2: could not convert string 'x' to float64; correct the line"),
     ],
 )

@@ -125,8 +125,10 @@ def test_what_says_how_numbers_are_meant_goes_with_them(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"] = np.ones((3, 4), "i2")
         file["x"].attrs.update({"scale_factor": np.float32(0.5), "_FillValue": np.array([-1], "i2"), "title": "x"})
+        file["x"].attrs.update({"_Unsigned": np.bytes_("true"), "valid_range": np.array([0, 9], "i2")})
     made = convert(tmp_path / "x.h5", tmp_path / "x.zarr")
-    assert dict(made.attrs) == {"scale_factor": 0.5, "_FillValue": -1}
+    said = {"scale_factor": 0.5, "_FillValue": -1, "_Unsigned": "true", "valid_range": [0, 9]}
+    assert dict(made.attrs) == said
 
 
 def test_a_missing_filter_is_named_with_the_package_that_brings_it(

@@ -124,6 +124,12 @@ def test_nothing_there_is_refused(tmp_path):
     )
 
 
+def test_a_file_is_refused_with_the_command_that_makes_zarr_of_it(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2")
+    with pytest.raises(FileNotFoundError, match=r"that is a file; make Zarr of it, `dnmf convert .*x\.csv X\.zarr`"):
+        open_matrix(tmp_path / "x.csv")
+
+
 def test_a_folder_that_is_no_zarr_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("X")
     with pytest.raises(FileNotFoundError, match="there is no Zarr array at"):

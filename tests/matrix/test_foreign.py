@@ -6,6 +6,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import xarray
 import zarr
@@ -14,6 +15,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from zarr.storage import LocalStore
 
+from dnmf.matrix.foreign import columns_of, factor_of
 from dnmf.matrix.opening import open_matrix
 
 SHAPE = (13, 9)
@@ -90,7 +92,46 @@ def test_the_raw_data_of_anndata_are_x_and_have_their_own_columns():
     assert matrix.labels.columns.tolist() == [*"abcdefghi"]
 
 
+@pytest.mark.parametrize("columns", [[2, 0, 1], range(2, -1, -1)], ids=["chosen", "turned"])
+def test_columns_of_a_frame_whose_names_are_numbers_are_matched(columns):
+    X = pd.DataFrame(entries()[:, :3])
+    places = open_matrix(X[list(columns)].set_axis(columns, axis=1)).labels.columns_in(open_matrix(X).labels.columns)
+    assert places.tolist() == list(columns)
+
+
+def test_names_of_columns_of_tables_and_arrays():
+    table = pa.table({"a": [1.0], "b": [2.0]})
+    for each in (table, table.to_batches()[0], table.to_pandas(), pl.from_arrow(table)):
+        assert columns_of(each).tolist() == ["a", "b"]
+    assert columns_of(array(entries())) is None or len(columns_of(array(entries()))) == SHAPE[1]
+    assert columns_of(entries()) is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (np.ma.masked_less(entries(), 1), "the first W is a masked array with masked entries: every entry must be"),
+        (entries() + 1j, "the first W has dtype complex128: an array of real numbers is required"),
+        (None, "the first W is of type NoneType: an array of"),
+        ([[1], [1, 2]], "the first W is of type list: an array of numbers is required (setting an array element"),
+    ],
+)
+def test_what_is_no_factor_is_named(factor, said):
+    with pytest.raises((TypeError, ValueError)) as refused:
+        factor_of("the first W", factor)
+    assert str(refused.value).startswith(said)
+
+
+def test_what_a_factor_may_be():
+    for factor in (pd.DataFrame(entries()), sparse.csr_matrix(entries()), entries().astype(object), entries().tolist()):
+        assert_array_equal(factor_of("V", factor), entries())
+
+
 REFUSED = {
+    "X is a masked array with 1 of 4 entries masked, the first is X[1, 0]": lambda: [
+        np.ma.masked_array([1, 2]),
+        np.ma.masked_array([1, 2], mask=[True, False]),
+    ],
     "X is a masked array with 1 of 117 entries masked, the first is X[2, 3]": lambda: np.ma.masked_array(
         entries(), mask=np.arange(117).reshape(SHAPE) == 21
     ),

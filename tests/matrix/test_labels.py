@@ -40,6 +40,19 @@ def test_other_columns_are_refused(mine, said):
 
 
 def test_what_is_no_text_becomes_one():
-    labels = Labels.of([b"cell", 7], np.array([0.5, 20.0]))
-    assert labels.rows.tolist() == ["cell", "7"]
+    labels = Labels.of([b"cell", 7, "ä\udc80\0"], np.array([0.5, 20.0]))
+    assert labels.rows.tolist() == ["cell", "7", "ä?"]
     assert labels.columns.tolist() == ["0.5", "20.0"]
+
+
+def test_names_that_count_are_those_of_columns_without_names():
+    assert columns("2", "0", "1").columns_in(None).tolist() == [2, 0, 1]
+    assert Labels().columns_in(columns("2", "0", "1").columns).tolist() == [1, 2, 0]
+    assert columns("2", "0", "7").columns_in(None) is None
+
+
+def test_there_is_one_name_of_each():
+    with pytest.raises(
+        ValueError, match=r"x\.zarr has 3 columns and beside it are 2 names of columns: one for each is"
+    ):
+        columns("a", "b").check((5, 3), "x.zarr")
