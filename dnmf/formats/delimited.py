@@ -126,18 +126,13 @@ def table_of(path: Path, header: bool | None) -> Table:
     """
     lines, given = _first_lines(path)
     mark = given or _mark([line for _, line in lines])
-    plain = [line for _, line in lines if not is_titled(line, mark)] or [line for _, line in lines]
-    fields = len(split(plain[-1], mark)) if lines else 0
-    while len(lines) > 1 and _is_title(lines[0][1], lines[1][1], mark):
-        lines = lines[1:]
-    lines = [(number, line) for number, line in lines if not is_remark(line, mark, fields)]
+    lines = _without_remarks(lines, mark)
     rows = [split(line, mark) for _, line in lines]
     if not rows:
         return Table(mark, 0, 0, None, 1, ended=False, commas=False, taken=())
     if ended := _is_ended(rows):
         rows = [row[:-1] if row[-1:] == [""] else row for row in rows]
-    if header is None and len(lines) > 1 and is_titled(lines[0][1], mark) and not is_titled(lines[1][1], mark):
-        header = True
+    header = _is_headed(lines, mark) or None if header is None else header
     rows[0] = untitled(lines[0][1], mark)[: len(rows[0])]
     where = f"{path}, line {lines[0][0]}"
     found = find_header(rows, where, header)
@@ -146,6 +141,20 @@ def table_of(path: Path, header: bool | None) -> Table:
     commas = _has_commas(body, where)
     width = len(rows[0]) - found.labels if found.names is None else len(found.names)
     return Table(mark, skip, found.labels, found.names, width, ended, commas, _told(found, lines[0][0], commas))
+
+
+def _without_remarks(lines: list[tuple[int, str]], mark: str) -> list[tuple[int, str]]:
+    """Lines without titles above them, and without remarks."""
+    plain = [line for _, line in lines if not is_titled(line, mark)] or [line for _, line in lines]
+    fields = len(split(plain[-1], mark)) if lines else 0
+    while len(lines) > 1 and _is_title(lines[0][1], lines[1][1], mark):
+        lines = lines[1:]
+    return [(number, line) for number, line in lines if not is_remark(line, mark, fields)]
+
+
+def _is_headed(lines: list[tuple[int, str]], mark: str) -> bool:
+    """Whether the first of some lines, and not the second, begins with what says that it is no row."""
+    return len(lines) > 1 and is_titled(lines[0][1], mark) and not is_titled(lines[1][1], mark)
 
 
 def is_remark(line: str, mark: str, fields: int) -> bool:

@@ -68,8 +68,7 @@ class Labels:
         >>> Labels.of(None, ["b", "c", "a"]).columns_in(Labels.of(None, ["a", "b", "c"]).columns).tolist()
         [1, 2, 0]
         """
-        columns = _counted(known) if self.columns is None else self.columns
-        known = _counted(columns) if known is None else known
+        columns, known = _named_or_counted(self.columns, known), _named_or_counted(known, self.columns)
         if columns is None or known is None or np.array_equal(columns, known):
             return None
         places = {name: i for i, name in enumerate(known)}
@@ -100,6 +99,11 @@ def _text(name: Any) -> str:
     """A name as a text that can be written: without what has no place in UTF-8, and without null characters."""
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     return text if text.isascii() and text.isprintable() else text.encode(errors="replace").decode().replace("\0", "")
+
+
+def _named_or_counted(names: Names | None, others: Names | None) -> Names | None:
+    """Names, or those of columns that have none, where others are such numbers."""
+    return _counted(others) if names is None else names
 
 
 def _counted(names: Names | None) -> Names | None:
