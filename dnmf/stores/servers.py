@@ -3,9 +3,11 @@
 Knows obstore, where it is installed.
 """
 
+import atexit
 import os
+import time
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from dnmf.stores.paths import scheme_of
@@ -21,6 +23,11 @@ VARIABLES = ("AWS_", "GOOGLE_", "AZURE_")
 # as Amazon's own client does.
 PATIENCE = {"connect_timeout": "10s", "read_timeout": "60s", "timeout": "30m"}
 AGAIN = {"max_retries": 4, "retry_timeout": timedelta(minutes=1)}
+
+
+# Seconds in which obstore's threads let go of what the last request held. One that still asks for Python while that is
+# being taken down aborts the process, after all that it had to do was done.
+LETTING_GO = 0.2
 
 
 def server(url: str) -> Any:
@@ -52,6 +59,7 @@ def _opened(url: str, said: tuple[tuple[str, str], ...]) -> Any:
         from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store  # noqa: PLC0415 - an extra
     except ImportError:
         raise ImportError(f'{url} cannot be opened, a package is missing here: pip install "dnmf[s3]"') from None
+    _let_go_at_exit()
     scheme, (place, _, prefix) = scheme_of(url), url.partition("://")[2].partition("/")
     plain = url.startswith("http:") or any(value.startswith("http:") for name, value in said if "ENDPOINT" in name)
     how: dict[str, Any] = {"client_options": {**PATIENCE, "allow_http": plain}, "retry_config": AGAIN}
@@ -65,6 +73,12 @@ def _opened(url: str, said: tuple[tuple[str, str], ...]) -> Any:
         account: dict[str, Any] = {"account_name": host.partition(".")[0]} if host else {}
         return AzureStore(container, **how, **account)
     return S3Store(place, credential_provider=_from_files(url), **how)
+
+
+@cache
+def _let_go_at_exit() -> None:
+    """Wait for obstore's threads where this process ends; once is enough."""
+    atexit.register(time.sleep, LETTING_GO)
 
 
 def _from_files(url: str) -> Any:
