@@ -43,7 +43,7 @@ def _factorized(x: Path, rank: int) -> float:
 def test_a_scan_over_ranks_in_tasks_ends_though_all_threads_wait(x: Path) -> None:
     whole = [dnmf.factorize(x, rank, max_iter=2, tol=0).relative_error for rank in (2, 3)]
     with (
-        LocalCluster(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         found = client.map(_factorized, [x, x], [2, 3], pure=False)
@@ -52,7 +52,7 @@ def test_a_scan_over_ranks_in_tasks_ends_though_all_threads_wait(x: Path) -> Non
 
 async def _asynchronously(x: Path) -> tuple[str, float]:
     cluster = LocalCluster(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, asynchronous=True
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", asynchronous=True
     )
     async with cluster, Client(cluster, asynchronous=True, set_as_default=True):
         with pytest.raises(RuntimeError) as refused:
