@@ -139,7 +139,7 @@ def table_of(path: Path, header: bool | None) -> Table:
     skip = lines[0][0] - (found.names is None)
     body = [row[found.labels :] for row in rows[found.names is not None :]]
     commas = _has_commas(body, where)
-    width = len(rows[0]) - found.labels if found.names is None else len(found.names)
+    width = len(body[0] if found.names is None else found.names)
     return Table(mark, skip, found.labels, found.names, width, ended, commas, _told(found, lines[0][0], commas))
 
 

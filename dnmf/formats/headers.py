@@ -86,18 +86,26 @@ def _uncovered(first: Sequence[str], others: Sequence[Sequence[str]], labels: in
     short = len(others[0]) - len(first) if others else 0
     if short <= 0 or (short != labels and all(map(is_number, first))):
         return 0
-    if short == labels:
-        return short
-    if short > 1 or labels or not _may_be_names([row[0] for row in others]):
+    if short != labels:
+        _check_numbered(first, others, where, alone=short == 1 and not labels)
+    return short
+
+
+def _check_numbered(first: Sequence[str], others: Sequence[Sequence[str]], where: str, *, alone: bool) -> None:
+    """Raise ValueError where a short first line has no name for what are no names; warn where they are numbers.
+
+    `alone`: one column has no name, and there is no column of words.
+    """
+    numbers = [row[0] for row in others]
+    if not (alone and _may_be_names(numbers)):
         rule = "names of columns, or a row, are required; begin a line that is neither with #, or delete it"
         raise ValueError(f"{where} has {len(first)} of {len(others[0])} fields ({', '.join(first[:3])}): {rule}")
-    if [row[0] for row in others] != [str(i + 1) for i in range(len(others))]:
+    if numbers != [str(i + 1) for i in range(len(numbers))]:
         warnings.warn(
             f"{where} has {len(first)} names above {len(others[0])} columns, so that the first column is taken for "
             f"names of rows, as R writes them: if that line is a title, begin it with #, or delete it",
             stacklevel=2,
         )
-    return short
 
 
 def _may_be_names(fields: Sequence[str]) -> bool:
@@ -167,10 +175,14 @@ def _looks(names: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, bo
         return "it counts from 0" + (" and the next line goes on" if goes_on else ""), not goes_on
     if len(names) < RISING_MAYBE:
         return "", False
-    decimal = all(sum("." in field or "," in field for field in row) * 2 > len(row) for row in rows)
-    if whole and decimal and len(set(names)) == len(names):
+    if whole and len(set(names)) == len(names) and all(map(_is_decimal, rows)):
         return "its numbers are whole and differ, and those of other lines have decimals", True
     return _looks_by_steps(np.diff(numbers), np.diff(below), numbers.min() > FAR * below.max())
+
+
+def _is_decimal(row: Sequence[str]) -> bool:
+    """Whether most numbers of a row have decimals."""
+    return sum("." in field or "," in field for field in row) * 2 > len(row)
 
 
 def _looks_by_steps(steps: Numbers, below: Numbers, far: bool) -> tuple[str, bool]:

@@ -56,14 +56,13 @@ class Codes:
         scale, offset = (_one(attributes, name, where) for name in ("scale_factor", "add_offset"))
         if scale == 0:
             raise ValueError(f"{where} has a scale_factor of 0, which leaves no numbers: mend the attribute")
-        missing = ((each, name) for name in ("_FillValue", "missing_value") for each in _all(attributes, name, where))
         valid = _valid(attributes, where)
         found = cls(
             seen,
             _unpacked(seen, scale, offset),
             1.0 if scale is None else float(scale),
             0.0 if offset is None else float(offset),
-            tuple((each, name) for each, name in missing if not np.isnan(each)),
+            _missing(attributes, where),
             (float(valid[0]), float(valid[1])),
             in_units=seen.kind in "iu" and any(isinstance(each, float) and np.isfinite(each) for each in valid),
         )
@@ -127,6 +126,12 @@ def _unpacked(seen: Dtype, scale: object, offset: object) -> Dtype:
         return seen
     small = not offset and seen.itemsize <= (2 if seen.kind in "iu" else 4)
     return np.dtype("f4" if small else "f8")
+
+
+def _missing(attributes: Mapping[str, Any], where: str) -> tuple[tuple[float, str], ...]:
+    """Numbers that stand for missing ones, NaN aside, each with the attribute that says so."""
+    named = ((each, name) for name in ("_FillValue", "missing_value") for each in _all(attributes, name, where))
+    return tuple((each, name) for each, name in named if not np.isnan(each))
 
 
 def _valid(attributes: Mapping[str, Any], where: str) -> tuple[float, float]:

@@ -139,7 +139,12 @@ def _of_frame(X: Any) -> Found:
                 "X.astype(pandas.SparseDtype(float, 0)), or dense, X.sparse.to_dense()"
             )
         return Found(X.sparse.to_coo().tocsr(), IN_MEMORY, named)
-    numeric = pandas.api.types.is_numeric_dtype
+    return Found(_of_dense_columns(X, dtypes), IN_MEMORY, named)
+
+
+def _of_dense_columns(X: Any, dtypes: list[Any]) -> Numbers:
+    """The numbers of a pandas DataFrame of which no column is sparse."""
+    numeric = sys.modules["pandas"].api.types.is_numeric_dtype
     for name, dtype in zip(X.columns, dtypes, strict=True):
         if not numeric(dtype) and dtype.kind != "O":
             raise TypeError(
@@ -151,8 +156,8 @@ def _of_frame(X: Any) -> Found:
         # A missing number is NaN then, and refused as one.
         lacking = {"na_value": np.nan} if X.isna().to_numpy().any() else {}
         wanted = np.result_type("f8" if lacking else kinds[0], *kinds)
-        return Found(X.to_numpy(dtype=wanted, **lacking), IN_MEMORY, named)
-    return Found(_numbers(X.to_numpy(dtype=object)), IN_MEMORY, named)
+        return np.asarray(X.to_numpy(dtype=wanted, **lacking))
+    return _numbers(X.to_numpy(dtype=object))
 
 
 def _of_polars(X: Any) -> Found:
