@@ -53,6 +53,7 @@ def test_what_a_stream_does_not_take_is_dropped(monkeypatch: pytest.MonkeyPatch,
     with lasting_streams():
         for _ in range(10000):
             say("a line")
+    assert sys.stdout is stream
 
 
 def test_streams_of_others_are_as_they_were_afterwards(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,7 @@ def _in_group(process: psutil.Process, group: int) -> bool:
 SIGNALS = {"interrupt": (signal.SIGINT, 130, "interrupted"), "terminate": (signal.SIGTERM, 143, "terminated")}
 
 
-def leaves_a_run_that_goes_on(folder: Path, name: str, where: tuple[object, ...]) -> None:
+def assert_leaves_a_run_that_goes_on(folder: Path, name: str, where: tuple[object, ...]) -> None:
     """A signal ends `dnmf factorize` in order, and `dnmf resume` goes on."""
     number, code, said = SIGNALS[name]
     run = f"{said}.zarr"
@@ -102,19 +102,19 @@ def leaves_a_run_that_goes_on(folder: Path, name: str, where: tuple[object, ...]
 
 @pytest.mark.process
 def test_a_process_that_is_told_to_end_leaves_a_run_that_goes_on(folder: Path, address: str) -> None:
-    leaves_a_run_that_goes_on(folder, "terminate", ("--scheduler", address))
+    assert_leaves_a_run_that_goes_on(folder, "terminate", ("--scheduler", address))
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", SIGNALS)
 def test_a_signal_leaves_a_run_that_goes_on_though_workers_hear_it(tmp_path: Path, name: str) -> None:
-    leaves_a_run_that_goes_on(processes.with_x(tmp_path), name, ("--workers", 2))
+    assert_leaves_a_run_that_goes_on(processes.with_x(tmp_path), name, ("--workers", 2))
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", SIGNALS)
 def test_a_signal_leaves_a_run_that_goes_on_where_it_is_computed_in_its_own_process(tmp_path: Path, name: str) -> None:
-    leaves_a_run_that_goes_on(processes.with_x(tmp_path), name, ())
+    assert_leaves_a_run_that_goes_on(processes.with_x(tmp_path), name, ())
 
 
 @pytest.mark.process
