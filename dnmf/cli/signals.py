@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -31,6 +32,8 @@ def signals_as_exceptions() -> Iterator[Callable[[object], None]]:
     def note(number: int, frame: object) -> None:
         if not received:
             end_soon(128 + number)
+            # An exception may come between a coroutine's making and its being awaited. Python tells of it at the exit.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         received.append(number)
         raise_again()
 

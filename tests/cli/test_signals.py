@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import pytest
@@ -23,3 +24,25 @@ def test_an_ending_that_python_drops_is_not_told(monkeypatch: pytest.MonkeyPatch
         for error in (KeyboardInterrupt, Terminated, ZeroDivisionError):
             Finalized(error)
     assert told == [ZeroDivisionError]
+
+
+LEFT_BEHIND = """
+import signal
+
+from dnmf.cli.signals import signals_as_exceptions
+
+async def written():
+    pass
+
+kept = [written()]
+with signals_as_exceptions():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_a_coroutine_that_a_signal_left_behind_is_not_told() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("interrupted\n", "")
