@@ -63,6 +63,7 @@ def _dtype(path: Path, name: str, kind: Any) -> Dtype:
     try:
         dtype: Dtype = np.dtype(kind.to_pandas_dtype())
     except (NotImplementedError, TypeError):
+        # What NumPy has no dtype for is refused below, by its name.
         dtype = np.dtype("O")
     if dtype.kind not in "biuf":
         rule = "numbers are required, and names of rows before them; leave the column out"

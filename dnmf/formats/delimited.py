@@ -131,7 +131,7 @@ def table_of(path: Path, header: bool | None) -> Table:
     if not rows:
         return Table(mark, 0, 0, None, 1, ended=False, commas=False, taken=())
     if ended := _is_ended(rows):
-        rows = [row[:-1] if row[-1:] == [""] else row for row in rows]
+        rows = _without_ends(rows)
     header = _is_headed(lines, mark) or None if header is None else header
     rows[0] = untitled(lines[0][1], mark)[: len(rows[0])]
     where = f"{path}, line {lines[0][0]}"
@@ -228,6 +228,11 @@ def _is_title(line: str, following: str, mark: str) -> bool:
     if is_titled(following, mark):
         row = row and _is_row(split(line, mark))
     return is_titled(line, mark) and not row
+
+
+def _without_ends(rows: list[list[str]]) -> list[list[str]]:
+    """Rows without the empty field after a mark at their end."""
+    return [row[:-1] if row[-1:] == [""] else row for row in rows]
 
 
 def _is_ended(rows: Sequence[Sequence[str]]) -> bool:
