@@ -39,6 +39,11 @@ def dense_size(y: Rows) -> int:
     return int(y.nnz * 8 if is_sparse(y) else y.size)
 
 
+def nbytes_of(y: Rows) -> int:
+    """Bytes of rows, dense or sparse."""
+    return int(y.data.nbytes + y.indices.nbytes + y.indptr.nbytes if is_sparse(y) else y.nbytes)
+
+
 def aligned(y: Rows) -> Rows:
     """An array as it was made: one that came from another process may lie across its own alignment in memory.
 

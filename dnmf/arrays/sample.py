@@ -13,7 +13,7 @@ and H. Kaplan, PODC 2007, doi:10.1145/1281100.1281133.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -52,16 +52,17 @@ class Sample:
     beta: float = 2.0
 
 
-def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0) -> Sample:
-    """The sample of one strip: its `size` + 1 rows of smallest keys.
+def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0, below: float = math.inf) -> Sample:
+    """The sample of some rows: those `size` + 1 of smallest keys, as far as these are below a bound.
 
     Parameters
     ----------
-    y : (h, N) strip, non-negative, dense or sparse.
-    first : number of its first row in Y.
+    y : (h, N) rows, non-negative, dense or sparse.
+    first : number of the first of them in Y.
     seed : of the keys.
     size : rows of the whole sample.
     beta : of the loss.
+    below : a key above which no row can be among the smallest of all.
 
     Examples
     --------
@@ -74,7 +75,7 @@ def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0) -> Sam
     waits = -np.log1p(-random_rows(seed, STREAM, first, lines.shape[0], 1, np.dtype("f8"))[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         keys = np.where(sizes > 0, waits / sizes, np.inf)
-    kept = _smallest(keys, size + 1)
+    kept = _smallest(np.where(keys < below, keys, np.inf), size + 1)
     return Sample(
         rows=lines[kept],
         index=kept + first,
@@ -84,6 +85,22 @@ def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0) -> Sam
         total=total(lines),
         beta=beta,
     )
+
+
+def draw_from(pieces: Iterable[tuple[Rows, int]], *, seed: int, size: int, beta: float = 2.0) -> Sample:
+    """The sample of a strip that comes in pieces, one or more, each with the number of its first row in Y.
+
+    Rows that can no more be among those of smallest keys are left out at once, and all that are kept are copied only
+    when half as many as the sample has wait beside it.
+    """
+    drawn: list[Sample] = []
+    below = math.inf
+    for rows, first in pieces:
+        drawn.append(draw(rows, first, seed=seed, size=size, beta=beta, below=below))
+        if sum(len(part.keys) for part in drawn) > size + 1 + size // 2:
+            drawn = [merge(drawn, size=size)]
+            below = float(drawn[0].keys.max())
+    return drawn[0] if len(drawn) == 1 else merge(drawn, size=size)
 
 
 def merge(parts: Sequence[Sample], *, size: int) -> Sample:

@@ -1,17 +1,18 @@
-"""What a read does to one strip: pure functions of NumPy arrays, and the reading and writing of stored factors.
+"""What a read does to one strip: a fold over its pieces; and the reading and writing of stored factors.
 
 Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.checksum import checksum
-from dnmf.arrays.rows import Array, Rows, Value, align, aligned
-from dnmf.engine.read import NO_CHECKSUMS, Move, Outcome, Piece, Total
+from dnmf.arrays.checksum import Checksum
+from dnmf.arrays.rows import Array, Value, align, aligned
+from dnmf.engine.read import NO_CHECKSUMS, Move, Outcome, Read, Visit
+from dnmf.matrix.strips import Strip
 from dnmf.run.arrays import StoredArray
 from dnmf.run.factors import whole
 
@@ -19,6 +20,10 @@ Place = NDArray[np.int64]
 
 # Whatever whoever computes a block has NumPy do about overflows and the like: what is not finite is looked for.
 as_always = np.errstate(all="ignore")
+
+
+# Rows that are drawn at a time.
+DRAWN = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +52,63 @@ class Places:
         return np.array([where[0].indices(self.length)[:2]])
 
 
-@as_always
-def move_rows(y: Rows, shared: Value | None, L: Array | None, *, move: Move) -> Array:
-    """The strip's block of the long factor after a read, (h, k)."""
-    blocks = [move.rows(piece, *others) for piece, others in _pieces(y, None, shared, L)]
-    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)).T
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What came of a strip: its block of the long factor (h, k), None where it stays what it is; and what it adds."""
+
+    L: Array | None
+    outcome: Outcome
 
 
 @as_always
-def add_up(
-    y: Rows, place: Place | None, shared: Value | None, L: Array | None, *, total: Total, reads: bool
-) -> Outcome:
-    """What the strip adds, and its checksum if it was read for that."""
-    parts = [total.part(piece, *others) for piece, others in _pieces(y, place, shared, L)]
-    return Outcome(parts[0] if len(parts) == 1 else total.add(parts), checksum(y) if reads else NO_CHECKSUMS)
+def fold(strip: Strip, shared: Value | None, L: Array | None, *, what: Read, reads: bool) -> Folded:
+    """Go through a strip once; `reads` says whether it is read for that, and so has a checksum."""
+    visits, seen, moved = _visits(strip, None if shared is None else align(shared), L), Checksum(), None
+    if reads:
+        visits = _summed(visits, seen)
+    if what.move is not None:
+        moved = np.empty((what.move.rank, strip.height), strip.dtype)
+        visits = _moved(visits, what.move, moved)
+    value = what.total.fold(visits)
+    return Folded(None if moved is None else moved.T, Outcome(value, seen.value if reads else NO_CHECKSUMS))
 
 
-def _pieces(
-    y: Rows, place: Place | None, shared: Value | None, L: Array | None
-) -> Iterator[tuple[Piece, list[object]]]:
-    """The pieces of a strip, each with what goes with it. Today a strip is one piece."""
-    others = [] if shared is None else [align(shared)]
-    block = [] if L is None else [aligned(L).T]
-    yield Piece(aligned(y), None if place is None else int(place[0, 0])), [*others, *block]
+def _visits(strip: Strip, shared: Value | None, L: Array | None) -> Iterator[Visit]:
+    """A visit to each piece of a strip, with its block of the long factor as it was."""
+    block, start = None if L is None else aligned(L).T, 0
+    for piece in strip:
+        stop = start + piece.rows.shape[0]
+        yield Visit(piece.rows, piece.first, shared, None if block is None else block[:, start:stop])
+        start = stop
+
+
+def _summed(visits: Iterator[Visit], seen: Checksum) -> Iterator[Visit]:
+    """The same visits; the checksum sees their rows."""
+    for visit in visits:
+        seen.add(visit.rows)
+        yield visit
+
+
+def _moved(visits: Iterator[Visit], move: Move, block: Array) -> Iterator[Visit]:
+    """The same visits, each with its block of the long factor as it is moved; all of them go into one (k, h)."""
+    start = 0
+    for visit in visits:
+        stop = start + visit.rows.shape[0]
+        block[:, start:stop] = L = move.rows(visit)
+        yield replace(visit, L=L)
+        start = stop
 
 
 @as_always
 def draw_rows(place: Place, draw: Draw) -> Array:
     """A block of a first long factor."""
     first, last = place[0].tolist()
-    return draw.rows(first, last - first).T
+    block = np.empty((draw.rank, last - first), draw.dtype)
+    # Numbers are drawn in float64: some at a time.
+    for start in range(first, last, DRAWN):
+        stop = min(start + DRAWN, last)
+        block[:, start - first : stop - first] = draw.rows(start, stop - start)
+    return block.T
 
 
 def write(L: Array, place: Place, target: StoredArray, axis: int) -> Array:

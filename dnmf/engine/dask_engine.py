@@ -35,13 +35,14 @@ class DaskEngine:
         Y, wanted = source.Y, dict[str, da.Array]()
         shared = None if what.shared is None else self.scheduler.place(what.shared)
         target = None if what.move is None else what.move.target
+        folded = passes.folded(Y, L, shared, what, reads=source.stored)
         if what.move is not None:
-            L = passes.moved_rows(Y, L, shared, what.move)
+            L = passes.moved_rows(folded, Y, what.move.rank)
             # Where it lives in the run none of its blocks stays in memory.
             wanted["L"] = L if target is None else passes.saved(L, target, self.plan.axis)
         if self.plan.cached and source.later is not None:
             wanted["Y"] = Y
-        outcomes = passes.parts(Y, L, shared, what.total, reads=source.stored)
+        outcomes = passes.outcomes(folded)
         # What comes first tells of strips that are done, what comes last is waited for.
         arrays = [*(wanted.values() or [passes.flags(outcomes)]), passes.tree(outcomes, what.total)]
         running = self.scheduler.start(arrays, tick)

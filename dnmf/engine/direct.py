@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from dnmf.arrays.rows import Array, Rows
+from dnmf.arrays.rows import Array
 from dnmf.engine import blocks
 from dnmf.engine.blocks import Draw, Place, Places
 from dnmf.engine.protocol import Item, Pending, Result, Shared, Source, Tick
 from dnmf.engine.read import Outcome, Read
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.strips import Cut, hold
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
 
@@ -25,24 +27,23 @@ class Direct:
     def _place(self) -> Place:
         return Places(self.plan.length)[:, :]
 
-    def open(self, matrix: Matrix) -> Source[Rows]:
+    def open(self, matrix: Matrix) -> Source[Any]:
         """All of X, read and checked at once; the first read counts for it."""
-        return Source(matrix.strips(self.plan.axis, check=True)[:, :], None, stored=True)
+        return Source(hold(Cut(matrix.strips(self.plan.axis, check=True), self.plan.piece)[:, :]), None, stored=True)
 
-    def read(self, source: Source[Rows], L: Array | None, what: Read, tick: Tick) -> Pending[Rows]:
+    def read(self, source: Source[Any], L: Array | None, what: Read, tick: Tick) -> Pending[Any]:
         """Compute the whole read at once."""
-        y = source.Y
-        if what.move is not None:
-            L = blocks.move_rows(y, what.shared, L, move=what.move)
-            if what.move.target is not None:
-                self.save(L, what.move.target)
-        outcome = blocks.add_up(y, self._place, what.shared, L, total=what.total, reads=source.stored)
+        folded = blocks.fold(source.Y, what.shared, L, what=what, reads=source.stored)
+        if folded.L is not None:
+            L = folded.L
+        if what.move is not None and what.move.target is not None and L is not None:
+            self.save(L, what.move.target)
 
         def wait() -> Outcome:
             tick(1)
-            return outcome
+            return folded.outcome
 
-        return Pending(Source(y, None, stored=False), L, wait)
+        return Pending(Source(source.Y, None, stored=False), L, wait)
 
     def draw(self, draw: Draw) -> Array:
         """A first long factor, drawn at once."""

@@ -1,16 +1,20 @@
 """A read as Dask array expressions.
 
-    L = rows(Y, S, L)             strip by strip; least squares: rule(L, Y Sᵀ, S Sᵀ)
-    total = Σ part(Y, S, L)       strip by strip, added up in a tree; least squares: LᵀY and LᵀL
+    folded = fold(Y, S, L)        strip by strip, and in it piece by piece:
+                                      L = rows(y, S, L)         least squares: rule(L, y Sᵀ, S Sᵀ)
+                                      sums += part(y, S, L)     least squares: Lᵀy and LᵀL
+    L = folded.L                  stays where it is
+    total = Σ folded.sums         added up in a tree
 
-S (k × N), the short factor, goes to every strip as one value. A load has two consumers, the rows and the parts. They
-are persisted together, in one graph that Dask optimizes once: optimizing a second time would fuse the load into each of
-them, and read X twice. Names are new each time: Dask takes arrays of one name for one array.
+S (k × N), the short factor, goes to every strip as one value. A fold reads its strip itself, a piece at a time. It has
+two consumers, the block of L and the sums. They are persisted together, in one graph that Dask optimizes once:
+optimizing a second time would fuse the fold into each of them, and read X twice. Names are new each time: Dask takes
+arrays of one name for one array.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from uuid import uuid4
 
 import dask.array as da
@@ -21,8 +25,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from dnmf.arrays.rows import Array
 from dnmf.engine import blocks
-from dnmf.engine.blocks import Draw, Place, Places
-from dnmf.engine.read import Add, Move, Outcome, Total, joined
+from dnmf.engine.blocks import Draw, Folded, Place, Places
+from dnmf.engine.read import Add, Outcome, Read, Total, joined
 from dnmf.plan.strips import Plan
 from dnmf.run.arrays import StoredArray
 
@@ -44,19 +48,27 @@ def places(heights: Sequence[int]) -> da.Array:
     return da.from_array(source, chunks=chunks, name=False, asarray=False, inline_array=True, meta=empty("i8"))
 
 
-def moved_rows(Y: da.Array, L: da.Array | None, shared: Delayed | None, move: Move) -> da.Array:
+def folded(Y: da.Array, L: da.Array | None, shared: Delayed | None, what: Read, *, reads: bool) -> da.Array:
+    """A `Folded` for every strip; `reads` says whether Y is read for it, and so has checksums."""
+    block, ones = partial(blocks.fold, what=what.of_a_strip, reads=reads), ((1,) * Y.numblocks[0], (1,))
+    return da.map_blocks(block, Y, shared, L, name=named("folded"), chunks=ones, meta=empty(object))
+
+
+def moved_rows(strips: da.Array, Y: da.Array, rank: int) -> da.Array:
     """The long factor after a read, strip by strip."""
-    block, chunks = partial(blocks.move_rows, move=replace(move, target=None)), (Y.chunks[0], (move.rank,))
-    return da.map_blocks(block, Y, shared, L, name=named("L"), chunks=chunks, meta=empty(Y.dtype))
+    return da.map_blocks(_block, strips, name=named("L"), chunks=(Y.chunks[0], (rank,)), meta=empty(Y.dtype))
 
 
-def parts(Y: da.Array, L: da.Array | None, shared: Delayed | None, total: Total, *, reads: bool) -> da.Array:
-    """An `Outcome` for every strip; `reads` says whether Y is read for it, and so has checksums."""
-    block = partial(blocks.add_up, total=total, reads=reads)
-    # Where a strip is counts as data: a scheduler holds tasks that bring data back, and the strips that they need stay.
-    where = places(Y.chunks[0]) if total.numbered else None
-    ones = ((1,) * Y.numblocks[0], (1,))
-    return da.map_blocks(block, Y, where, shared, L, name=named("parts"), chunks=ones, meta=empty(object))
+def _block(strip: Folded) -> Array:
+    assert strip.L is not None
+    return strip.L
+
+
+def outcomes(strips: da.Array) -> da.Array:
+    """The `Outcome` of every strip."""
+    return da.map_blocks(
+        attrgetter("outcome"), strips, name=named("outcomes"), chunks=strips.chunks, meta=empty(object)
+    )
 
 
 def tree(outcomes: da.Array, total: Total) -> da.Array:

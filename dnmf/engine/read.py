@@ -1,11 +1,12 @@
 """A read of X: one visit to every piece of it, as a fold. What is computed is told here; who computes it is an engine.
 
 Y (M × N) is X as it is cut, so that strips are its rows: X itself, or Xᵀ where strips are whole columns. The long
-factor L (M × k) is cut as Y is; in tasks its blocks are component-major (k × h).
+factor L (M × k) is cut as Y is; in tasks its blocks are component-major (k × h). Everything is local to rows, so a
+strip need not be in memory as a whole: it is gone through piece by piece.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,24 @@ NO_CHECKSUMS = np.empty(0, "u8")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Whole rows of Y that are in memory at a time: `rows` (h, N).
+class Visit:
+    """A piece of Y as a read comes to it, and what goes with it.
 
-    The first of them is row `first` of Y; None in a read that does not ask for it, see `Total.numbered`.
+    Attributes
+    ----------
+    rows : (h, N) of Y.
+    first : number of the first of them in Y.
+    shared : what every piece needs, or None.
+    L : (k, h) block of the long factor, as `Move.rows` left it where there is one; or None.
     """
 
     rows: Rows
-    first: int | None
+    first: int
+    shared: Any
+    L: Any
 
 
-# Adds up what pieces, or strips, add, given in the order of their rows.
+# Adds up what strips add, given in the order of their rows.
 Add = Callable[[Sequence[Any]], Any]
 
 
@@ -41,43 +49,38 @@ class Move:
 
     Attributes
     ----------
-    rows : of a piece, and what goes with it: its block (k, h) after the read.
+    rows : of a visit: the piece's block (k, h) after the read, in the dtype of its rows.
     rank : components k.
     target : stored array that the long factor is written to, strip by strip, or None.
     """
 
-    rows: Callable[..., Array]
+    rows: Callable[[Visit], Array]
     rank: int
     target: StoredArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What pieces add, and how that is added up.
+    """What strips add, and how that is added up.
 
     Attributes
     ----------
-    part : of a piece, and what goes with it: what it adds.
-    add : adds parts up; so many of them at a time (`width`), in a tree.
-    numbered : whether `part` must know which rows of Y it sees.
+    fold : of the visits to all pieces of a strip, in order, each of which it must come to: what the strip adds.
+    add : adds up what strips add; so many of them at a time (`width`), in a tree.
     """
 
-    part: Callable[..., Any]
+    fold: Callable[[Iterator[Visit]], Any]
     add: Add
     width: int = SPLIT_EVERY
-    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """One visit to every piece of Y.
 
-    Functions are called with a piece; then, where something is shared, with that; then, where there is a long factor,
-    with the piece's block of it (k, h). `total` sees the block as `move` left it.
-
     Attributes
     ----------
-    total : what all pieces add up to.
+    total : what all strips add up to.
     move : what becomes of the rows of the long factor; None where they stay what they are.
     shared : what every piece needs; sent once.
     """
@@ -85,6 +88,11 @@ class Read:
     total: Total
     move: Move | None = None
     shared: Value | None = None
+
+    @property
+    def of_a_strip(self) -> "Read":
+        """What tasks carry of it: neither what is sent once nor where results are written."""
+        return replace(self, move=self.move and replace(self.move, target=None), shared=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,14 @@ from dnmf.engine.blocks import Place
 from dnmf.engine.passes import empty, named, places
 from dnmf.matrix.lazy import prepare
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.strips import Cut, HeldStrip, Piece, hold
 from dnmf.plan.strips import Plan
 
 
 def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
-    """X as it is cut: a Dask array of strips, (M, N), each read, checked, cast and turned in one task.
+    """X as it is cut: a Dask array of strips, (M, N), which are read, checked, cast and turned where they are folded.
+
+    Where X stays in memory, and where it is a Dask array, a strip is a task of its own.
 
     Raises
     ------
@@ -29,9 +32,10 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
             # Once is enough: strips that are not checked are read after those that are.
             _refuse_global(_merged(matrix.array, plan.heights, plan.axis))
         return lazy_strips(matrix, plan.heights, plan.axis, check=check)
-    source, how = matrix.strips(plan.axis, check=check), {"asarray": False, "inline_array": True}
-    chunks = (plan.heights, (plan.width,))
-    return da.from_array(source, chunks=chunks, name=named("X"), meta=empty(matrix.dtype), **how)
+    source, how = Cut(matrix.strips(plan.axis, check=check), plan.piece), {"asarray": False, "inline_array": True}
+    chunks, meta = (plan.heights, (plan.width,)), empty(matrix.dtype)
+    strips = da.from_array(source, chunks=chunks, name=named("X"), meta=meta, **how)
+    return da.map_blocks(hold, strips, name=named("X"), meta=meta) if plan.cached else strips
 
 
 def lazy_strips(matrix: Matrix, heights: Sequence[int], axis: int, *, check: bool) -> da.Array:
@@ -47,9 +51,9 @@ def _merged(X: da.Array, heights: Sequence[int], axis: int) -> da.Array:
     return X.rechunk({axis: tuple(heights), 1 - axis: -1})
 
 
-def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool, exponent: int) -> Any:
-    x = y if axis == 0 else y.T
-    return times_power(prepare(x, dtype, axis=axis, first=int(place[0, 0]), check=check), exponent)
+def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool, exponent: int) -> HeldStrip:
+    x, first = y if axis == 0 else y.T, int(place[0, 0])
+    return HeldStrip((Piece(times_power(prepare(x, dtype, axis=axis, first=first, check=check), exponent), first),))
 
 
 def _refuse_global(X: da.Array) -> None:

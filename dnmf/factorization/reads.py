@@ -1,17 +1,15 @@
 """The reads of X that a factorization makes: a pass, the sample, rows that are solved. Engines compute them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from dnmf.arrays.extent import Extent, extent_of, merge_extents
 from dnmf.arrays.rows import Array, Value
-from dnmf.arrays.sample import Sample, draw, merge
-from dnmf.engine.read import Move, Piece, Read, Total
-from dnmf.losses.protocol import AnyLoss, FromColumns, Shared, add
+from dnmf.arrays.sample import Sample, draw_from, merge
+from dnmf.engine.read import Move, Read, Total, Visit
+from dnmf.losses.protocol import AnyLoss, FromColumns, Shared, add, add_up
 from dnmf.losses.settle_in_range import settle_in_range
 from dnmf.plan.memory import SAMPLE_SPLIT
 from dnmf.run.arrays import StoredArray
@@ -32,50 +30,56 @@ def pass_over(
     """
     rows, total = partial(_move, move=move, sweeps=sweeps), Total(partial(_sums, loss=loss), add)
     if first:
-        rows = partial(_quietly, rows=rows)
-        total = Total(partial(_seen, part=total.part, beta=loss.beta), partial(_merge_seen, add=add))
+        total = _with_extent(total, loss.beta)
     return Read(total, Move(rows, len(shared.S), target), shared)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What pieces add, in the first read of X, and how large their entries are."""
+    """What strips add, in the first read of X, and how large their entries are."""
 
     value: Any
     extent: Extent
 
 
-def _quietly(piece: Piece, *others: Any, rows: Callable[..., Any]) -> Any:
-    """What becomes of a piece of which nobody has seen yet whether its entries are in range: its values may be none."""
-    with np.errstate(all="ignore"):
-        return rows(piece, *others)
+def _with_extent(total: Total, beta: float) -> Total:
+    """The same total, as a `Seen`."""
+    return replace(total, fold=partial(_seen, fold=total.fold, beta=beta), add=partial(_merge_seen, add=total.add))
 
 
-def _seen(piece: Piece, *others: Any, part: Callable[..., Any], beta: float) -> Seen:
-    return Seen(_quietly(piece, *others, rows=part), extent_of(piece.rows, beta))
+def _seen(visits: Iterator[Visit], *, fold: Callable[[Iterator[Visit]], Any], beta: float) -> Seen:
+    extents: list[Extent] = []
+
+    def looked_at() -> Iterator[Visit]:
+        for visit in visits:
+            extents[:] = [merge_extents([*extents, extent_of(visit.rows, beta)])]
+            yield visit
+
+    value = fold(looked_at())
+    return Seen(value, *extents)
 
 
 def _merge_seen(parts: Sequence[Seen], *, add: Callable[..., Any]) -> Seen:
     return Seen(add([part.value for part in parts]), merge_extents([part.extent for part in parts]))
 
 
-def _move(piece: Piece, shared: Shared, *L: Array, move: Callable[..., Array], sweeps: int) -> Array:
-    return move(piece.rows, shared, *L, sweeps)
+def _move(visit: Visit, *, move: Callable[..., Array], sweeps: int) -> Array:
+    """A first pass may solve rows without a long factor."""
+    return move(visit.rows, visit.shared, *([] if visit.L is None else [visit.L]), sweeps)
 
 
-def _sums(piece: Piece, shared: Shared, L: Array, *, loss: AnyLoss) -> Value:
-    return loss.sums(piece.rows, shared, L)
+def _sums(visits: Iterator[Visit], *, loss: AnyLoss) -> Value:
+    return add_up(loss.sums(visit.rows, visit.shared, visit.L) for visit in visits)
 
 
 def sampling(*, seed: int, size: int, beta: float) -> Read:
     """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`: a `Seen`."""
-    part = partial(_seen, part=partial(_draw, seed=seed, size=size, beta=beta), beta=beta)
-    return Read(Total(part, partial(_merge_seen, add=partial(merge, size=size)), SAMPLE_SPLIT, numbered=True))
+    drawn = Total(partial(_draw, seed=seed, size=size, beta=beta), partial(merge, size=size), SAMPLE_SPLIT)
+    return Read(_with_extent(drawn, beta))
 
 
-def _draw(piece: Piece, *, seed: int, size: int, beta: float) -> Sample:
-    assert piece.first is not None
-    return draw(piece.rows, piece.first, seed=seed, size=size, beta=beta)
+def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float) -> Sample:
+    return draw_from(((visit.rows, visit.first) for visit in visits), seed=seed, size=size, beta=beta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +89,25 @@ class Given:
     S: Array
 
 
-def solving(loss: AnyLoss, rank: int, *, tol: float, iterations: int) -> Move:
-    """Solve rows by themselves to their end, each against a `Given` short factor."""
-    return Move(partial(_settle, loss=loss, tol=tol, iterations=iterations), rank)
+def solving(loss: AnyLoss, S: Array, *, tol: float, iterations: int) -> Read:
+    """Solve rows by themselves to their end, each against a short factor, which is what they share."""
+    move = Move(partial(_settle, loss=loss, tol=tol, iterations=iterations), len(S))
+    return Read(Total(_nothing, _nothing), move, Given(S))
 
 
-def _settle(piece: Piece, given: Given, *, loss: AnyLoss, tol: float, iterations: int) -> Array:
-    # The block is W's, row by row, as it is written.
-    return np.ascontiguousarray(settle_in_range(loss, piece.rows, given.S, tol=tol, iterations=iterations).T).T
+def _nothing(visits: Iterable[object]) -> None:
+    for _ in visits:
+        pass
 
 
-def adding_columns(columns: FromColumns) -> Total:
+def _settle(visit: Visit, *, loss: AnyLoss, tol: float, iterations: int) -> Array:
+    return settle_in_range(loss, visit.rows, visit.shared.S, tol=tol, iterations=iterations)
+
+
+def adding_columns(columns: FromColumns) -> Read:
     """Add up the sums of strips of columns with a long factor that stays as it is."""
-    return Total(partial(_column_sums, columns=columns), add)
+    return Read(Total(partial(_column_sums, columns=columns), add))
 
 
-def _column_sums(piece: Piece, L: Array, *, columns: FromColumns) -> Value:
-    return columns.sums(piece.rows, L)
+def _column_sums(visits: Iterator[Visit], *, columns: FromColumns) -> Value:
+    return add_up(columns.sums(visit.rows, visit.L) for visit in visits)

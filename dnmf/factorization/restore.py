@@ -51,7 +51,7 @@ def _iterate_from(job: Job, found: Generation) -> tuple[Iterate, History]:
     record, last = found.record, found.checkpoint
     begun = last.iteration > 0 or job.parameters.init == "given"
     assert record.start is not None
-    cut_alike = job.plan.heights == record.state.plan.heights
+    cut_alike = job.plan.reads_as(record.state.plan)
     iterate = Iterate(
         iteration=last.iteration,
         source=job.engine.open(job.matrix),

@@ -13,7 +13,7 @@ from dask.delayed import Delayed
 
 from dnmf.arrays.rows import Array
 from dnmf.engine.dask_engine import DaskEngine
-from dnmf.engine.passes import empty, moved_rows, named, parts, tree
+from dnmf.engine.passes import empty, folded, moved_rows, named, outcomes, tree
 from dnmf.engine.read import Outcome
 from dnmf.engine.source import lazy_strips, strips_of
 from dnmf.factorization.model import Model
@@ -98,7 +98,7 @@ def transform(
         loss = _loss(beta_of(plain(asked.loss)), alpha_W, l1_ratio, matrix)
         if matrix.lazy and out is None:
             strips = lazy_strips(matrix, matrix.array.chunks[0], 0, check=True)
-            return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
+            return _rows(strips, loss, V, how)
         _check_rows(matrix, loss)
         if out is not None:
             session.check_apart(out, exists=check_out(out, overwrite=overwrite, mark=TRANSFORMED))
@@ -141,21 +141,28 @@ def _check_rows(matrix: Matrix, loss: AnyLoss) -> None:
         )
 
 
-def _shared(V: Array) -> Delayed:
-    return dask.delayed(Given(V), name=named("V"), traverse=False)
+def _shared(value: object) -> Delayed:
+    return dask.delayed(value, name=named("V"), traverse=False)
 
 
 def _expression(matrix: Matrix, cut: Plan, loss: AnyLoss, V: Array, how: dict[str, Any]) -> da.Array:
     """W as a Dask expression: strip by strip, or from the sums over all strips of columns."""
     strips = strips_of(matrix, cut, check=True)
     if cut.axis == 0:
-        return moved_rows(strips, None, _shared(V), solving(loss, len(V), **how))
+        return _rows(strips, loss, V, how)
     assert loss.from_columns is not None
     adding, L = adding_columns(loss.from_columns), da.from_array(V.T, chunks=(cut.heights, (len(V),)), name=named("V"))
-    sums = tree(parts(strips, L, None, adding, reads=False), adding)
+    sums = tree(outcomes(folded(strips, L, None, adding, reads=False)), adding.total)
     solve = partial(_solved, settle=partial(loss.from_columns.settle, **how))
     chunks, meta = ((matrix.grid.shape[0],), (len(V),)), empty(matrix.dtype)
-    return da.map_blocks(solve, sums, _shared(V), new_axis=1, name=named("W"), chunks=chunks, meta=meta)
+    return da.map_blocks(solve, sums, _shared(Given(V)), new_axis=1, name=named("W"), chunks=chunks, meta=meta)
+
+
+def _rows(strips: da.Array, loss: AnyLoss, V: Array, how: dict[str, Any]) -> da.Array:
+    """W as a Dask expression, strip by strip, each block row by row in memory."""
+    read = solving(loss, V, **how)
+    W = moved_rows(folded(strips, None, _shared(read.shared), read, reads=False), strips, len(V))
+    return da.map_blocks(np.ascontiguousarray, W, name=named("W"), meta=empty(W.dtype))
 
 
 def _solved(sums: Outcome, given: Given, *, settle: Callable[..., Array]) -> Array:

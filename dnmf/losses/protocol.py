@@ -11,7 +11,7 @@ component-major: Y ≈ Lᵀ S, with Y (M × N), L (k × M), S (k × N). A new lo
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self, TypeVar
 
@@ -193,13 +193,19 @@ AnyLoss = Loss[Any]
 def add(parts: Sequence[ValueT]) -> ValueT:
     """Sums of several strips, field by field, in the order given; none of the parts is changed."""
     first, *others = parts
-    totals = {}
-    for name in (field.name for field in fields(first)):
-        value = getattr(first, name)
-        total = value.copy() if isinstance(value, np.ndarray) else value
-        for part in others:
-            total += getattr(part, name)
-        totals[name] = total
+    values = {field.name: getattr(first, field.name) for field in fields(first)}
+    copies = {name: value.copy() for name, value in values.items() if isinstance(value, np.ndarray)}
+    return add_up([replace(first, **copies), *others])
+
+
+def add_up(parts: Iterable[ValueT]) -> ValueT:
+    """As `add`, of parts that come one after the other; the arrays of the first one take up all others."""
+    coming = iter(parts)
+    first = next(coming)
+    totals = {field.name: getattr(first, field.name) for field in fields(first)}
+    for part in coming:
+        for name in totals:
+            totals[name] += getattr(part, name)
     return replace(first, **totals)
 
 

@@ -1,14 +1,15 @@
-"""What tasks carry of X: strips, which know of it what reading them takes and no more."""
+"""What tasks carry of X: strips, which know of it what reading them takes and no more, and come piece by piece."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.extent import times_power
-from dnmf.arrays.rows import Rows
+from dnmf.arrays.rows import Rows, aligned, nbytes_of
 from dnmf.stores.missing_chunks import ZarrArray
 
 # Entries of any dtype, as they are stored; and where they are read from.
@@ -49,6 +50,107 @@ class Strips(ABC):
     @abstractmethod
     def rows(self, start: int, stop: int) -> Rows:
         """Rows start to stop − 1 of X: an array, or a csr_matrix in which the places rise and no entry is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Whole rows of a strip that are in memory at a time: `rows` (h, N), of which the first is row `first` of Y."""
+
+    rows: Rows
+    first: int
+
+
+class Strip(Protocol):
+    """Consecutive whole rows of Y, piece by piece."""
+
+    @property
+    def height(self) -> int:
+        """Rows in all."""
+
+    @property
+    def dtype(self) -> Dtype:
+        """Of the rows."""
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The pieces, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStrip:
+    """Rows start to stop − 1 of strips, read `piece` rows at a time whenever they are gone through."""
+
+    strips: Strips
+    start: int
+    stop: int
+    piece: int
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.stop - self.start
+
+    @property
+    def dtype(self) -> Dtype:
+        """Of the rows."""
+        return self.strips.dtype
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The pieces: nothing here holds one that was given."""
+        for first in range(self.start, self.stop, self.piece):
+            yield Piece(self.strips[first : min(first + self.piece, self.stop), :], first)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStrip:
+    """A strip that is in memory, in the pieces in which it was read."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return sum(piece.rows.shape[0] for piece in self.pieces)
+
+    @property
+    def dtype(self) -> Dtype:
+        """Of the rows."""
+        return np.dtype(self.pieces[0].rows.dtype)
+
+    def __iter__(self) -> Iterator[Piece]:
+        """The pieces, aligned whichever process they came from."""
+        return (Piece(aligned(piece.rows), piece.first) for piece in self.pieces)
+
+    def __sizeof__(self) -> int:
+        """Bytes of the rows: by it Dask knows what a worker holds."""
+        return sum(nbytes_of(piece.rows) for piece in self.pieces)
+
+
+def hold(strip: Strip) -> HeldStrip:
+    """A strip, read at once."""
+    return HeldStrip(tuple(strip))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An array-like whose slices of whole rows are strips that come in pieces of so many rows; 0 for whole ones."""
+
+    strips: Strips
+    piece: int
+    ndim: ClassVar[int] = 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of X as it is cut."""
+        return self.strips.shape
+
+    @property
+    def dtype(self) -> Dtype:
+        """Of the strips."""
+        return self.strips.dtype
+
+    def __getitem__(self, where: tuple[slice, ...]) -> StoredStrip:
+        start, stop, _ = where[0].indices(self.shape[0])
+        return StoredStrip(self.strips, start, stop, self.piece or stop - start)
 
 
 def read_part(array: Vector, where: slice | tuple[slice, ...], which: str) -> Numbers:

@@ -10,6 +10,9 @@ from dnmf.plan.memory import MIB, RULE_BLOCKS
 from dnmf.plan.pieces import piece_rows
 from dnmf.plan.strips import Plan
 
+# Bytes of a piece, at least, for each byte of the sums that it adds.
+PIECE_PER_SUMS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class DenseGrid(Grid):
@@ -21,6 +24,11 @@ class DenseGrid(Grid):
     """
 
     shard: tuple[int, ...]
+
+    @property
+    def merged(self) -> bool:
+        """Whether a strip is made of blocks that are in memory, and so is in memory as a whole."""
+        return self.copies > 1
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -36,36 +44,55 @@ class DenseGrid(Grid):
 
     def cuts(self, axis: int, demand: Demand) -> Iterator[Plan]:
         """Strips of whole shards, then of whole chunks, lower and lower."""
-        wanted = self.wanted_bytes(axis, demand)
+        wanted, row = self._wanted_bytes(axis, demand), self.shape[1 - axis] * self.itemsize
         for unit in (self.shard[axis], self.chunk[axis]):
-            most = ceil(wanted / (unit * self.shape[1 - axis] * self.itemsize))
-            for height in _heights(self.shape[axis], unit, most, demand.threads):
-                yield self.in_strips(axis, height)
+            for height in _heights(self.shape[axis], unit, ceil(wanted / (unit * row)), demand.threads):
+                yield self.in_strips(axis, height, self.piece(axis, demand))
 
-    def in_strips(self, axis: int, height: int) -> Plan:
-        """X in strips of one height."""
+    def _wanted_bytes(self, axis: int, demand: Demand) -> int:
+        """Bytes of a strip if memory were no concern; in pieces, its block of the long factor is all that is large."""
+        sizes, width = demand.sizes, self.shape[1 - axis]
+        if self.merged:
+            return self.wanted_bytes(axis, demand, most=sizes.whole_strip)
+        return self.wanted_bytes(axis, demand, most=min(sizes.large_strip, sizes.long_block * width // demand.rank))
+
+    def piece(self, axis: int, demand: Demand) -> int:
+        """Rows (columns) that are in memory at a time: whole chunks, as X and the rank say, whatever workers have.
+
+        A piece is not smaller than what it adds, which costs as much to add up. 0 where strips are whole.
+        """
+        width, unit = self.shape[1 - axis], self.chunk[axis]
+        wanted = max(demand.sizes.piece, PIECE_PER_SUMS * 8 * demand.rank * width)
+        return 0 if self.merged else min(max(1, wanted // (width * self.itemsize * unit)) * unit, self.shape[axis])
+
+    def in_strips(self, axis: int, height: int, piece: int) -> Plan:
+        """X in strips of one height, and these in pieces of one."""
         length, width = self.shape[axis], self.shape[1 - axis]
-        return Plan(axis, height, length, width, largest=height * width * self.itemsize)
+        return Plan(axis, height, length, width, largest=height * width * self.itemsize, piece=piece)
 
     def peak(self, plan: Plan, demand: Demand) -> int:
-        """Projected peak memory of one worker, bytes: the terms that all strips share; strips loaded and computed with;
-        chunks being decoded; pieces of a residual; what a rule works with, and the long factor, old and new; X.
+        """Projected peak memory of one worker, bytes: the terms that all strips share; pieces, or whole strips; chunks
+        being decoded; float64 copies for a residual; what a rule works with; the long factor, old and new; X.
         """
-        axis, height, width = plan.axis, plan.height, plan.width
-        workers, strip = demand.workers, height * width * self.itemsize
-        loaded = (ceil(workers.saturation * workers.threads) * self.copies + workers.stolen) * strip
-        chunks = ceil(height / self.chunk[axis]) * ceil(width / self.chunk[1 - axis])
+        axis, height, width, workers = plan.axis, plan.height, plan.width, demand.workers
+        piece, row, of_factor = min(plan.piece or height, height), width * self.itemsize, demand.rank * self.itemsize
+        # One piece is let go when the next one has been read. Whole strips are loaded ahead of what computes.
+        loaded = 2 * workers.threads * piece
+        if not plan.piece:
+            loaded = (ceil(workers.saturation * workers.threads) * self.copies + workers.stolen) * height
+        chunks = ceil(piece / self.chunk[axis]) * ceil(width / self.chunk[1 - axis])
         decoded = workers.threads * min(self.in_flight, chunks) * 2 * prod(self.chunk) * self.stored
+        residual = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), piece) * width
         share = ceil(ceil(plan.length / height) / workers.count)
-        pieces = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), height) * width
-        block = demand.rank * height * self.itemsize
-        factor = workers.threads * RULE_BLOCKS * block + (0 if plan.in_run else 2 * share * block)
-        kept = share * strip if plan.cached else 0
-        return self.same_in_all(plan, demand) + loaded + decoded + pieces + factor + kept
+        # A fold has its old and its new block, and where it is read or written a copy of each.
+        factor = workers.threads * (RULE_BLOCKS * piece + 4 * height) + (0 if plan.in_run else 2 * share * height)
+        kept = share * height if plan.cached else 0
+        return self.same_in_all(plan, demand) + decoded + residual + (loaded + kept) * row + factor * of_factor
 
     def least(self, axis: int, demand: Demand) -> int:
         """Projected peak of strips of one chunk's height."""
-        lowest = self.in_strips(axis, min(self.chunk[axis], self.shape[axis]))
+        height = min(self.chunk[axis], self.shape[axis])
+        lowest = self.in_strips(axis, height, 0 if self.merged else height)
         return self.peak(replace(lowest, in_run=True, sample=int(demand.sampled)), demand)
 
     def rewritten(self) -> Iterator[tuple[Self, int]]:

@@ -129,11 +129,14 @@ class Grid(ABC):
         """Bytes of samples of so many rows that a worker holds while it merges them: some wait, one is being drawn."""
         return (SAMPLE_SPLIT + 3) * rows * self._row_bytes(axis) * self.drawn_fullness
 
-    def wanted_bytes(self, axis: int, demand: Demand) -> int:
-        """Bytes of a strip if memory were no concern: four to a thread where they are large enough, one at least."""
+    def wanted_bytes(self, axis: int, demand: Demand, *, most: int) -> int:
+        """Bytes of a strip if memory were no concern: four to a thread where they are large enough, one at least.
+
+        They are not more than `most`, unless partial sums want more rows.
+        """
         sizes, threads, sums = demand.sizes, demand.threads, demand.rank * self.shape[1 - axis] * 8
         least = min(sizes.worthwhile_strip, max(self.nbytes // threads, sizes.small_strip))
-        return max(1, min(max(self.nbytes // (4 * threads), least), max(sizes.large_strip, 16 * sums)))
+        return max(1, min(max(self.nbytes // (4 * threads), least), max(most, 16 * sums)))
 
     def same_in_all(self, plan: Plan, demand: Demand) -> int:
         """The terms of a peak that do not depend on strips: the idle worker and its allocator's slack; samples, whose

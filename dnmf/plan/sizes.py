@@ -11,11 +11,14 @@ from dnmf.plan.memory import MIB
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes of strips and samples that are wanted, in bytes but where rows are said.
+    """Sizes of pieces, strips and samples that are wanted, in bytes but where rows are said.
 
     A strip costs some 9 ms of scheduling. Below `small_strip` a strip is not worth a thread of its own, below
-    `worthwhile_strip` scheduling is over a tenth of reading it, above `large_strip` it is under 2 % and a lost strip
-    only costs more.
+    `worthwhile_strip` scheduling is over a tenth of reading it. Strips that are read in pieces may be `large_strip`:
+    above it scheduling is next to nothing, and a lost strip only costs more. Their blocks of the long factor are at
+    most `long_block`. Those that are in memory as a whole may be `whole_strip`, where scheduling is under 2 %.
+
+    A `piece` stays in a core's reach from its reading to its last product: PIECES
 
     A sample has `sample_rows` at most, and `sample_bytes`, which more than 8 rows per component may not exceed.
     Measured on speech with 24 components: after the second read the error was 1.007 times the final one with 2000 rows,
@@ -24,19 +27,22 @@ class Sizes:
 
     small_strip: int = 24 * MIB
     worthwhile_strip: int = 64 * MIB
-    large_strip: int = 512 * MIB
+    large_strip: int = 4096 * MIB
+    whole_strip: int = 512 * MIB
+    long_block: int = 64 * MIB
+    piece: int = 16 * MIB
     sample_rows: int = 8000
     sample_bytes: int = 32 * MIB
     sample_rows_per_component: int = 8
 
     @classmethod
     def of_strips(cls, nbytes: int, *, sample_rows: int = 8000) -> Self:
-        """Strips of so many bytes, whatever X and the workers are, as far as chunks and memory allow.
+        """Strips of so many bytes and four pieces, whatever X and workers are, as far as chunks and memory allow.
 
         >>> Sizes.of_strips(4096).large_strip
         4096
         """
-        return cls(nbytes, nbytes, nbytes, sample_rows)
+        return cls(nbytes, nbytes, nbytes, nbytes, piece=max(1, nbytes // 4), sample_rows=sample_rows)
 
 
 _SIZES = ContextVar("dnmf.plan.sizes", default=Sizes())  # noqa: B039 - it is frozen

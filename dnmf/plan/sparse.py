@@ -88,7 +88,7 @@ class SparseGrid(Grid):
         threads = demand.threads
         # Every strip decodes the chunks in which it begins and ends: where chunks are large, fewer strips read less.
         chunk = min(self.chunk[0] * self.non_zero, ceil(self.nbytes / threads))
-        wanted = max(self.wanted_bytes(axis, demand), chunk)
+        wanted = max(self.wanted_bytes(axis, demand, most=demand.sizes.whole_strip), chunk)
         # What is wanted was rounded down: that makes no strip more.
         return self.more_and_more(demand.rank, strips=ceil(self.nbytes / (wanted + 1)), threads=threads)
 

@@ -31,6 +31,7 @@ class Plan:
     sample : rows of the sample from which first factors are computed, 0 for none.
     largest : bytes of the largest strip, as it is computed with.
     counts : how many units each strip has, in order, where X is sparse; empty where each has one.
+    piece : rows (or columns) of a strip that are in memory at a time; 0 where that is all of it.
     """
 
     axis: int
@@ -43,6 +44,7 @@ class Plan:
     sample: int = 0
     largest: int = 0
     counts: tuple[int, ...] = ()
+    piece: int = 0
 
     @property
     def heights(self) -> tuple[int, ...]:
@@ -50,6 +52,10 @@ class Plan:
         counts = self.counts or (1,) * ceil(self.length / self.height)
         full = [count * self.height for count in counts[:-1]]
         return *full, self.length - sum(full)
+
+    def reads_as(self, other: "Plan") -> bool:
+        """Whether X is read in the same strips and pieces, and so its checksums are the same."""
+        return (self.heights, self.piece) == (other.heights, other.piece)
 
     def lines(self, strip: int) -> str:
         """The rows or columns of a strip, in words."""

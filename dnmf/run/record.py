@@ -108,6 +108,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     sample: Annotated[int, Meta(ge=0, le=LONGEST)] | None = None
     largest: Count | None = None
     counts: Annotated[tuple[Length, ...], Meta(max_length=MOST_CHUNKS, description="positive integers")] = ()
+    piece: Annotated[int, Meta(ge=0, le=LONGEST)] = 0
     every: Positive | None = None
     split_every: int | None = None
     next: Next | UnsetType | None = UNSET

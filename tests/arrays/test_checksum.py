@@ -14,12 +14,28 @@ from scipy import sparse
 from xxhash import xxh3_64_intdigest
 
 import dnmf
-from dnmf.arrays.checksum import checksum
+from dnmf.arrays.checksum import Checksum, Checksums
+from dnmf.arrays.rows import Rows
 from dnmf.engine.read import NO_CHECKSUMS, Outcome, check_same, joined
 from dnmf.events import PassDone, Sampled
 from dnmf.plan.strips import Plan
 
 PLAN = Plan(0, 40, 100, 10, 0, in_run=False, cached=False)
+
+
+def checksum(*pieces: Rows) -> Checksums:
+    """Of a strip that comes in pieces."""
+    seen = Checksum()
+    for piece in pieces:
+        seen.add(piece)
+    return seen.value
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+def test_where_whole_rows_are_cut_into_pieces_does_not_count(kind: Any) -> None:
+    y = kind(np.random.default_rng(0).integers(0, 3, (60, 11)).astype("f4"))
+    assert checksum(y[:7], y[7:50], y[50:]) == checksum(y)
+    assert checksum(y[7:50], y[:7], y[50:]) != checksum(y)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (5, 411), (3, 2048)])

@@ -1,5 +1,6 @@
 """A pass on both engines: one read, few tasks, the same sums, and the arrays that Dask sees."""
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 import zarr
 from counters import CountingStore, CountTasks, executed
 from dask.core import flatten
+from dask.sizeof import sizeof
 from pairwise import few
 from zarr.storage import LocalStore
 
@@ -20,12 +23,12 @@ import dnmf
 from dnmf.arrays.draws import random_rows
 from dnmf.engine import blocks, passes, schedulers, source
 from dnmf.engine.dask_engine import DaskEngine
-from dnmf.engine.read import Piece
 from dnmf.events import PassDone, Planned, Sampled, StripDone
 from dnmf.factorization.reads import pass_over
 from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import Known
 from dnmf.matrix.opening import open_matrix
+from dnmf.matrix.strips import Cut, HeldStrip, Piece, hold
 from dnmf.plan import sizes, strips
 from dnmf.rules import NO_PENALTY
 
@@ -42,6 +45,12 @@ def small_strips() -> Iterator[None]:
 def as_drawn(values: np.ndarray) -> blocks.Draw:
     """A first long factor that is there already, (k, M)."""
     return blocks.Draw(lambda i, rows: np.ascontiguousarray(values[:, i : i + rows]), len(values), values.dtype)
+
+
+def rows_of(strips: da.Array) -> np.ndarray:
+    """All rows of strips, of every piece of them."""
+    blocks = strips.to_delayed().ravel().tolist()
+    return np.concatenate([piece.rows for strip in dask.compute(*blocks, scheduler="threads") for piece in strip])
 
 
 LAYOUTS = {
@@ -141,7 +150,7 @@ def test_every_strip_is_told(request: pytest.FixtureRequest, tmp_path: Path, whe
     assert sorted(ticks) == [(i, done) for i in (0, 1, 2) for done in range(1, planned.strips + 1)]
 
 
-def test_the_loads_of_two_consumers_are_one_task(tmp_path: Path) -> None:
+def test_the_fold_of_two_consumers_is_one_task(tmp_path: Path) -> None:
     array, store = stored_matrix(tmp_path / "x.zarr", "rows")
     plan = strips.Plan(0, 200, 1600, 60, 0, in_run=False, cached=False)
     engine = DaskEngine(schedulers.Threads(2), plan)
@@ -169,7 +178,7 @@ def test_a_lazy_matrix_is_prepared_like_a_stored_one(axis: int) -> None:
     plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
     Y = source.strips_of(matrix, plan, check=True)
     assert Y.numblocks == (-(-X.shape[axis] // 20), 1)
-    np.testing.assert_array_equal(Y.compute(scheduler="threads"), X if axis == 0 else X.T)
+    np.testing.assert_array_equal(rows_of(Y), X if axis == 0 else X.T)
     assert Y.dtype == np.float64
 
 
@@ -181,7 +190,7 @@ def test_a_bad_entry_of_a_lazy_matrix_is_named(axis: int) -> None:
     plan = strips.Plan(axis, 20, X.shape[axis], X.shape[1 - axis], 0, in_run=False, cached=False)
     Y = source.strips_of(matrix, plan, check=True)
     with pytest.raises(ValueError, match=r"X\[41, 33\] is nan"):
-        Y.compute(scheduler="threads")
+        rows_of(Y)
 
 
 def test_a_column_statistic_is_refused_and_a_row_statistic_is_not() -> None:
@@ -201,7 +210,7 @@ def test_a_lazy_matrix_over_one_store_is_not_taken_for_a_statistic(tmp_path: Pat
     for x in (lazy, lazy * np.arange(60.0), da.from_array(array, chunks=(100, 60))):
         Y = source.strips_of(open_matrix(x), plan, check=True)
         assert Y.numblocks == (8, 1)
-        np.testing.assert_allclose(Y.compute(scheduler="threads"), x.compute(scheduler="threads"), rtol=1e-6)
+        np.testing.assert_allclose(rows_of(Y), x.compute(scheduler="threads"), rtol=1e-6)
 
 
 def test_no_task_of_a_lazy_matrix_carries_all_of_it() -> None:
@@ -246,15 +255,16 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
     values = rng.random((3, 1600)).astype("f4")
     L = passes.drawn(plan, as_drawn(values))
     found = []
-    for place, (y, factor) in {"still": (Y, L), "moved": (Y.map_blocks(moved), L.map_blocks(moved))}.items():
+    lying_strips = Y.map_blocks(lambda s: HeldStrip(tuple(Piece(moved(p.rows), p.first) for p in s)), meta=Y._meta)
+    for place, (y, factor) in {"still": (Y, L), "moved": (lying_strips, L.map_blocks(moved))}.items():
         results = []
         for exact in (True, False):
             shared = CD.prepare(S, Known(1e9, 1.0, exact=exact))
             lying = shared if place == "still" else replace(shared, S=moved(S), gram=moved(shared.gram))
             what = pass_over(CD, lying, CD.update, sweeps=3, target=None)
             given = schedulers.Threads(2).place(what.shared)
-            new = passes.moved_rows(y, factor, given, what.move)
-            total = passes.tree(passes.parts(y, new, given, what.total, reads=False), what.total)
+            folded = passes.folded(y, factor, given, what, reads=False)
+            new, total = passes.moved_rows(folded, y, 3), passes.tree(passes.outcomes(folded), what.total)
             results += [new.compute(scheduler="threads"), total.compute(scheduler="threads").value]
         found.append(results)
     assert not moved(S).flags.aligned
@@ -263,22 +273,28 @@ def test_rounding_does_not_depend_on_where_a_block_lies_in_memory(tmp_path: Path
             np.testing.assert_array_equal(getattr(still, field), getattr(other, field))
 
 
-def test_a_strip_may_be_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a read makes of a strip does not depend on how many pieces it comes in, but for rounding."""
-    y = np.random.default_rng(0).random((40, 12))
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("held", [True, False])
+def test_what_a_read_makes_of_a_strip_does_not_depend_on_its_pieces(axis: int, held: bool) -> None:
+    """But for rounding."""
+    X = np.random.default_rng(0).random((47, 12))
+    strips = open_matrix(X if axis == 0 else X.T).strips(axis, check=True)
     shared = CD.prepare(np.random.default_rng(1).random((3, 12)), Known(None, 1.0, exact=True))
     what = pass_over(CD, shared, CD.solve, sweeps=4, target=None)
-    place = np.array([[7, 47]])
-    whole = blocks.move_rows(y, shared, None, move=what.move)
-    sums = blocks.add_up(y, place, shared, whole, total=what.total, reads=True)
+    found = []
+    for piece in (0, 15, 1):
+        strip = Cut(strips, piece)[7:47, :]
+        assert [part.first for part in strip] == list(range(7, 47, piece or 40))
+        found.append(blocks.fold(hold(strip) if held else strip, shared, None, what=what, reads=True))
+    for other in found[1:]:
+        np.testing.assert_allclose(other.L, found[0].L, rtol=1e-12)
+        np.testing.assert_allclose(other.outcome.value.cross, found[0].outcome.value.cross, rtol=1e-10, atol=1e-12)
+        assert (other.outcome.checksums == found[0].outcome.checksums) or axis == 1
 
-    def pieces(y: Any, place: Any, shared: Any, L: Any) -> Iterator[Any]:
-        for start in range(0, len(y), 15):
-            cut = slice(start, start + 15)
-            yield Piece(y[cut], start), [shared, *([] if L is None else [L[cut].T])]
 
-    monkeypatch.setattr(blocks, "_pieces", pieces)
-    np.testing.assert_allclose(blocks.move_rows(y, shared, None, move=what.move), whole, rtol=1e-12)
-    again = blocks.add_up(y, place, shared, whole, total=what.total, reads=True)
-    np.testing.assert_allclose(again.value.cross, sums.value.cross, rtol=1e-10, atol=1e-12)
-    np.testing.assert_array_equal(again.checksums, sums.checksums)
+def test_dask_knows_how_large_a_strip_is_that_is_held() -> None:
+    strip = hold(Cut(open_matrix(np.ones((60, 10))).strips(0, check=True), 7)[:, :])
+    assert 4800 <= sizeof(strip) < 6000
+    again = pickle.loads(pickle.dumps(strip))
+    assert again.height == 60
+    assert again.dtype == np.float64
