@@ -3,7 +3,7 @@
 Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.checksum import Checksum
 from dnmf.arrays.rows import Array, Value, align, aligned
-from dnmf.engine.read import NO_CHECKSUMS, Move, Outcome, Read, Visit
-from dnmf.matrix.strips import Strip
+from dnmf.engine.read import NO_CHECKSUMS, Outcome, Read, Visit
+from dnmf.matrix.strips import Piece, Strip
 from dnmf.run.arrays import StoredArray
 from dnmf.run.factors import whole
 
@@ -63,40 +63,25 @@ class Folded:
 @as_always
 def fold(strip: Strip, shared: Value | None, L: Array | None, *, what: Read, reads: bool) -> Folded:
     """Go through a strip once; `reads` says whether it is read for that, and so has a checksum."""
-    visits, seen, moved = _visits(strip, None if shared is None else align(shared), L), Checksum(), None
-    if reads:
-        visits = _summed(visits, seen)
-    if what.move is not None:
-        moved = np.empty((what.move.rank, strip.height), strip.dtype)
-        visits = _moved(visits, what.move, moved)
-    value = what.total.fold(visits)
-    return Folded(None if moved is None else moved.T, Outcome(value, seen.value if reads else NO_CHECKSUMS))
+    seen = Checksum()
+    own = None if shared is None else align(shared)
+    before = None if L is None else aligned(L).T
+    after = None if what.move is None else np.empty((what.move.rank, strip.height), strip.dtype)
 
+    def visit(piece: Piece) -> Visit:
+        start = piece.first - strip.start
+        at = slice(start, start + piece.rows.shape[0])
+        found = Visit(piece.rows, piece.first, own, None if before is None else before[:, at])
+        if reads:
+            seen.add(piece.rows)
+        if what.move is None or after is None:
+            return found
+        after[:, at] = what.move.rows(found)
+        return replace(found, L=after[:, at])
 
-def _visits(strip: Strip, shared: Value | None, L: Array | None) -> Iterator[Visit]:
-    """A visit to each piece of a strip, with its block of the long factor as it was."""
-    block, start = None if L is None else aligned(L).T, 0
-    for piece in strip:
-        stop = start + piece.rows.shape[0]
-        yield Visit(piece.rows, piece.first, shared, None if block is None else block[:, start:stop])
-        start = stop
-
-
-def _summed(visits: Iterator[Visit], seen: Checksum) -> Iterator[Visit]:
-    """The same visits; the checksum sees their rows."""
-    for visit in visits:
-        seen.add(visit.rows)
-        yield visit
-
-
-def _moved(visits: Iterator[Visit], move: Move, block: Array) -> Iterator[Visit]:
-    """The same visits, each with its block of the long factor as it is moved; all of them go into one (k, h)."""
-    start = 0
-    for visit in visits:
-        stop = start + visit.rows.shape[0]
-        block[:, start:stop] = L = move.rows(visit)
-        yield replace(visit, L=L)
-        start = stop
+    # A map keeps nothing that it has given: one piece is let go before the next one is read.
+    value = what.total.fold(map(visit, strip))
+    return Folded(None if after is None else after.T, Outcome(value, seen.value if reads else NO_CHECKSUMS))
 
 
 @as_always

@@ -65,7 +65,8 @@ class Total:
 
     Attributes
     ----------
-    fold : of the visits to all pieces of a strip, in order, each of which it must come to: what the strip adds.
+    fold : of the visits to all pieces of a strip, in order, each of which it must come to: what the strip adds. It
+        should keep no visit when it asks for the next one: a piece of X would be in memory as long.
     add : adds up what strips add; so many of them at a time (`width`), in a tree.
     """
 

@@ -1,8 +1,11 @@
 """The reads of X that a factorization makes: a pass, the sample, rows that are solved. Engines compute them."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import starmap
+from operator import attrgetter
 from typing import Any
 
 from dnmf.arrays.extent import Extent, extent_of, merge_extents
@@ -50,12 +53,11 @@ def _with_extent(total: Total, beta: float) -> Total:
 def _seen(visits: Iterator[Visit], *, fold: Callable[[Iterator[Visit]], Any], beta: float) -> Seen:
     extents: list[Extent] = []
 
-    def looked_at() -> Iterator[Visit]:
-        for visit in visits:
-            extents[:] = [merge_extents([*extents, extent_of(visit.rows, beta)])]
-            yield visit
+    def look(visit: Visit) -> Visit:
+        extents[:] = [merge_extents([*extents, extent_of(visit.rows, beta)])]
+        return visit
 
-    value = fold(looked_at())
+    value = fold(map(look, visits))
     return Seen(value, *extents)
 
 
@@ -69,7 +71,11 @@ def _move(visit: Visit, *, move: Callable[..., Array], sweeps: int) -> Array:
 
 
 def _sums(visits: Iterator[Visit], *, loss: AnyLoss) -> Value:
-    return add_up(loss.sums(visit.rows, visit.shared, visit.L) for visit in visits)
+    return add_up(map(partial(_sums_of, loss=loss), visits))
+
+
+def _sums_of(visit: Visit, *, loss: AnyLoss) -> Value:
+    return loss.sums(visit.rows, visit.shared, visit.L)
 
 
 def sampling(*, seed: int, size: int, beta: float) -> Read:
@@ -79,7 +85,7 @@ def sampling(*, seed: int, size: int, beta: float) -> Read:
 
 
 def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float) -> Sample:
-    return draw_from(((visit.rows, visit.first) for visit in visits), seed=seed, size=size, beta=beta)
+    return draw_from(map(attrgetter("rows", "first"), visits), seed=seed, size=size, beta=beta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,8 @@ def solving(loss: AnyLoss, S: Array, *, tol: float, iterations: int) -> Read:
 
 
 def _nothing(visits: Iterable[object]) -> None:
-    for _ in visits:
-        pass
+    """Come to all of them, and keep none."""
+    deque(visits, maxlen=0)
 
 
 def _settle(visit: Visit, *, loss: AnyLoss, tol: float, iterations: int) -> Array:
@@ -110,4 +116,4 @@ def adding_columns(columns: FromColumns) -> Read:
 
 
 def _column_sums(visits: Iterator[Visit], *, columns: FromColumns) -> Value:
-    return add_up(columns.sums(visit.rows, visit.L) for visit in visits)
+    return add_up(starmap(columns.sums, map(attrgetter("rows", "L"), visits)))

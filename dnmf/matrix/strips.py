@@ -64,6 +64,10 @@ class Strip(Protocol):
     """Consecutive whole rows of Y, piece by piece."""
 
     @property
+    def start(self) -> int:
+        """Number of the first of them in Y."""
+
+    @property
     def height(self) -> int:
         """Rows in all."""
 
@@ -95,7 +99,7 @@ class StoredStrip:
         return self.strips.dtype
 
     def __iter__(self) -> Iterator[Piece]:
-        """The pieces: nothing here holds one that was given."""
+        """The pieces; none is kept that was given."""
         for first in range(self.start, self.stop, self.piece):
             yield Piece(self.strips[first : min(first + self.piece, self.stop), :], first)
 
@@ -105,6 +109,11 @@ class HeldStrip:
     """A strip that is in memory, in the pieces in which it was read."""
 
     pieces: tuple[Piece, ...]
+
+    @property
+    def start(self) -> int:
+        """Number of the first row in Y."""
+        return self.pieces[0].first
 
     @property
     def height(self) -> int:

@@ -26,8 +26,9 @@ def grid(shape, chunk, shard=None, *, stored=4, itemsize=4) -> DenseGrid:
 
 
 def peak_bytes(grid, axis, height, *, rank, workers, **options) -> int:
-    """Projected peak of strips of a height."""
-    return grid.peak(replace(grid.in_strips(axis, height), **options), Demand(rank, workers))
+    """Projected peak of strips of a height, in the pieces that X is read in."""
+    demand = Demand(rank, workers)
+    return grid.peak(replace(grid.in_strips(axis, height, grid.piece(axis, demand)), **options), demand)
 
 
 def team(count, threads, mib, **more) -> Workers:
@@ -61,15 +62,16 @@ ARTICLE, TALL = (512, 16_384), (131_072, 4096)
         (grid(ARTICLE, ARTICLE), 4, team(2, 1, 2048), 1, 16_384, 1),
         (grid((1, 1), (1, 1)), 1, team(4, 2, 1024), 0, 1, 1),
         (grid((1000, 1000), (1, 1)), 1, team(1, 4, 4096), 0, 1000, 1),
-        # Four strips to a thread where that leaves them large, and never over 512 MiB where memory is no concern.
+        # Four strips to a thread where that leaves them large, and never over 4 GiB.
         (grid(TALL, (1024, 4096)), 20, team(2, 1, 2047), 0, 16_384, 8),
-        (grid((2**22, 4096), (1024, 4096)), 20, team(2, 1, 8192), 0, 32_768, 128),
-        # Memory decides where it is the tighter.
-        (grid(TALL, (512, 4096)), 20, team(1, 1, 384), 0, 1536, 86),
-        # Strips are whole shards where those fit, …
+        (grid((2**22, 4096), (1024, 4096)), 20, team(2, 1, 8192), 0, 262_144, 16),
+        # Their blocks of the long factor are not over 64 MiB, …
+        (grid((2**22, 512), (8192, 512)), 100, team(2, 1, 8192), 0, 163_840, 26),
+        # … and of these a worker must have some beside its share.
+        (grid((2**22, 512), (8192, 512)), 100, team(2, 1, 800), 0, 163_840, 26),
+        # Strips are whole shards, however small the memory that their pieces of whole chunks need.
         (grid(TALL, (512, 4096), (12_288, 4096)), 20, team(2, 1, 2047), 0, 24_576, 6),
-        # … and whole chunks where they do not.
-        (grid(TALL, (512, 4096), (12_288, 4096)), 20, team(1, 1, 512), 0, 3584, 37),
+        (grid(TALL, (512, 4096), (12_288, 4096)), 20, team(1, 1, 512), 0, 36_864, 4),
     ],
 )
 def test_the_cut(grid, rank, workers, axis, height, strips):
@@ -84,17 +86,22 @@ def test_the_last_strip_may_be_lower():
 
 
 # Strips of 2048 × 4096 float32 in two workers of one thread; bytes by hand.
+BLOCK = 2048 * 20 * 4  # of the long factor, of one strip
 BASE = {
     "idle": 155 * MIB,
-    "strips": 32 * MIB,
-    "chunks": 4 * 16 * MIB,  # compressed and decoded, 8 MiB each
-    "pieces": 4 * MIB,  # model and residual of 64 rows, float64
-    "rule": 8 * 2048 * 20 * 4,  # a block of L, old and new, its numerator, what a rule works with
-    "long": 2 * 32 * 2048 * 20 * 4,  # old and new, half of the 64 blocks
+    "pieces": 16 * MIB,
+    "chunks": 2 * 16 * MIB,  # those of a piece, compressed and decoded, 8 MiB each
+    "residual": 4 * MIB,  # model and residual of 64 rows, float64
+    "rule": 8 * BLOCK // 2,  # of a piece: old and new, the numerator, what a rule works with
+    "blocks": 4 * BLOCK,
+    "long": 2 * 32 * BLOCK,  # old and new, half of the 64 blocks
     "short": 2 * 4096 * 20 * 4,
     "sums": 10 * 8 * 20 * (4096 + 20),
     "kept": 0,
 }
+
+# As they are where strips are in memory as a whole.
+WHOLE = {"pieces": 32 * MIB, "chunks": 4 * 16 * MIB, "rule": 8 * BLOCK}
 
 
 @pytest.mark.parametrize(
@@ -102,26 +109,53 @@ BASE = {
     [
         (2048, {}, {}, {}),
         (2048, {"count": 4}, {}, {"long": BASE["long"] // 2}),
-        # Ten chunks of a read are decoded at a time.
-        (8192, {}, {}, {"strips": 128 * MIB, "chunks": 10 * 16 * MIB, "rule": 4 * BASE["rule"]}),
-        # Dask's default saturation loads a strip ahead, stealing may add one.
-        (2048, {"saturation": 1.1}, {}, {"strips": 2 * 32 * MIB}),
-        (2048, {"stolen": 1}, {}, {"strips": 2 * 32 * MIB}),
+        # A higher strip has larger blocks of the long factor, and no other memory.
+        (8192, {}, {}, {"blocks": 16 * BLOCK}),
+        # What Dask loads ahead or steals is not loaded before its task has a thread.
+        (2048, {"saturation": 1.1, "stolen": 1}, {}, {}),
         (
             2048,
             {"threads": 2},
             {},
-            {"strips": 2 * 32 * MIB, "chunks": 8 * 16 * MIB, "pieces": 8 * MIB, "rule": 2 * BASE["rule"]},
+            {part: 2 * BASE[part] for part in ("pieces", "chunks", "residual", "rule", "blocks")},
         ),
         (2048, {"slack": 64 * MIB}, {}, {"idle": (127 + 64) * MIB}),
-        # W in the run: the block that is computed with, no more.
+        # W in the run: the blocks that are computed with, no more.
         (2048, {}, {"in_run": True}, {"long": 0}),
         (2048, {}, {"cached": True}, {"kept": 32 * 32 * MIB}),
+        # Whole strips: ten chunks of a read are decoded at a time, …
+        (2048, {}, {"piece": 0}, WHOLE),
+        (
+            8192,
+            {},
+            {"piece": 0},
+            {"pieces": 128 * MIB, "chunks": 10 * 16 * MIB, "rule": 32 * BLOCK, "blocks": 16 * BLOCK},
+        ),
+        # … Dask's default saturation loads one ahead, and stealing may add one.
+        (2048, {"saturation": 1.1}, {"piece": 0}, WHOLE | {"pieces": 2 * 32 * MIB}),
+        (2048, {"stolen": 1}, {"piece": 0}, WHOLE | {"pieces": 2 * 32 * MIB}),
     ],
 )
 def test_the_peak_is_the_sum_of_its_terms(height, workers, options, changed):
     options = {"rank": 20, "workers": replace(team(2, 1, 0), **workers), "in_run": False, "cached": False} | options
     assert peak_bytes(grid(TALL, (512, 4096)), 0, height, **options) == sum((BASE | changed).values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunk", "rank", "piece"),
+    [
+        (TALL, (512, 4096), 20, 1024),  # 16 MiB
+        (TALL, (300, 4096), 20, 900),  # whole chunks, …
+        (TALL, (3000, 4096), 20, 3000),  # … one at least
+        ((4096, 1000), (512, 1000), 20, 4096),
+        ((200_000, 50_000), (64, 50_000), 20, 64),
+        ((200_000, 50_000), (64, 50_000), 200, 768),  # twice the 80 MB that a piece adds
+    ],
+)
+def test_a_piece_depends_on_x_and_the_rank_alone(shape, chunk, rank, piece):
+    x = grid(shape, chunk)
+    assert {plan(x, rank=rank, workers=team(2, 1, mib)).piece for mib in (2**11, 2**14)} == {piece}
+    assert plan(replace(x, copies=2), rank=rank, workers=team(2, 1, 2**14)).piece == 0
 
 
 def test_the_peak_along_columns_is_that_of_the_turned_grid():
@@ -133,9 +167,10 @@ def test_the_peak_along_columns_is_that_of_the_turned_grid():
 def test_entries_are_counted_as_stored_and_as_computed_with():
     options = {"rank": 20, "workers": team(2, 1, 0), "in_run": True, "cached": False}
     wide = peak_bytes(grid(TALL, (512, 4096), stored=1, itemsize=4), 0, 2048, **options)
-    assert peak_bytes(grid(TALL, (512, 4096)), 0, 2048, **options) - wide == 4 * 2 * 512 * 4096 * 3
+    assert peak_bytes(grid(TALL, (512, 4096)), 0, 2048, **options) - wide == 2 * 2 * 512 * 4096 * 3
+    # A piece has as many bytes and half as many rows; what a strip has of the long factor and the short one is doubled.
     double = peak_bytes(grid(TALL, (512, 4096), stored=4, itemsize=8), 0, 2048, **options)
-    assert double - peak_bytes(grid(TALL, (512, 4096)), 0, 2048, **options) == 32 * MIB + 8 * 2048 * 20 * 4 + 655_360
+    assert double - peak_bytes(grid(TALL, (512, 4096)), 0, 2048, **options) == 4 * BLOCK + 655_360 - 16 * MIB
 
 
 @pytest.mark.parametrize(
@@ -251,8 +286,8 @@ def test_the_refusal_says_when_no_chunks_would_help():
         plan(grid((200, 200_000), (200, 1000)), rank=50, workers=team(1, 1, 128))
     assert str(refused.value) == (
         "X does not fit: with chunks of 200 × 1000 and 1 MiB of partial sums of 50 × 200, the smallest strips need "
-        "161 MiB in a worker that may use 90 MiB (0.7 of its limit of 128 MiB); "
-        "no chunks would help at rank 50: give workers 231 MiB"
+        "162 MiB in a worker that may use 90 MiB (0.7 of its limit of 128 MiB); "
+        "no chunks would help at rank 50: give workers 232 MiB"
     )
 
 
@@ -294,7 +329,7 @@ def test_bytes_of_x_are_those_it_is_computed_with():
 
 
 def test_a_plan_stays_where_workers_change_and_it_still_fits():
-    x, roomy, small = grid(TALL, (512, 4096)), team(2, 1, 2048), team(2, 1, 500)
+    x, roomy, small = grid(TALL, (512, 4096)), team(2, 1, 2048), team(2, 1, 300)
     cut = plan(x, rank=20, workers=roomy)
     assert refit(cut, x, rank=20, workers=roomy) == cut
     other = refit(cut, x, rank=20, workers=team(2, 1, 1600))
