@@ -371,7 +371,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
 def test_what_travels_with_every_strip_is_small(beta: float) -> None:
     """V goes to each worker once, beside it."""
     loss = loss_of("mu", beta, Penalty(0.1, 0.2), NO_PENALTY, sparse=False, short_sweeps=1)
-    assert len(pickle.dumps(solving(loss, RANK, tol=1e-4, iterations=200))) < 1000
+    read = solving(loss, np.ones((RANK, 10_000)), tol=1e-4, iterations=200)
+    assert len(pickle.dumps(read.of_a_strip)) < 1000
 
 
 # What factorize leaves out.

@@ -61,7 +61,7 @@ def test_the_document_is_that_of_format_1() -> None:
     missing = {
         "x": {"norm": None},
         "parameters": {"keep_W": True, "checkpoint_every": None},
-        "state": {"exponent": 0},
+        "state": {"exponent": 0, "piece": 0},
     }
     assert written == FULL | {name: FULL[name] | more for name, more in missing.items()}
     begun = {"format": 1, "status": "running", "stopped": None, "at": None}
