@@ -4,9 +4,10 @@
     python benchmarks/passes.py --rows 16384 --sizes 1
     python benchmarks/passes.py --sizes 1 --cached     X stays in memory: the floor is the two products alone
 
-The floor is one plain Python loop per core, without Dask: read every strip, form X Vᵀ and Wᵀ X, nothing else. Floor and
-passes alternate in one run, so that the ratio holds when the machine's speed drifts. Both have the allocator
-settings of dnmf's workers, and read through the operating system's page cache, which is warm for both.
+The floor is one plain Python loop per core, without Dask: read X piece by piece, or strip by strip where that is faster,
+form X Vᵀ and Wᵀ X, nothing else. Floor and passes alternate in one run, so that the ratio holds when the machine's speed
+drifts. Both have the allocator settings of dnmf's workers, and read through the operating system's page cache, which is
+warm for both.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import numpy as np
 import zarr
 from counters import CountingStore, CountTasks, executed, peak_memory
 from distributed import Client
+from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore
 
 import dnmf
@@ -35,6 +37,8 @@ from dnmf.events import PassDone, Planned
 from dnmf.plan.sizes import Sizes, using
 
 MIB = 2**20
+
+CODECS: dict[str, Any] = {"raw": {"compressors": None}, "zstd": {}, "blosc": {"compressors": BloscCodec(cname="lz4")}}
 
 
 def idle_memory() -> int:
@@ -46,12 +50,12 @@ def idle_memory() -> int:
 
 @cache
 def held(path: str, start: int, height: int) -> Any:
-    """A strip that stays in this process's memory."""
+    """Rows that stay in this process's memory."""
     return np.asarray(zarr.open_array(path, mode="r")[start : start + height])
 
 
 def sweep(path: str, height: int, rank: int, cached: bool, first: int, step: int) -> None:
-    """The floor's work in one process: every `step`-th strip from `first` on."""
+    """The floor's work in one process: every `step`-th of as many rows from `first` on."""
     zarr.config.set({"async.concurrency": 1})  # as dnmf reads
     array = zarr.open_array(path, mode="r")
     rng = np.random.default_rng(0)
@@ -73,21 +77,22 @@ def floor(pool: Any, path: str, height: int, rank: int, *, cached: bool) -> floa
 
 def measure(client: Client, pool: Any, path: str, rank: int, passes: int, *, cached: bool) -> dict[str, float]:
     """One factorization, floors between its passes; medians over its passes after the first."""
+    X = zarr.open_array(path, mode="r")
     plans: list[Planned] = []
     seconds: list[float] = []
     floors: list[float] = []
     tasks: list[int] = []
-    height = 0
+    chunk, row = X.chunks[0], X.shape[1] * X.dtype.itemsize
+    heights = [max(1, Sizes().piece // (row * chunk)) * chunk]
 
     def listen(event: Any) -> None:
-        nonlocal height
         if isinstance(event, Planned):
             plans.append(event)
-            height = -(-event.shape[0] // event.strips)
+            heights.append(-(-event.shape[0] // event.strips))
         if isinstance(event, PassDone):
             seconds.append(event.seconds)
             tasks.append(client.run_on_scheduler(executed))
-            floors.append(min(floor(pool, path, height, rank, cached=cached) for _ in range(1 + 3 * cached)))
+            floors.append(min(floor(pool, path, h, rank, cached=cached) for h in heights * (1 + cached)))
 
     client.restart()
     idle = max(client.run(idle_memory).values())
@@ -103,7 +108,7 @@ def measure(client: Client, pool: Any, path: str, rank: int, passes: int, *, cac
         overwrite=True,
         listeners=[listen],
     )
-    plan, X = plans[0], zarr.open_array(path, mode="r")
+    plan = plans[0]
     per_pass = np.diff([before, *tasks])
     return {
         "GB": X.nbytes / 1e9,
@@ -143,13 +148,13 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=20)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--passes", type=int, default=7)
-    parser.add_argument("--codec", choices=["raw", "zstd"], default="zstd")
+    parser.add_argument("--codec", choices=sorted(CODECS), default="zstd")
     parser.add_argument("--cached", action="store_true", help="keep X in memory, and its floor too")
     parser.add_argument("--strip", type=float, help="MiB of a strip, instead of what the plan would choose")
     parser.add_argument("--memory", help="limit of a worker, such as 1GiB")
     parser.add_argument("--folder", help="where X is written; a temporary folder if not given")
     asked = parser.parse_args()
-    storage = {"compressors": None} if asked.codec == "raw" else {}
+    storage = CODECS[asked.codec]
     sizes = Sizes.of_strips(int(asked.strip * MIB)) if asked.strip else Sizes()
     rows = []
     with (

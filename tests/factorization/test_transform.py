@@ -394,7 +394,8 @@ def test_without_w_a_cluster_needs_no_output(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", few(["zarr", "csc in zarr"], 1))
 def test_without_w_v_is_right_where_strips_are_columns(tmp_path: Path, kind: str) -> None:
     X, _ = problem((24, 120))
-    asked: dict[str, Any] = {"max_iter": 4, "tol": 0, "keep_W": False}
+    # Of starts from a sample the best two may be as good but for rounding, which is not the same for sparse X.
+    asked: dict[str, Any] = {"init": "random", "max_iter": 4, "tol": 0, "keep_W": False}
     ours = dnmf.factorize(KINDS[kind](X, tmp_path), RANK, **asked)
     assert ours.record["state"]["axis"] == 1
     # The same X in this process, which is cut otherwise.
