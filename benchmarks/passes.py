@@ -4,10 +4,10 @@
     python benchmarks/passes.py --rows 16384 --sizes 1
     python benchmarks/passes.py --sizes 1 --cached     X stays in memory: the floor is the two products alone
 
-The floor is one plain Python loop per core, without Dask: read X piece by piece, or strip by strip where that is faster,
-form X Vᵀ and Wᵀ X, nothing else. Floor and passes alternate in one run, so that the ratio holds when the machine's speed
-drifts. Both have the allocator settings of dnmf's workers, and read through the operating system's page cache, which is
-warm for both.
+The floor is one plain Python loop per core, without Dask: read X piece by piece, or strip by strip where that is
+faster, form X Vᵀ and Wᵀ X, nothing else. Floor and passes alternate in one run, so that the ratio holds when the
+machine's speed drifts. Both have the allocator settings of dnmf's workers, and read through the operating system's page
+cache, which is warm for both.
 """
 
 import argparse
@@ -43,7 +43,8 @@ CODECS: dict[str, Any] = {"raw": {"compressors": None}, "zstd": {}, "blosc": {"c
 
 def idle_memory() -> int:
     """The largest memory so far of a worker that has imported what a pass needs and has done nothing yet, bytes."""
-    importlib.import_module("dnmf.engine.blocks")
+    for module in ("dask.array", "dnmf.factorization.reads", "scipy.sparse"):
+        importlib.import_module(module)
     np.ones((64, 64)) @ np.ones((64, 64))
     return peak_memory()
 

@@ -98,7 +98,7 @@ def draw_from(pieces: Iterable[tuple[Rows, int]], *, seed: int, size: int, beta:
     for rows, first in pieces:
         drawn.append(draw(rows, first, seed=seed, size=size, beta=beta, below=below))
         del rows  # the next piece needs the room
-        if sum(len(part.keys) for part in drawn) > size + 1 + size // 2:
+        if sum(len(part.keys) for part in drawn) > size + 1 + size // 4:
             drawn = [merge(drawn, size=size)]
             below = float(drawn[0].keys.max())
     return drawn[0] if len(drawn) == 1 else merge(drawn, size=size)

@@ -32,7 +32,7 @@ def allocator(limit: int | None, prefix: str = "") -> dict[str, str]:
     some. In workers of less than 512 MiB every page counts, and strips are as small as chunks: Dask's settings stay.
     """
     large = (MEMORY_LIMIT if limit is None else limit) >= 512 * MIB
-    trim, mmap = (64 * MIB, 32 * MIB) if large else (2**16, 2**17)
+    trim, mmap = (32 * MIB, 32 * MIB) if large else (2**16, 2**17)
     settings = {"MALLOC_TRIM_THRESHOLD_": trim, "MALLOC_MMAP_THRESHOLD_": mmap, "MALLOC_ARENA_MAX": 1}
     return {prefix + name: str(value) for name, value in settings.items()}
 

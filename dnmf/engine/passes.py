@@ -51,7 +51,7 @@ def places(heights: Sequence[int]) -> da.Array:
 def folded(Y: da.Array, L: da.Array | None, shared: Delayed | None, what: Read, *, reads: bool) -> da.Array:
     """A `Folded` for every strip; `reads` says whether Y is read for it, and so has checksums."""
     block, ones = partial(blocks.fold, what=what.of_a_strip, reads=reads), ((1,) * Y.numblocks[0], (1,))
-    return da.map_blocks(block, Y, shared, L, name=named("folded"), chunks=ones, meta=empty(object))
+    return da.map_blocks(block, Y, shared, L, name=named("fold"), chunks=ones, meta=empty(object))
 
 
 def moved_rows(strips: da.Array, Y: da.Array, rank: int) -> da.Array:

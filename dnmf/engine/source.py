@@ -32,7 +32,8 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
             # Once is enough: strips that are not checked are read after those that are.
             _refuse_global(_merged(matrix.array, plan.heights, plan.axis))
         return lazy_strips(matrix, plan.heights, plan.axis, check=check)
-    source, how = Cut(matrix.strips(plan.axis, check=check), plan.piece), {"asarray": False, "inline_array": True}
+    source = Cut(matrix.strips(plan.axis, check=check), plan.piece, ahead=matrix.grid.waits)
+    how = {"asarray": False, "inline_array": True}
     chunks, meta = (plan.heights, (plan.width,)), empty(matrix.dtype)
     strips = da.from_array(source, chunks=chunks, name=named("X"), meta=meta, **how)
     return da.map_blocks(hold, strips, name=named("X"), meta=meta) if plan.cached else strips

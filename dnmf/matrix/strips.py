@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from dnmf.stores.missing_chunks import ZarrArray
 Dtype = np.dtype[Any]
 Numbers = NDArray[Any]
 Vector = Numbers | ZarrArray
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,16 @@ class Strip(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredStrip:
-    """Rows start to stop − 1 of strips, read `piece` rows at a time whenever they are gone through."""
+    """Rows start to stop − 1 of strips, read `piece` rows at a time whenever they are gone through.
+
+    `ahead` says whether one piece is read while the one before is computed with.
+    """
 
     strips: Strips
     start: int
     stop: int
     piece: int
+    ahead: bool
 
     @property
     def height(self) -> int:
@@ -99,9 +106,22 @@ class StoredStrip:
         return self.strips.dtype
 
     def __iter__(self) -> Iterator[Piece]:
-        """The pieces; none is kept that was given."""
-        for first in range(self.start, self.stop, self.piece):
-            yield Piece(self.strips[first : min(first + self.piece, self.stop), :], first)
+        """The pieces; none is kept that was given, but for one that is read ahead."""
+        pieces = map(self._read, range(self.start, self.stop, self.piece))
+        return one_ahead(pieces) if self.ahead else pieces
+
+    def _read(self, first: int) -> Piece:
+        return Piece(self.strips[first : min(first + self.piece, self.stop), :], first)
+
+
+def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each of which is made by another thread while the one before is used."""
+    none: Any = object()
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(next, items, none)
+        while (item := coming.result()) is not none:
+            coming = reader.submit(next, items, none)
+            yield item
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +161,14 @@ def hold(strip: Strip) -> HeldStrip:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An array-like whose slices of whole rows are strips that come in pieces of so many rows; 0 for whole ones."""
+    """An array-like whose slices of whole rows are strips that come in pieces of so many rows; 0 for whole ones.
+
+    `ahead` is that of `StoredStrip`.
+    """
 
     strips: Strips
     piece: int
+    ahead: bool = False
     ndim: ClassVar[int] = 2
 
     @property
@@ -159,7 +183,7 @@ class Cut:
 
     def __getitem__(self, where: tuple[slice, ...]) -> StoredStrip:
         start, stop, _ = where[0].indices(self.shape[0])
-        return StoredStrip(self.strips, start, stop, self.piece or stop - start)
+        return StoredStrip(self.strips, start, stop, self.piece or stop - start, self.ahead)
 
 
 def read_part(array: Vector, where: slice | tuple[slice, ...], which: str) -> Numbers:

@@ -76,8 +76,8 @@ class DenseGrid(Grid):
         """
         axis, height, width, workers = plan.axis, plan.height, plan.width, demand.workers
         piece, row, of_factor = min(plan.piece or height, height), width * self.itemsize, demand.rank * self.itemsize
-        # A piece is let go before the next one is read. Whole strips are loaded ahead of what computes.
-        loaded = workers.threads * piece
+        # A piece is let go before the next one is read, if that is not read ahead. Whole strips are loaded ahead.
+        loaded = workers.threads * (1 + self.waits) * piece
         if not plan.piece:
             loaded = (ceil(workers.saturation * workers.threads) * self.copies + workers.stolen) * height
         chunks = ceil(piece / self.chunk[axis]) * ceil(width / self.chunk[1 - axis])

@@ -51,6 +51,11 @@ class Grid(ABC):
     drawn_fullness: ClassVar[int] = 1
 
     @property
+    def waits(self) -> bool:
+        """Whether reading waits for a network more than it computes, so that one piece is read ahead."""
+        return self.in_flight > 1
+
+    @property
     @abstractmethod
     def axes(self) -> tuple[int, ...]:
         """Those along which X can be cut."""

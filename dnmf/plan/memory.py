@@ -19,7 +19,7 @@ LEAST_LIMIT, MOST_LIMIT = ceil((IDLE_WORKER + ALLOCATOR_SLACK) / USABLE_SHARE / 
 RULE_BLOCKS = 8
 
 # Partial sums are added up in a tree of this width, samples of strips are merged in one of that.
-SPLIT_EVERY, SAMPLE_SPLIT = 8, 4
+SPLIT_EVERY, SAMPLE_SPLIT = 8, 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,7 @@ def test_workers_start_on_hosts_that_ssh_reaches_with_our_settings(host, tmp_pat
     with read_profile(f"{tmp_path}/cluster.yaml").open() as client:
         assert survey(client, None) == Workers(2, 1, 600 * MIB, saturation=1.0, stolen=0)
         settings = client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_")
-        assert list(settings.values()) == [str(16 * MIB)] * 2
+        assert list(settings.values()) == [str(32 * MIB)] * 2
         result = dnmf.factorize(tmp_path / "X.zarr", 3, out=tmp_path / "run.zarr", max_iter=3)
     assert result.record["status"] == "finished"
     with profile_of("local", workers=2, memory="600MiB").open():
@@ -286,7 +286,7 @@ def test_a_job_script_has_what_the_profile_says_and_our_settings(kind, tmp_path)
     ):
         script = cluster.job_script()
     assert [line for line in lines if line not in script.splitlines()] == []
-    for word in ("export MALLOC_TRIM_THRESHOLD_=16777216", "module load python", "--nthreads 2", "--nworkers 2",
+    for word in ("export MALLOC_TRIM_THRESHOLD_=33554432", "module load python", "--nthreads 2", "--nworkers 2",
                  "--memory-limit 4.00GiB", "--local-directory $TMPDIR", sys.executable):  # fmt: skip
         assert word in script
 
@@ -318,7 +318,7 @@ def test_a_kubernetes_cluster_has_what_the_profile_says_and_our_settings():
         assert container["image"] == "registry/dnmf:1"
         assert container["resources"]["limits"] == {"cpu": "4", "memory": str(16 * 2**30)}
         environ = {each["name"]: each["value"] for each in container["env"]}
-        assert environ["MALLOC_TRIM_THRESHOLD_"] == str(16 * MIB)
+        assert environ["MALLOC_TRIM_THRESHOLD_"] == str(32 * MIB)
         names = {name: value for name, value in environ.items() if name.startswith("DASK_")}
         read = dask.config.collect_env(names)["distributed"]["scheduler"]
         assert {key.replace("_", "-"): value for key, value in read.items()} == {
@@ -368,7 +368,7 @@ def test_a_second_cluster_has_its_own_allocator_and_this_process_keeps_its_envir
     for memory in ("1GiB", "256MiB"):
         with local_cluster(workers=1, memory=memory) as client:
             seen += client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()
-    assert seen == [str(16 * MIB), str(2**16)]
+    assert seen == [str(32 * MIB), str(2**16)]
     assert {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")} == {
         name: value for name, value in before.items() if name.startswith("MALLOC_")
     }

@@ -21,8 +21,8 @@ ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))
 
 
-def grid(shape, chunk, shard=None, *, stored=4, itemsize=4) -> DenseGrid:
-    return DenseGrid(shape, chunk, stored, itemsize, shard or chunk)
+def grid(shape, chunk, shard=None, *, stored=4, itemsize=4, in_flight=10) -> DenseGrid:
+    return DenseGrid(shape, chunk, stored, itemsize, shard or chunk, in_flight=in_flight)
 
 
 def peak_bytes(grid, axis, height, *, rank, workers, **options) -> int:
@@ -89,7 +89,7 @@ def test_the_last_strip_may_be_lower():
 BLOCK = 2048 * 20 * 4  # of the long factor, of one strip
 BASE = {
     "idle": 155 * MIB,
-    "pieces": 16 * MIB,
+    "pieces": 2 * 16 * MIB,  # one is read ahead
     "chunks": 2 * 16 * MIB,  # those of a piece, compressed and decoded, 8 MiB each
     "residual": 4 * MIB,  # model and residual of 64 rows, float64
     "rule": 8 * BLOCK // 2,  # of a piece: old and new, the numerator, what a rule works with
@@ -156,6 +156,12 @@ def test_a_piece_depends_on_x_and_the_rank_alone(shape, chunk, rank, piece):
     x = grid(shape, chunk)
     assert {plan(x, rank=rank, workers=team(2, 1, mib)).piece for mib in (2**11, 2**14)} == {piece}
     assert plan(replace(x, copies=2), rank=rank, workers=team(2, 1, 2**14)).piece == 0
+
+
+def test_on_a_local_disk_one_chunk_is_decoded_at_a_time_and_no_piece_read_ahead():
+    options = {"rank": 20, "workers": team(2, 1, 0)}
+    far, near = (peak_bytes(grid(TALL, (512, 4096), in_flight=n), 0, 2048, **options) for n in (10, 1))
+    assert far - near == BASE["pieces"] // 2 + BASE["chunks"] // 2
 
 
 def test_the_peak_along_columns_is_that_of_the_turned_grid():

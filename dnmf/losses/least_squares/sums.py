@@ -113,8 +113,8 @@ def _about(base: NDArray[np.float64], sums: Sums) -> Sums:
     return replace(sums, cross=sums.cross - sums.gram @ base, square=square)
 
 
-# Buffers are made once per strip: a Dask worker's allocator gives every large temporary back to the system at once, and
-# getting its pages again costs more than the arithmetic.
+# Buffers are made once per piece: where the allocator gives every large temporary back to the system at once, as with
+# Dask's own settings, getting its pages again costs more than the arithmetic.
 
 
 def _cross(y: Array, L: Array) -> NDArray[np.float64]:
