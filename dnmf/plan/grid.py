@@ -123,16 +123,18 @@ class Grid(ABC):
         most = max(sizes.sample_bytes // self._row_bytes(axis), sizes.sample_rows_per_component * demand.rank)
         rows = min(self.shape[axis], sizes.sample_rows, most)
         free = (workers.usable - IDLE_WORKER - workers.slack) // 2
-        while rows > 1 and self._sample_bytes(axis, rows) > free:
+        while rows > 1 and self._sample_bytes(axis, rows, workers) > free:
             rows //= 2
         return rows
 
     def _row_bytes(self, axis: int) -> int:
         return ceil(self.nbytes / self.shape[axis])
 
-    def _sample_bytes(self, axis: int, rows: int) -> int:
-        """Bytes of samples of so many rows that a worker holds while it merges them: some wait, one is being drawn."""
-        return (SAMPLE_SPLIT + 3) * rows * self._row_bytes(axis) * self.drawn_fullness
+    def _sample_bytes(self, axis: int, rows: int, workers: Workers) -> int:
+        """Bytes of samples of so many rows that a worker holds: some wait to be merged, and every thread draws one, which
+        it copies where it leaves rows out.
+        """
+        return (SAMPLE_SPLIT + 1 + 2 * workers.threads) * rows * self._row_bytes(axis) * self.drawn_fullness
 
     def wanted_bytes(self, axis: int, demand: Demand, *, most: int) -> int:
         """Bytes of a strip if memory were no concern: four to a thread where they are large enough, one at least.
@@ -148,7 +150,8 @@ class Grid(ABC):
         memory is given back before the next pass, but not whole; partial sums as they are added up, and the short
         factor in two tasks.
         """
-        samples, sums = self._sample_bytes(plan.axis, plan.sample), partial_sums_bytes(demand.rank, plan.width)
+        samples = self._sample_bytes(plan.axis, plan.sample, demand.workers)
+        sums = partial_sums_bytes(demand.rank, plan.width)
         return IDLE_WORKER + demand.workers.slack + samples + sums + 2 * self.itemsize * demand.rank * plan.width
 
     def refusal(self, demand: Demand) -> str:

@@ -57,7 +57,7 @@ def test_the_smallest_limit_counts(client):
 
     client.run(limit, 640 * MIB, workers=addresses[1:])
     try:
-        assert survey(client, None) == Workers(2, 1, 640 * MIB, saturation=1.0, stolen=0)
+        assert survey(client, None) == Workers(2, 1, 640 * MIB, saturation=1.0, stolen=0, slack=32 * MIB)
         assert survey(client, 300 * MIB).memory == 300 * MIB
         assert survey(client, 1000 * MIB).memory == 640 * MIB
     finally:
@@ -68,7 +68,7 @@ def test_the_smallest_limit_counts(client):
 def test_a_cluster_of_others_may_load_ahead_and_steal():
     settings = {"distributed.scheduler.worker-saturation": 1.1, "distributed.scheduler.work-stealing": True}
     with dask.config.set(settings), in_process(n_workers=1, threads_per_worker=3, memory_limit=0) as opened:
-        assert survey(opened, None) == Workers(1, 3, MEMORY_LIMIT, saturation=1.1, stolen=1)
+        assert survey(opened, None) == Workers(1, 3, MEMORY_LIMIT, saturation=1.1, stolen=1, slack=32 * MIB)
 
 
 def test_an_infinite_saturation_is_planned_as_two():

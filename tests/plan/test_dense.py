@@ -273,13 +273,13 @@ def test_x_is_cached_where_it_fits_in_half_of_the_memory_and_in_the_peak():
     assert not plan(x, rank=20, workers=team(2, 1, 2047)).cached
     assert not plan(x, rank=20, workers=team(2, 1, 2048), cache=False).cached
     # Half of the memory is enough for X, the rest is not enough for strips: the run goes on without the cache.
-    x = grid((131_072, 512), (65_536, 512))  # 256 MiB, in two strips at least
+    x = grid((131_072, 512), (65_536, 512), in_flight=1)  # 256 MiB, in two strips at least
     assert not plan(x, rank=4, workers=team(1, 1, 800)).cached
 
 
 def test_the_refusal_names_bytes_limit_chunks_and_memory():
     with pytest.raises(MemoryError) as refused:
-        plan(grid(TALL, (512, 4096)), rank=20, workers=team(1, 1, 256))
+        plan(grid(TALL, (512, 4096), in_flight=1), rank=20, workers=team(1, 1, 256))
     assert str(refused.value) == (
         "X does not fit: with chunks of 512 × 4096 and 6 MiB of partial sums of 20 × 4096, the smallest strips need "
         "190 MiB in a worker that may use 179 MiB (0.7 of its limit of 256 MiB); rewrite X in chunks of 256 × 4096, or "
@@ -289,7 +289,7 @@ def test_the_refusal_names_bytes_limit_chunks_and_memory():
 
 def test_the_refusal_says_when_no_chunks_would_help():
     with pytest.raises(MemoryError) as refused:
-        plan(grid((200, 200_000), (200, 1000)), rank=50, workers=team(1, 1, 128))
+        plan(grid((200, 200_000), (200, 1000), in_flight=1), rank=50, workers=team(1, 1, 128))
     assert str(refused.value) == (
         "X does not fit: with chunks of 200 × 1000 and 1 MiB of partial sums of 50 × 200, the smallest strips need "
         "162 MiB in a worker that may use 90 MiB (0.7 of its limit of 128 MiB); "
@@ -348,7 +348,7 @@ def test_a_plan_stays_where_workers_change_and_it_still_fits():
 def test_a_sample_is_bounded_by_rows_bytes_and_workers():
     x = grid(TALL, (1024, 4096))
     rows = [x.sample_rows(0, Demand(20, team(2, 1, mib))) for mib in (4096, 512)]
-    assert rows == [2048, 512], "32 MiB, and halved until merging it takes half of what a worker may use"
+    assert rows == [2048, 1024], "32 MiB, and halved until merging it takes half of what a worker may use"
     narrow = grid((131_072, 16), (1024, 16))
     assert narrow.sample_rows(0, Demand(20, team(2, 1, 4096))) == 8000
 
