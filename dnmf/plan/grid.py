@@ -131,8 +131,8 @@ class Grid(ABC):
         return ceil(self.nbytes / self.shape[axis])
 
     def _sample_bytes(self, axis: int, rows: int, workers: Workers) -> int:
-        """Bytes of samples of so many rows that a worker holds: some wait to be merged, and every thread draws one, which
-        it copies where it leaves rows out.
+        """Bytes of samples of so many rows that a worker holds: some wait to be merged, and every thread draws one,
+        which it copies where it leaves rows out.
         """
         return (SAMPLE_SPLIT + 1 + 2 * workers.threads) * rows * self._row_bytes(axis) * self.drawn_fullness
 
