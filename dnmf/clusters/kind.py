@@ -28,8 +28,8 @@ def allocator(limit: int | None, prefix: str = "") -> dict[str, str]:
     """Settings of a worker's allocator, as environment variables, for a limit in bytes; that of this machine if None.
 
     Dask's own make it give every freed buffer back to the system. A pass frees a piece of X every few milliseconds,
-    and getting the pages again made it 1.3 to 1.7 times as slow. So buffers of up to two pieces are kept: 32 MiB is the most
-    that glibc takes for both. One arena, or every thread that decodes would keep some. In workers of less than 512 MiB
+    and getting the pages again made it 1.3 to 1.7 times as slow. So buffers of up to two pieces are kept; 32 MiB is
+    the most that glibc takes. One arena, or every thread that decodes would keep some. In workers of less than 512 MiB
     every page counts: Dask's settings stay.
     """
     large = (MEMORY_LIMIT if limit is None else limit) >= 512 * MIB

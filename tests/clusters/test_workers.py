@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def test_the_smallest_limit_counts(client):
 def test_a_cluster_of_others_may_load_ahead_and_steal():
     settings = {"distributed.scheduler.worker-saturation": 1.1, "distributed.scheduler.work-stealing": True}
     with dask.config.set(settings), in_process(n_workers=1, threads_per_worker=3, memory_limit=0) as opened:
-        assert survey(opened, None) == Workers(1, 3, MEMORY_LIMIT, saturation=1.1, stolen=1, slack=32 * MIB)
+        # Its workers are this process, whose allocator is whatever it is.
+        assert replace(survey(opened, None), slack=0) == Workers(1, 3, MEMORY_LIMIT, saturation=1.1, stolen=1, slack=0)
 
 
 def test_an_infinite_saturation_is_planned_as_two():
