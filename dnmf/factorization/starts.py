@@ -3,8 +3,9 @@
 From the sample comes the short factor alone; the first pass then solves the long one against it. With init "sample" it
 is factorized in memory: seven random starts and one from its singular vectors (NNDSVDa) are followed for ten
 iterations, side by side, and the three best for twenty more, on 2000 of its rows and columns where it has more of them;
-the best of these is followed to its end on all. For losses other than least squares their own rule takes over there. Measured on nine matrices (images, text, speech, counts, low rank with noise,
-rare components, rows in order; rank 4 to 25) against 200 iterations of scikit-learn, better of nndsvda and random:
+the best of these is followed to its end on all. For losses other than least squares their own rule takes over there.
+Measured on nine matrices (images, text, speech, counts, low rank with noise, rare components, rows in order; rank 4 to
+25) against 200 iterations of scikit-learn, better of nndsvda and random:
 
 - after the second read of X the error was at most 1.0013 times theirs, after the third at most 1.0003 times;
 - a sample of 8000 rows took 0.5 to 1.5 s, whatever the size of X; followed to a tolerance of 1e-5 instead of 1e-4 over
