@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from zarr.storage import LocalStore, MemoryStore
 
 import dnmf
+from dnmf.arrays.excerpt import SIDE
 from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
 from dnmf.clusters import here
 from dnmf.events import PassDone, Planned, Sampled, Started, StripDone
@@ -448,6 +449,16 @@ def test_of_several_starts_the_best_is_followed_to_its_end() -> None:
         ours.append(result.loss)
         assert result.record["start"]["relative_error"] <= result.relative_error * (1 + 1e-4)
     assert np.mean(ours) < np.mean(single)
+
+
+def test_starts_that_are_compared_on_an_excerpt_end_at_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    W, V = (np.where(rng.random(shape) < 0.3, rng.random(shape), 0) for shape in ((2600, 6), (6, 2300)))
+    X = (W @ V * rng.uniform(0.9, 1.1, (2600, 2300))).astype("f4")
+    noise = float(np.linalg.norm(X - W @ V) / np.linalg.norm(X))
+    result = dnmf.factorize(X, 6)
+    assert min(result.record["start"]["rows"], 2300) > SIDE
+    assert result.relative_error < noise
 
 
 @pytest.mark.parametrize("solver", ["cd", "mu"])
