@@ -15,7 +15,7 @@ from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.read import check_same
 from dnmf.events import Event, Listener, Planned, StripDone, log
 from dnmf.losses.choose import loss_of
-from dnmf.losses.protocol import AnyLoss, AnySurrogate, relative_error
+from dnmf.losses.protocol import STEPS, AnyLoss, AnySurrogate, relative_error
 from dnmf.losses.scale import check_fits, in_units_of_x, scaled_penalties
 from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Factors, Parameters
@@ -159,6 +159,7 @@ class Iterate:
     start : how the first factors came about.
     surrogate : what stands for X between passes, or None.
     plain : (k, N) short factor that the next pass would have had without a surrogate.
+    steps : that the surrogate is trusted with between two passes.
     loss : of the last pass; before the first one what is expected, or None.
     total : the objective of the last pass.
     gain : the decrease that moving the short factor brings, relative to the objective.
@@ -176,6 +177,7 @@ class Iterate:
     start: Start
     surrogate: AnySurrogate | None = None
     plain: Array | None = None
+    steps: int = STEPS
     loss: float | None = None
     total: float = math.nan
     gain: float = math.inf
@@ -192,6 +194,7 @@ class Iterate:
             short=self.S,
             plain=self.plain,
             modelled=self.surrogate is not None,
+            steps=self.steps,
             rows=None if self.surrogate is None else self.surrogate.rows,
             checksums=self.checksums,
             loss=self.loss,

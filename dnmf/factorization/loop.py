@@ -172,29 +172,54 @@ def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, sa
     check_finite(found.loss)
     total, moved = found.loss + found.penalties, found.step()
     misled = iterate.surrogate is not None and iterate.iteration > 1 and _rose(job, iterate, total)
-    gain = found.gain(moved) / (total + NEGLIGIBLE * found.norm) if found.norm else 0.0
+    gain = _gain(iterate, found, moved, total) / (total + NEGLIGIBLE * found.norm) if found.norm else 0.0
     ended = replace(iterate, loss=found.loss, total=total, norm=found.norm, gain=gain)
     # Only a loss that is good to six digits ends a run.
     if found.exact or iterate.iteration == job.parameters.passes:
         ended = replace(ended, reason=_reason(job.parameters, ended, misled=misled))
+    if iterate.surrogate is not None and _disappoints(job, iterate, found, total):
+        ended = replace(ended, steps=ended.steps // 2)
     following = ended if ended.reason else _moved(ended, found, moved, misled=misled)
     saving.passed(ended, following)
     _tell(job, ended, running, found)
     return saving.save()
 
 
+def _gain(iterate: Iterate, found: Evaluation, moved: Array, total: float) -> float:
+    """By how much one more pass would decrease the objective, as far as that is known before it.
+
+    It is what a move of the short factor gives at least, times as many moves as a pass is worth. Where a sample makes
+    the moves, a pass brings hardly more than the one before it did; that one which brought little for once does not
+    decide, what was expected of it counts for half.
+    """
+    least = found.gain(moved)
+    if iterate.surrogate is None or iterate.iteration == 1:
+        return found.moves * least
+    expected = iterate.gain * (total + NEGLIGIBLE * found.norm) / 2
+    return min(found.moves * least, max(least, iterate.total - total, expected))
+
+
 def _moved(iterate: Iterate, found: Evaluation, moved: Array, *, misled: bool) -> Iterate:
     """Where the next pass begins: `moved` by the pass alone, or by steps on the surrogate."""
     if misled:
-        # The sample misleads: go on without it, from where the pass before would have gone without it.
+        # Go on from where the pass before would have gone without the sample.
         assert iterate.plain is not None
-        return replace(iterate, S=iterate.plain, surrogate=None)
+        return replace(iterate, S=iterate.plain)
     if iterate.surrogate is None:
         return replace(iterate, S=moved)
-    step = iterate.surrogate.correct(found)
+    # One step alone is the move that needs no sample.
+    step = iterate.surrogate.correct(found, iterate.steps) if iterate.steps > 1 else None
     if step is None:
         return replace(iterate, S=moved, surrogate=None, plain=moved)
     return replace(iterate, S=step, plain=moved)
+
+
+def _disappoints(job: Job, iterate: Iterate, found: Evaluation, total: float) -> bool:
+    """Whether a pass brought less than the move would have that needs no sample: steps on it went too far."""
+    if iterate.iteration == 1:
+        return False
+    missing = iterate.gain * iterate.total / found.moves - (iterate.total - total)
+    return missing > 0 and not is_noisy(missing, iterate.norm, job.matrix.dtype)
 
 
 def _rose(job: Job, iterate: Iterate, total: float) -> bool:

@@ -61,6 +61,7 @@ def _iterate_from(job: Job, found: Generation) -> tuple[Iterate, History]:
         start=record.start,
         surrogate=_surrogate(job, last.rows) if last.modelled else None,
         plain=last.plain,
+        steps=last.steps,
         loss=last.loss,
         total=last.total,
         gain=last.gain,

@@ -26,8 +26,8 @@ from dnmf.rules import Penalty
 # sixth digit.
 CLOSE = 1e-4
 
-# Steps on a sample between two passes; and where one of them makes an entry this many times as large as any before,
-# the sample has too few rows: without a limit that grows doubly exponentially.
+# Steps on a sample between two passes at most; and where one of them makes an entry this many times as large as any
+# before, the sample has too few rows: without a limit that grows doubly exponentially.
 STEPS, FARTHEST = 10, 1e3
 
 
@@ -81,8 +81,12 @@ class Evaluation(Protocol):
     def step(self) -> Array:
         """The short factor (k, N) moved by its rule, in S's dtype."""
 
+    @property
+    def moves(self) -> int:
+        """How many moves of the short factor a pass is worth at most, where one is known without a further read."""
+
     def gain(self, moved: Array) -> float:
-        """By how much the move that `step` made decreases the objective."""
+        """By how much the move that `step` made decreases the objective, at least."""
 
     def gradient_norm(self) -> float:
         """Norm of the projected gradient of the objective with respect to S."""
@@ -114,8 +118,8 @@ class Surrogate(Protocol[SharedIn, EvaluationIn]):
     def follow(self, shared: SharedIn, sweeps: int | None) -> tuple[Self, int]:
         """The sample after the next pass, and how many sweeps that pass makes: `sweeps`, or as many as pay."""
 
-    def correct(self, evaluation: EvaluationIn) -> Array | None:
-        """The short factor for the next pass, by steps on the sample; None where it is too poor for that.
+    def correct(self, evaluation: EvaluationIn, steps: int) -> Array | None:
+        """The short factor for the next pass, by so many steps on the sample; None where it is too poor for that.
 
         Its rows were solved in the pass as all rows of Y were.
         """

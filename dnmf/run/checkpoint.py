@@ -13,6 +13,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array
+from dnmf.losses.protocol import STEPS
 from dnmf.run.arrays import below, has, open_array, read_whole, write_array
 from dnmf.run.factors import long_factor, stored_long
 from dnmf.run.history import read_history, read_snapshots
@@ -31,6 +32,7 @@ class Checkpoint:
     short : (k, N) short factor for the next pass.
     plain : (k, N) short factor that the next pass would have had without a model, or None.
     modelled : whether a sample stands for X between passes.
+    steps : that it is trusted with between two passes.
     rows : what its model keeps of the long factor, (k, rows of it), or None.
     checksums : (strips,) of X, as it was first read, or None.
     loss, total : of the last pass, and its objective; before the first one what is expected, or None and NaN.
@@ -42,6 +44,7 @@ class Checkpoint:
     short: Array
     plain: Array | None = None
     modelled: bool = False
+    steps: int = STEPS
     rows: Array | None = None
     checksums: NDArray[np.uint64] | None = None
     loss: float | None = None
@@ -68,6 +71,7 @@ class _Numbers(msgspec.Struct, frozen=True, kw_only=True):
 
     iteration: Annotated[int, Meta(ge=0, le=MOST_PASSES)]
     modelled: bool
+    steps: Annotated[int, Meta(ge=1, le=STEPS)] = STEPS
     loss: float | None = None
     total: float | None = None
     gain: float | None = None

@@ -68,7 +68,7 @@ def test_checkpoints_are_the_same_only_bit_by_bit() -> None:
 def test_what_is_on_disk_is_what_runs_of_format_1_have_but_for_the_kind_of_checksums() -> None:
     group = zarr.create_group(MemoryStore())
     write_checkpoint(group, "", Checkpoint(3, np.ones((2, 5), "f4"), checksums=np.arange(2, dtype="u8"), loss=2.0))
-    assert dict(group["next"].attrs) == {"iteration": 3, "modelled": False, "loss": 2.0}
+    assert dict(group["next"].attrs) == {"iteration": 3, "modelled": False, "steps": 10, "loss": 2.0}
     assert sorted(group["next"].array_keys()) == ["short", CHECKSUMS]
 
 

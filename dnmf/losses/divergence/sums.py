@@ -140,6 +140,7 @@ class Evaluation:
     short: Penalty
 
     exact: ClassVar = True  # the model is formed in the strip
+    moves: ClassVar = SWEEPS
 
     @property
     def norm(self) -> float:
@@ -161,10 +162,6 @@ class Evaluation:
         return multiply(S.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short).astype(S.dtype)
 
     def gain(self, moved: Array) -> float:
-        """By how much ten such moves would decrease the objective, if all were like this one."""
-        return SWEEPS * self.least_decrease(moved)
-
-    def least_decrease(self, moved: Array) -> float:
         """By how much a move of the short factor decreases the objective, at least, and without a read.
 
         The difference of the function that majorizes the loss at S, which the update minimizes: the part of d that is

@@ -1,9 +1,10 @@
 """β-divergences of a sample in memory: its factorization, and the steps that it takes between two passes. Pure NumPy.
 
 Rows of the sample are as they are in Y, and count as often as rows of Y that they stand for. The rules are those of
-`rows`, the correction is that of least squares: what the sample finds for numerator and denominator of the short
-factor's rule is shifted by the difference between the pass and the sample, so that the first step is that of all of Y,
-and what the steps converge to is a stationary point of Y.
+`rows`. What the steps minimize is the loss of the sample, and of what Y has more the function that majorizes it about
+the short factor S₀ of the pass: for Kullback–Leibler ⟨δ + (−ν)₊, S⟩ − Σ (ν)₊ S₀ log S is added, where ν and δ are
+numerator and denominator of the rule on all of Y less those on the sample. So the gradient at S₀ is that of all of Y,
+and what passes converge to is a stationary point of Y.
 """
 
 import math
@@ -19,7 +20,7 @@ from dnmf.losses import SWEEPS
 from dnmf.losses.divergence.rows import move_rows, solve_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, Sums, strip_sums
 from dnmf.losses.extrapolation import STRETCH, Fit, extrapolate
-from dnmf.losses.protocol import FARTHEST, STEPS
+from dnmf.losses.protocol import FARTHEST
 from dnmf.rules import NO_PENALTY, Penalty
 from dnmf.rules.beta_multiplicative import multiply
 from dnmf.rules.from_scratch import lift_zeros
@@ -32,9 +33,6 @@ ENTRIES = 6e9
 
 # An extrapolated entry is at least this share of what it was: the rules keep zeros.
 LEAST_KEPT = 0.5
-
-# Where the correction leaves no denominator, it is this share of the sample's.
-LEAST_BELOW = 0.1
 
 
 def affordable(A: Rows, rank: int, iterations: int, *, beta: float) -> int:
@@ -88,21 +86,21 @@ class Surrogate:
     def _sums(self, rows: Array, S: Array) -> Sums:
         return strip_sums(self.A, rows, S, beta=self.beta, weights=self.counts.astype(S.dtype))
 
-    def correct(self, evaluation: Evaluation) -> Array | None:
+    def correct(self, evaluation: Evaluation, steps: int) -> Array | None:
         S, rows, sums = evaluation.shared.S, self.rows, evaluation.sums
         assert rows is not None
         moved, ours = S, self._sums(rows, S)
         more, below = sums.numerator - ours.numerator, sums.denominator - ours.denominator
         lengths = S.astype("f8").sum(axis=1, keepdims=True)
-        for step in range(STEPS):
+        for step in range(steps):
             if step:
                 rows = self._move(rows, moved, STEP_UPDATES)
                 ours = self._sums(rows, moved)
-            top, bottom = ours.numerator + more, ours.denominator + below
-            # What would be negative goes to the other side of the fraction: the gradient stays what it is.
-            above = np.maximum(top, 0) + np.maximum(-bottom, 0)
-            bottom = np.where(bottom > 0, bottom, LEAST_BELOW * ours.denominator) + np.maximum(-top, 0)
-            new = multiply(moved.astype("f8"), above, bottom, self.beta, self.short)
+            change = np.divide(moved, S, out=np.ones(S.shape), where=S > 0, dtype="f8")
+            # What Y has less than the sample goes to the other side of the fraction: there it holds a step back.
+            top = ours.numerator + _majorized(more, change, self.beta - 2) + np.maximum(-below, 0)
+            bottom = ours.denominator + _majorized(below, change, max(self.beta - 1, 0)) + np.maximum(-more, 0)
+            new = multiply(moved.astype("f8"), top, bottom, self.beta, self.short)
             if not new.max() <= FARTHEST * S.max():
                 return None
             if not (self.long or self.short):
@@ -142,3 +140,15 @@ class Surrogate:
             return 0.0
         W8 = W.astype("f8")
         return self.long.value(float(W8.sum(axis=0) @ self.counts), float((W8**2).sum(axis=0) @ self.counts))
+
+
+def _majorized(more: NDArray[np.float64], change: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    """What Y has more than the sample, where an entry of the short factor has changed to so many times what it was.
+
+    It is a power of that, as in the function that majorizes the loss of Y and that the rule minimizes. Held constant,
+    what the sample knows nothing of would grow the entries without end that it should bring to rest.
+    """
+    if power == 0:
+        return np.maximum(more, 0)
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(np.maximum(more, 0) * np.minimum(change**power, FARTHEST))

@@ -21,6 +21,7 @@ the free loss is off by some 1e-8 ‖Y‖² (log-normal factors; less for others
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,6 +179,8 @@ class Evaluation:
     short: Penalty
     sweeps: int
     sparse: bool
+
+    moves: ClassVar = 1  # it is as good as many: more of them would bring next to nothing
 
     @property
     def norm(self) -> float:

@@ -27,7 +27,7 @@ from dnmf.arrays.sketch import Sketch
 from dnmf.losses.extrapolation import Fit
 from dnmf.losses.least_squares.in_memory import affordable, alternate
 from dnmf.losses.least_squares.sums import Evaluation, Shared
-from dnmf.losses.protocol import FARTHEST, STEPS
+from dnmf.losses.protocol import FARTHEST
 from dnmf.rules import Penalty
 
 # Sweeps of the sample's long factor in each step between two passes; of its steps, 30 gained nothing over 10, 3 gave up
@@ -83,14 +83,14 @@ class Surrogate:
                 break
         return self.with_rows(rows), made
 
-    def correct(self, evaluation: Evaluation) -> Array | None:
+    def correct(self, evaluation: Evaluation, steps: int) -> Array | None:
         A, rows, shared = self.A, self.rows, evaluation.shared
         assert rows is not None
         S, moved = shared.S, shared.S.astype("f8")
         rows_rule, rule = (shared.solver.rule(penalty) for penalty in self.penalties)
         drift = evaluation.cross - A.left(rows) - (evaluation.sums.gram - gram8(rows)) @ moved
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-        for step in range(STEPS):
+        for step in range(steps):
             if step:
                 short = moved.astype(S.dtype)
                 rows = rows_rule(rows, np.maximum(A.right(short), 0), gram(short), STEP_SWEEPS)

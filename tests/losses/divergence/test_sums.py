@@ -209,7 +209,7 @@ def assert_foretold(Y, L, S, beta, penalty):
     after = evaluated(found, S, beta, penalty).step()
     true = objective(Y, L, S, beta, penalty, penalty) - objective(Y, L, after, beta, penalty, penalty)
     rounding = 1e-11 * (abs(found.loss) + penalty.of(S) + Y.size)
-    foretold = evaluated(found, S, beta, penalty).least_decrease(after)
+    foretold = evaluated(found, S, beta, penalty).gain(after)
     assert -rounding <= foretold <= true + rounding
 
 
@@ -221,7 +221,7 @@ def test_what_is_foretold_of_any_move_is_less_than_what_comes(beta, seed, share)
     after = S * rng.uniform(0.3, 1 + share, S.shape)
     found = strip_sums(Y, L, S, beta=beta)
     true = objective(Y, L, S, beta, penalty, penalty) - objective(Y, L, after, beta, penalty, penalty)
-    foretold = evaluated(found, S, beta, penalty).least_decrease(after)
+    foretold = evaluated(found, S, beta, penalty).gain(after)
     assert foretold <= true + 1e-11 * (abs(found.loss) + Y.size)
 
 
@@ -232,7 +232,7 @@ def test_what_is_foretold_is_not_nothing(beta):
     found = strip_sums(Y, L, S, beta=beta)
     after = evaluated(found, S, beta, NO_PENALTY).step()
     true = found.loss - strip_sums(Y, L, after, beta=beta).loss
-    assert evaluated(found, S, beta, NO_PENALTY).least_decrease(after) > 0.1 * true > 0
+    assert evaluated(found, S, beta, NO_PENALTY).gain(after) > 0.1 * true > 0
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=str)
@@ -262,7 +262,7 @@ def test_what_the_rule_comes_to_rest_at_is_a_stationary_point(beta, penalty):
     assert (gradient > -1e-3 * size).all()
     assert_allclose(S * gradient, 0, atol=1e-4 * size * S.max())
     after = evaluated(rest, S, beta, penalty).step()
-    assert_allclose(evaluated(rest, S, beta, penalty).least_decrease(after), 0, atol=1e-5 * Y.size)
+    assert_allclose(evaluated(rest, S, beta, penalty).gain(after), 0, atol=1e-5 * Y.size)
 
 
 def test_an_entry_at_zero_that_is_pushed_below_has_no_gradient():
@@ -291,7 +291,7 @@ def test_zeros_do_no_harm(kind, data, beta, found):
         assert (factor >= 0).all()
         assert (factor[before == 0] == 0).all()
     assert np.isfinite([found.loss, found.norm, found.mass, found.square]).all()
-    assert np.isfinite(evaluated(found, S, beta, penalty).least_decrease(after))
+    assert np.isfinite(evaluated(found, S, beta, penalty).gain(after))
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -302,7 +302,7 @@ def test_a_component_of_zeros_does_no_harm(beta, dtype):
     found = strip_sums(Y, L, S, beta=beta)
     after = evaluated(found, S, beta, NO_PENALTY).step()
     assert not after[1].any()
-    foretold = evaluated(found, S, beta, NO_PENALTY).least_decrease(after)
+    foretold = evaluated(found, S, beta, NO_PENALTY).gain(after)
     assert 0 <= foretold <= found.loss - strip_sums(Y, L, after, beta=beta).loss + 1e-5 * found.loss
 
 

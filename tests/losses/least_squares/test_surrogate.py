@@ -57,7 +57,7 @@ def sums(X, L):
 def corrected(model, S, cross, long, name="cd"):
     """The short factor after steps on a sample, with L Y and L Lᵀ of a pass."""
     found = Evaluation(Sums(cross, long, 0.0, 0.0, 0.0), shared(S, name), *NONE, sweeps=1, sparse=False)
-    return model.correct(found)
+    return model.correct(found, STEPS)
 
 
 def solved(A, S, sweeps=3000):
