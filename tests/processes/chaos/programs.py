@@ -26,6 +26,10 @@ SCHEDULING = {
     "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
 }
 
+# Plans are made for what dnmf installs. Where xarray is, Dask loads it, and pandas: 40 MiB more in an idle worker, which
+# with these small limits may be paused for good.
+BARE = {"DASK_DISTRIBUTED__WORKER__PRELOAD": """["import sys; sys.modules['xarray'] = None"]"""}
+
 
 @dataclass
 class Program:
@@ -121,7 +125,7 @@ class Place:
 
     def start(self, *words: object) -> Program:
         """Start `python -m …`."""
-        own = {"TMPDIR": str(self.temporary), "DASK_TEMPORARY_DIRECTORY": str(self.dask), **SCHEDULING}
+        own = {"TMPDIR": str(self.temporary), "DASK_TEMPORARY_DIRECTORY": str(self.dask), **SCHEDULING, **BARE}
         out, err = (self.logs / f"{len(self.programs):02d}.{kind}" for kind in ("out", "err"))
         with out.open("w") as stdout, err.open("w") as stderr:
             process = subprocess.Popen(
