@@ -34,6 +34,7 @@ class Processes:
     """A cluster of processes, whose scheduler is at `address`."""
 
     folder: Path
+    nannies: bool = True
     address: str = ""
     scheduler: Any = None
     workers: list[Any] = field(default_factory=list)
@@ -54,8 +55,9 @@ class Processes:
         self.address = next(line.split('"')[3] for line in where.read_text().splitlines() if '"address"' in line)
 
     def start_worker(self) -> Any:
-        """A worker of one thread and 400 MiB, with a nanny that starts it again when it dies."""
+        """A worker of one thread and 400 MiB, with a nanny that starts it again when it dies, or with none."""
         words = ["worker", self.address, "--nthreads", "1", "--memory-limit", "400MiB", "--no-dashboard"]
+        words += [] if self.nannies else ["--no-nanny"]
         self.workers.append(self._start([*words, "--local-directory", str(self.folder)], {}))
         return self.workers[-1]
 
@@ -77,9 +79,9 @@ class Processes:
 
 
 @contextmanager
-def cluster(folder: Path, *, workers: int = 2, failures: int = 3) -> Iterator[Processes]:
-    """A scheduler and so many workers, for the length of a block."""
-    processes = Processes(folder)
+def cluster(folder: Path, *, workers: int = 2, failures: int = 3, nannies: bool = True) -> Iterator[Processes]:
+    """A scheduler and so many workers, for the length of a block; those without nannies start sooner."""
+    processes = Processes(folder, nannies)
     try:
         processes.start_scheduler(failures=failures)
         for _ in range(workers):

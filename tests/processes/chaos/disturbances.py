@@ -43,6 +43,11 @@ class Kind:
     within: float | None = None
     says: str = ""
 
+    @property
+    def ends(self) -> bool:
+        """Whether a command may end by it, so that no other disturbance of it may follow."""
+        return self.codes != (0,)
+
 
 @contextmanager
 def kill_worker(place: Place, program: Program, rng: np.random.Generator) -> Iterator[str]:
@@ -187,12 +192,15 @@ def _deleted(files: list[Path], rng: np.random.Generator) -> Path | None:
 
 GOES_ON = "dnmf resume"
 
+# Seconds within which a signal ends a command: those that it gives itself, and one for a machine that others use too.
+SOON = 5
+
 KINDS = {
     "worker": Kind(kill_worker, (0,), (1,)),  # Dask gives up a cluster whose worker dies before it has joined
     "driver": Kind(kill_driver, (0, -signal.SIGKILL)),
     "group": Kind(kill_group, (0, -signal.SIGKILL)),
-    "interrupt": Kind(interrupt, (0, 130), (-signal.SIGINT,), 5, GOES_ON),
-    "terminate": Kind(terminate, (0, 143), (-signal.SIGTERM,), 5, GOES_ON),
+    "interrupt": Kind(interrupt, (0, 130), (-signal.SIGINT,), SOON, GOES_ON),
+    "terminate": Kind(terminate, (0, 143), (-signal.SIGTERM,), SOON, GOES_ON),
     "scheduler": Kind(kill_driver, (0, 1), (), 60, GOES_ON),  # it is the scheduler's program that is killed
     "pause": Kind(pause_worker, (0,)),
     "temporary": Kind(delete_temporary, (0, 1)),

@@ -10,7 +10,8 @@ class Result:
 
     Attributes
     ----------
-    moments : when it was disturbed, each as a share of the seconds that an undisturbed run takes.
+    kind : of its disturbances, or several kinds with + between them, in order.
+    moments : when it was disturbed, each as a share of the seconds that an undisturbed run takes, or its passes do.
     phases : where the run stood then: "start-up", "passes" or "end".
     codes : exit codes of its commands, in order; None for one that did not end.
     orphans : the longest that processes outlived their command, seconds.

@@ -26,19 +26,20 @@ SCHEDULING = {
     "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
 }
 
-# Plans are made for what dnmf installs. Where xarray is, Dask loads it, and pandas: 40 MiB more in an idle worker, which
-# with these small limits may be paused for good.
+# Plans are made for what dnmf installs. Where xarray is, Dask loads it, and pandas: 40 MiB more in an idle worker, and
+# with limits as small as these ones it may be paused for good.
 BARE = {"DASK_DISTRIBUTED__WORKER__PRELOAD": """["import sys; sys.modules['xarray'] = None"]"""}
 
 
 @dataclass
 class Program:
-    """A command in a session of its own; stdout and stderr are files."""
+    """A command in a session of its own, and when it began and was seen to work; stdout and stderr are files."""
 
     process: subprocess.Popen[bytes]
     out: Path
     err: Path
     began: float = field(default_factory=time.monotonic)
+    worked: float | None = None
 
     @property
     def pid(self) -> int:
@@ -66,6 +67,13 @@ class Program:
         if "reached max_iter" in text or self.ended:
             return "end"
         return "passes" if " strips of rows" in text else "start-up"
+
+    def works(self) -> None:
+        """Wait until a factorization is past its start-up."""
+        while self.phase() == "start-up":
+            time.sleep(0.02)
+        if self.worked is None:
+            self.worked = time.monotonic()
 
     def workers(self) -> list[psutil.Process]:
         """Worker processes of the cluster that it has started, as soon as there are any."""

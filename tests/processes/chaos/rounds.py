@@ -13,17 +13,20 @@ import zarr
 from disturbances import KINDS, Kind, small_disk
 from outcomes import Result
 from programs import LIMIT, Cluster, Place, Program, cluster, until
-from undisturbed import INITS, Answer, asked, make_matrix, memory_limit, read_answer, record_of
+from undisturbed import INITS, PASSES, Answer, asked, make_matrix, memory_limit, read_answer, record_of
 
 from dnmf.run import lease
 
 NAMES = (*KINDS, "relay")
 
-# Commands of a trial at most, and commands of it that are disturbed at most.
-COMMANDS, DISTURBED = 6, 2
+# Commands of a trial at most, and how often one of a single kind is disturbed at most.
+COMMANDS, DISTURBED = 10, 2
 
-# Undisturbed runs that are timed before the first trial, and of how many of late the shortest counts.
-FIRST, RECENT = 2, 3
+# How many of the moments are at any time of a command, its start-up too; all others are while it makes passes.
+ANY_TIME = 0.25
+
+# Of how many undisturbed runs of late the shortest counts.
+RECENT = 3
 
 
 class World:
@@ -32,39 +35,38 @@ class World:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.seed, self.X = folder, seed, make_matrix(folder)
         self._answers: dict[str, Answer] = {}
-        self._seconds: dict[bool, deque[float]] = {False: deque(maxlen=RECENT), True: deque(maxlen=RECENT)}
+        self._seconds: deque[tuple[float, float]] = deque(maxlen=RECENT)
 
     def answer(self, init: str) -> Answer:
         """What an undisturbed run holds at its end."""
         if init not in self._answers:
-            self._run_undisturbed(init, own_cluster=False)
+            self._run_undisturbed(init)
         return self._answers[init]
 
-    def duration(self, *, own_cluster: bool) -> float:
-        """Seconds of an undisturbed run as of late: in workers that the command starts, or on a cluster that runs."""
-        while len(self._seconds[own_cluster]) < FIRST:
-            self._run_undisturbed(INITS[0], own_cluster=own_cluster)
-        return min(self._seconds[own_cluster])
+    def durations(self) -> tuple[float, float]:
+        """Seconds of an undisturbed run as of late: of all of it, and of its passes alone."""
+        if not self._seconds:
+            self._run_undisturbed(INITS[0])
+        return min(self._seconds)
 
-    def took(self, seconds: float, *, own_cluster: bool) -> None:
+    def took(self, program: Program) -> None:
         """Note how long one more took: the machine may have others to serve at times."""
-        self._seconds[own_cluster].append(seconds)
+        if program.worked is not None:
+            now = time.monotonic()
+            self._seconds.append((now - program.began, now - program.worked))
 
-    def _run_undisturbed(self, init: str, *, own_cluster: bool) -> None:
+    def _run_undisturbed(self, init: str) -> None:
         with place(self.folder, "undisturbed") as here, ExitStack() as stack:
             trial = Trial(self, here, Result("", 0, self.seed, init), np.random.default_rng(self.seed), stack)
-            if own_cluster:
-                trial.start_cluster(2)
             program = trial.begin()
+            program.works()
             assert program.wait() == 0, program.errors()
-            self.took(time.monotonic() - program.began, own_cluster=own_cluster)
-            answer = read_answer(here.run)
-            differences = self._answers.setdefault(init, answer).differences(answer)
-            assert not differences, differences
+            self.took(program)
+            self._answers[init] = read_answer(here.run)
 
     def trial(self, kind: str, number: int) -> Result:
-        """Make a trial. Its folder stays where it did not go well."""
-        rng = np.random.default_rng([self.seed, NAMES.index(kind), number])
+        """Make a trial, of one kind or of several with + between them. Its folder stays where it did not go well."""
+        rng = np.random.default_rng([self.seed, *map(NAMES.index, kind.split("+")), number])
         result = Result(kind, number, self.seed, INITS[number % 2], (None, 1, 3)[number // 2 % 3])
         began = time.monotonic()
         with place(self.folder, f"{kind}-{number}") as here, ExitStack() as stack:
@@ -124,6 +126,8 @@ class Trial:
     def go_on(self) -> Program:
         """Start the command that somebody would give now."""
         record = record_of(self.place.run)
+        if self.finished():
+            return self.begin("factorize", "--overwrite")
         if record is None:
             return self.begin() if not self.place.run.exists() else self.begin("factorize", "--overwrite")
         if self.result.codes[-1:] == [1] and self.refused():
@@ -149,26 +153,37 @@ class Trial:
 
 
 def resumed(trial: Trial) -> None:
-    """Disturb a factorization once or twice, and resume it until it is finished."""
-    kind, disturbed = KINDS[trial.result.kind], trial.rng.integers(1, DISTURBED + 1)
-    if trial.result.kind == "disk":
-        trial.stack.enter_context(small_disk(trial.place.out))
-    saved = 0
-    for count in range(COMMANDS):
+    """Disturb a factorization, one kind several times or several once, and resume it until it is finished.
+
+    One that finished before its moment had come is started again, with less patience.
+    """
+    left, saved = _kinds(trial), 0
+    for _ in range(COMMANDS):
         _provide_cluster(trial)
-        seconds = trial.world.duration(own_cluster=trial.cluster is not None)
+        whole, passes = trial.world.durations()
+        durations = whole, passes * (1 - saved / PASSES)
         program = trial.go_on()
-        disturbing = count < disturbed and _wait_for_moment(trial, program, seconds)
-        if disturbing:
-            _disturb(trial, program, kind)
-        else:
+        if not _disturb(trial, program, left, durations):
             _undisturbed_end(trial, program)
+            if not saved:
+                trial.world.took(program)
         record = record_of(trial.place.run) or {}
         if record.get("iteration", 0) < saved:
             trial.complain(f"{saved} passes were saved, and {record.get('iteration', 0)} are left")
         saved = record.get("iteration", 0)
-        if trial.finished():
+        if trial.finished() and not left:
             return
+        saved *= not trial.finished()
+
+
+def _kinds(trial: Trial) -> deque[Kind]:
+    """By what a trial is disturbed, in order; the disk that it needs is there then."""
+    names = trial.result.kind.split("+")
+    if len(names) == 1:
+        names *= int(trial.rng.integers(1, DISTURBED + 1))
+    if "disk" in names:
+        trial.stack.enter_context(small_disk(trial.place.out))
+    return deque(KINDS[name] for name in names)
 
 
 def _provide_cluster(trial: Trial) -> None:
@@ -177,45 +192,59 @@ def _provide_cluster(trial: Trial) -> None:
         trial.start_cluster(2)
 
 
-def _wait_for_moment(trial: Trial, program: Program, seconds: float) -> bool:
-    """Wait until a random moment of an undisturbed run; whether the program still runs then."""
-    result, share = trial.result, float(trial.rng.random())
-    program.wait(program.began + share * seconds - time.monotonic())
-    if program.ended and not result.moments:
-        trial.world.took(time.monotonic() - program.began, own_cluster=trial.cluster is not None)
+def _disturb(trial: Trial, program: Program, left: deque[Kind], durations: tuple[float, float]) -> bool:
+    """Disturb a command by the kinds that are left, until one that may end it; whether it was."""
+    done: list[Kind] = []
+    with ExitStack() as acts:
+        while left and not (done and done[-1].ends) and _wait_for_moment(trial, program, durations):
+            done.append(left.popleft())
+            target = trial.cluster.scheduler if trial.cluster else program
+            note = acts.enter_context(done[-1].act(trial.place, target, trial.rng))
+            trial.result.notes += [note] if note else []
+        if not done:
+            return False
+        began, phase = time.monotonic(), trial.result.phases[-1]
+        trial.result.codes.append(code := program.wait())
+        took = time.monotonic() - began
+    _see_end(trial, program, done, phase, code, took)
+    _see_orphans(trial, program, done[-1])
+    return True
+
+
+def _wait_for_moment(trial: Trial, program: Program, durations: tuple[float, float]) -> bool:
+    """Wait until a random moment, of an undisturbed run or of its passes; whether the program still runs then."""
+    result, share, (whole, passes) = trial.result, float(trial.rng.random()), durations
+    if trial.rng.random() < ANY_TIME:
+        program.wait(program.began + share * whole - time.monotonic())
+    else:
+        program.works()
+        program.wait((program.worked or program.began) + share * passes - time.monotonic())
+    if program.ended:
+        return False
     result.moments.append(round(share, 4))
     result.phases.append(program.phase())
-    return not program.ended
+    return True
 
 
-def _disturb(trial: Trial, program: Program, kind: Kind) -> None:
-    """Disturb a program, wait until it has ended, and see whether it ended as it should."""
-    result, phase = trial.result, trial.result.phases[-1]
-    target = trial.cluster.scheduler if trial.cluster else program
-    with kind.act(trial.place, target, trial.rng) as note:
-        began = time.monotonic()
-        code = program.wait()
-        took = time.monotonic() - began
-    result.notes += [note] if note else []
-    result.codes.append(code)
-    said = program.errors()
-    early = code is not None and code in kind.early and phase == "start-up"
-    if code not in kind.codes and not early:
+def _see_end(trial: Trial, program: Program, kinds: list[Kind], phase: str, code: int | None, took: float) -> None:
+    """See whether a program that was disturbed ended as it should, the last of the kinds being how it was ended."""
+    said, last = program.errors(), kinds[-1]
+    early = code is not None and any(code in kind.early for kind in kinds) and "start-up" in trial.result.phases
+    if not early and not any(code in kind.codes for kind in kinds):
         trial.complain(f"exit code {code} in {phase}: {said.strip()[-500:]}")
     if code == 1 and len(said.strip().splitlines()) > 2:
         trial.complain(f"it says more than a sentence: {said.strip()[-500:]}")
-    if kind.within is not None and took > kind.within:
+    if last.within is not None and took > last.within:
         trial.complain(f"it took {took:.1f} s to end, in {phase}")
-    if "Traceback" in said and not (early and code < 0):
+    if "Traceback" in said and not (early and code is not None and code < 0):
         trial.complain(f"a traceback in {phase}: {said.strip()[-500:]}")
-    if code and phase == "passes" and not trial.finished() and kind.says not in said:
-        trial.complain(f"it does not say {kind.says!r}: {said.strip()[-500:]}")
-    _see_orphans(trial, program)
+    if code and phase == "passes" and not trial.finished() and last.says not in said:
+        trial.complain(f"it does not say {last.says!r}: {said.strip()[-500:]}")
 
 
-def _see_orphans(trial: Trial, program: Program) -> None:
+def _see_orphans(trial: Trial, program: Program, kind: Kind) -> None:
     """Measure how long workers outlive their command; after SIGKILL to it go on with half of the runs meanwhile."""
-    if trial.result.kind != "driver" or trial.rng.random() < 0.5:
+    if kind != KINDS["driver"] or trial.rng.random() < 0.5:
         trial.result.orphans = max(trial.result.orphans, trial.place.seconds_of_orphans(program))
 
 
@@ -230,7 +259,7 @@ def _undisturbed_end(trial: Trial, program: Program) -> None:
 def relayed(trial: Trial) -> None:
     """Leave a factorization to a cluster, and kill the worker that drives it, several times: it ends by itself."""
     result, here = trial.result, trial.place
-    seconds = trial.world.duration(own_cluster=True)
+    _, seconds = trial.world.durations()
     trial.start_cluster(3)
     program = trial.begin("submit")
     code = program.wait()

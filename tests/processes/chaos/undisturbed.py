@@ -14,7 +14,7 @@ from dnmf.plan.dense import DenseGrid
 from dnmf.plan.grid import Demand
 from dnmf.plan.memory import USABLE_SHARE, Workers
 
-ROWS, COLUMNS, STRIP, RANK, PASSES, SEED = 16_384, 256, 2048, 5, 30, 0
+ROWS, COLUMNS, STRIP, RANK, PASSES, SEED = 16_384, 256, 2048, 5, 20, 0
 INITS = ("sample", "random")
 
 # Workers that a run may find: two, one while the other is started again, three of a relay's cluster.
