@@ -71,6 +71,7 @@ def end_soon(code: int) -> None:
 def _end(code: int) -> None:
     import psutil  # most commands end without it
 
+    warnings.simplefilter("ignore")  # Python's own, of its tracker of resources that is killed here
     try:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):

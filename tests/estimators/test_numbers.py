@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from estimator_data import first_factors, matrix
 from numpy.testing import assert_allclose, assert_array_equal
+from pairwise import few, in_turn
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -53,9 +54,15 @@ def test_one_iteration_at_a_time_is_scikit_learns_and_gets_somewhere(solver, bet
     assert_allclose(W, all_at_once[0], rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("exponent", [-90, 80])
 @pytest.mark.parametrize(
-    "model", [NMF(3, random_state=0), NMF(3, init="nndsvda", random_state=0), MiniBatchNMF(3, random_state=0)]
+    ("model", "exponent"),
+    few(
+        in_turn(
+            [NMF(3, random_state=0), NMF(3, init="nndsvda", random_state=0), MiniBatchNMF(3, random_state=0)] * 2,
+            [-90, 80],
+        ),
+        3,
+    ),
 )
 def test_x_times_a_constant_is_fitted_as_well_and_says_so(model, exponent):
     x = X.astype("f4")

@@ -76,7 +76,7 @@ ASKED = [
 
 @pytest.mark.parametrize(
     ("asked", "x", "stops"),
-    few([({}, "wide", (1, 7)), *in_turn(ASKED, ["tall", "wide"], [(4,), (7,), (1,)])], 1),
+    few([({}, "wide", (7,)), ({}, "wide", (1,)), *in_turn(ASKED, ["tall", "wide"], [(4,), (7,), (1,)])], 1),
     indirect=["x"],
     ids=str,
 )

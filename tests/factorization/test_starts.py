@@ -26,7 +26,6 @@ from dnmf.losses.least_squares.in_memory import alternate
 
 INITS = ["sample", "nndsvd", "nndsvda", "nndsvdar", "random"]
 each_init = pytest.mark.parametrize("init", INITS)
-each_solver = pytest.mark.parametrize("solver", ["cd", "mu"])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -75,8 +74,7 @@ def assert_fits(X: np.ndarray, result: Any) -> None:
     np.testing.assert_allclose(result.relative_error, expected, rtol=1e-5, atol=1e-5 if X.dtype == "f4" else 1e-12)
 
 
-@each_solver
-@each_init
+@pytest.mark.parametrize(("init", "solver"), few(in_turn([*INITS, *INITS], ["cd", "mu"]), 5))
 def test_every_start_leads_to_a_fit_in_memory_and_in_strips(
     tmp_path: Path, in_strips: None, init: str, solver: str
 ) -> None:
@@ -419,7 +417,7 @@ def test_the_cut_does_not_matter(tmp_path: Path, in_strips: None, init: str, sol
         np.testing.assert_allclose(np.asarray(result.W), np.asarray(results[0].W), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("init", ["sample", "nndsvdar", "random"])
+@pytest.mark.parametrize("init", few(["sample", "nndsvdar", "random"], 1))
 def test_the_same_seed_gives_the_same_answer_and_another_seed_another(
     tmp_path: Path, in_strips: None, init: str
 ) -> None:

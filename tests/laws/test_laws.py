@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another() -> None:
     assert not np.array_equal(first.V, other.V)
 
 
-@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
 def test_the_unit_of_x_does_not_matter(unit: float) -> None:
     X = noisy(200, 30, 4)
     plain, scaled = dnmf.factorize(X, 4, max_iter=8, tol=0), dnmf.factorize(unit * X, 4, max_iter=8, tol=0)
@@ -214,12 +214,12 @@ def test_a_store_that_was_overwritten_gives_the_new_answer(client: Any, tmp_path
     np.testing.assert_allclose(after.loss, true_loss(new, after), rtol=1e-9)
 
 
-def test_a_killed_worker_does_not_change_a_bit(tight: Client, cut: str, tmp_path: Path) -> None:
+def test_a_killed_worker_does_not_change_a_bit(client: Client, cut: str, tmp_path: Path) -> None:
     killed: list[int] = []
 
     def kill(event: Any) -> None:
         if isinstance(event, StripDone) and event.done == 3 and event.iteration == 3:
-            victim = min(tight.run(os.getpid).values())
+            victim = min(client.run(os.getpid).values())
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
@@ -227,6 +227,7 @@ def test_a_killed_worker_does_not_change_a_bit(tight: Client, cut: str, tmp_path
     calm = dnmf.factorize(cut, 4, out=tmp_path / "calm.zarr", **how)
     shaken = dnmf.factorize(cut, 4, out=tmp_path / "shaken.zarr", listeners=[kill], **how)
     assert len(killed) == 1
+    client.wait_for_workers(2, timeout=60)  # it starts again
     np.testing.assert_array_equal(np.asarray(shaken.W), np.asarray(calm.W))
     np.testing.assert_array_equal(shaken.V, calm.V)
     np.testing.assert_array_equal(shaken.history["loss"], calm.history["loss"])

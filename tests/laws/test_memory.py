@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pytest
 import zarr
@@ -46,9 +45,7 @@ def test_spilling_would_show() -> None:
 def in_one_worker(folder: Path, limit: int) -> tuple[Planned, int, dnmf.Factorization]:
     """Factorize its X in one worker, which must neither spill nor die: the plan, its peak memory, the result."""
     plans: list[Planned] = []
-    # Plans are made for what dnmf installs. Where xarray is, Dask loads it, and pandas: 40 MiB more in an idle worker.
-    bare = dask.config.set({"distributed.worker.preload": ["import sys; sys.modules['xarray'] = None"]})
-    with bare, local_cluster(workers=1, memory=limit) as client:
+    with local_cluster(workers=1, memory=limit) as client:
         before = client.run(worker_process)
         result = dnmf.factorize(
             str(folder / "x.zarr"), 8, max_iter=2, tol=0, out=folder / "run.zarr",

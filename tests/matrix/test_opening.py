@@ -28,13 +28,14 @@ def table(kind="csr", **more):
     return anndata.AnnData(X=matrix(kind), layers={"counts": matrix(kind, 2)}, **more)
 
 
-@pytest.fixture(params=[(kind, version) for kind in ("csr", "csc", "dense") for version in (2, 3)])
-def on_disk(request, tmp_path):
-    """The kind of X, and AnnData in Zarr."""
+@pytest.fixture(scope="module", params=[(kind, version) for kind in ("csr", "csc", "dense") for version in (2, 3)])
+def on_disk(request, tmp_path_factory):
+    """The kind of X, and AnnData in Zarr, which tests leave as it is."""
     kind, version = request.param
+    path = tmp_path_factory.mktemp("anndata") / "a.zarr"
     with written_by_anndata(version):
-        table(kind).write_zarr(tmp_path / "a.zarr")
-    return kind, tmp_path / "a.zarr"
+        table(kind).write_zarr(path)
+    return kind, path
 
 
 def whole(opened):

@@ -49,6 +49,7 @@ def mortal(_theirs: processes.Processes) -> Iterator[processes.Processes]:
         _theirs.workers.clear()
         _theirs.start_scheduler()
         _theirs.start_worker()
+        _theirs.wait_for_workers()
     yield _theirs
     _theirs.scheduler.send_signal(signal.SIGCONT)
 
@@ -275,7 +276,6 @@ def test_workers_that_join_late_are_used(folder: Path, tmp_path: Path) -> None:
                 tasks = client.run(lambda dask_worker: dask_worker.state.executed_count)
                 worked.update(address for address, count in tasks.items() if count)
 
-        client.wait_for_workers(1)
         result = dnmf.factorize(
             folder / "x.zarr", 4, out=tmp_path / "run.zarr", tol=0, max_iter=12, cache=False, listeners=[join]
         )
@@ -291,7 +291,6 @@ def test_a_silent_scheduler_is_told_from_a_busy_one(tmp_path: Path, monkeypatch:
         processes.cluster(tmp_path, workers=1, nannies=False) as cluster,
         Client(cluster.address, set_as_default=False) as client,
     ):
-        client.wait_for_workers(1)
         # Nothing is heard for longer than the patience, but the scheduler answers when it is asked.
         slow = client.submit(time.sleep, 1, pure=False)
         assert watch.answered(client, slow.result) is None
@@ -323,7 +322,6 @@ def test_a_scheduler_that_is_killed_while_it_answers_is_called_gone(tmp_path: Pa
         processes.cluster(tmp_path, workers=1, nannies=False) as cluster,
         Client(cluster.address, set_as_default=False) as client,
     ):
-        client.wait_for_workers(1)
         value = client.submit(SlowToSend)
         processes.until(value.done)
         asked = threading.Timer(0.8 + 0.4 * attempt, cluster.scheduler.kill)

@@ -108,7 +108,7 @@ def cluster(first: Host, second: Host, folder: Path) -> Iterator[Path]:
 def factorize(host: Host, folder: Path, out: str, cut_off: Host | None = None) -> str:
     """`dnmf factorize` on a host, another one being cut off after some passes: what it printed."""
     words = ("dnmf", "factorize", "X.zarr", "--rank", 4, "--out", out, "--scheduler", f"tcp://{FIRST}:{PORT}",
-             "--max-iter", 30, "--tol", 0, "--inner-iter", 1, "--memory-limit", "300MiB")  # fmt: skip
+             "--max-iter", 120, "--tol", 0, "--inner-iter", 1, "--memory-limit", "300MiB")  # fmt: skip
     with host.running(*words, cwd=folder, out=subprocess.PIPE) as process:
         assert process.stdout is not None
         printed = []

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from distributed import Client
 from numpy.typing import NDArray
 
 
@@ -61,6 +62,11 @@ class Processes:
         self.workers.append(self._start([*words, "--local-directory", str(self.folder)], {}))
         return self.workers[-1]
 
+    def wait_for_workers(self) -> None:
+        """Until all that were started have joined."""
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=60)
+
     def _start(self, words: list[str], settings: dict[str, str]) -> Any:
         return subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{words[0]}", *words[1:]],
@@ -86,6 +92,7 @@ def cluster(folder: Path, *, workers: int = 2, failures: int = 3, nannies: bool 
         processes.start_scheduler(failures=failures)
         for _ in range(workers):
             processes.start_worker()
+        processes.wait_for_workers()
         yield processes
     finally:
         processes.end()

@@ -192,8 +192,8 @@ def _deleted(files: list[Path], rng: np.random.Generator) -> Path | None:
 
 GOES_ON = "dnmf resume"
 
-# Seconds within which a signal ends a command: those that it gives itself, and one for a machine that others use too.
-SOON = 5
+# Seconds within which a signal ends a command: it gives itself four, and the machine may have others to serve.
+SOON = 10
 
 KINDS = {
     "worker": Kind(kill_worker, (0,), (1,)),  # Dask gives up a cluster whose worker dies before it has joined
