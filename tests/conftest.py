@@ -9,7 +9,7 @@ from typing import Any
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # of the processes that tests start, and of what is loaded from here on
 
-# Where xarray is, Dask loads it in every worker, and pandas: half a second and 40 MiB more than with what dnmf installs.
+# Where xarray is, Dask loads it in every worker, and pandas: half a second, and 40 MiB more than plans are made for.
 os.environ["DASK_DISTRIBUTED__WORKER__PRELOAD"] = """["import sys; sys.modules['xarray'] = None"]"""
 
 import pytest
