@@ -5,6 +5,7 @@ Links inside docs/ are checked where the site is built.
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,24 @@ def _marked(name: str) -> object:
     return pytest.param(name, marks=pytest.mark.process) if name in SLOW else name
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """What is there before the first example of a page, with a run that most of them go on with."""
+    folder = tmp_path_factory.mktemp("pages")
+    X = np.random.default_rng(0).random((60, 30))
+    for name in ("X.zarr", "NEW.zarr"):
+        zarr.create_array(str(folder / name), data=X)
+    dnmf.factorize(folder / "X.zarr", rank=20, out=folder / "run.zarr")
+    return folder
+
+
 @pytest.mark.parametrize("name", [_marked(name) for name in _with(BLOCK)])
-def test_the_examples_of_a_page_run_one_after_the_other(name, tmp_path, monkeypatch):
+def test_the_examples_of_a_page_run_one_after_the_other(name, before, tmp_path, monkeypatch):
+    shutil.copytree(before, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     page = PAGES[name].read_text(encoding="utf-8")
-    X = np.random.default_rng(0).random((60, 30))
-    for path in ("X.zarr", "NEW.zarr"):
-        zarr.create_array(path, data=X)
-    if 'out="run.zarr"' not in page:
-        dnmf.factorize("X.zarr", rank=20, out="run.zarr")
+    if 'out="run.zarr"' in page:
+        shutil.rmtree("run.zarr")
     space: dict[str, object] = {}
     for block in BLOCK.finditer(page):
         line = page.count("\n", 0, block.start(1))

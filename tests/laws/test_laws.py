@@ -218,12 +218,12 @@ def test_a_killed_worker_does_not_change_a_bit(client: Client, cut: str, tmp_pat
     killed: list[int] = []
 
     def kill(event: Any) -> None:
-        if isinstance(event, StripDone) and event.done == 3 and event.iteration == 3:
+        if isinstance(event, StripDone) and event.done == 3 and event.iteration == 2:
             victim = min(client.run(os.getpid).values())
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
-    how: dict[str, Any] = {"max_iter": 5, "tol": 0, "cache": False}
+    how: dict[str, Any] = {"max_iter": 3, "tol": 0, "cache": False}
     calm = dnmf.factorize(cut, 4, out=tmp_path / "calm.zarr", **how)
     shaken = dnmf.factorize(cut, 4, out=tmp_path / "shaken.zarr", listeners=[kill], **how)
     assert len(killed) == 1
