@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,11 @@ class Processes:
         )
 
     def end(self) -> None:
-        """Kill all: workers first, which would else hear of the scheduler's end."""
+        """Kill all: workers first, which would else hear of the scheduler's end; those that did have ended by then."""
         for process in (*self.workers, self.scheduler):
-            os.killpg(process.pid, signal.SIGCONT)
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGCONT)
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
