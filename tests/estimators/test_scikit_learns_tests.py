@@ -35,7 +35,7 @@ OUTCOME = re.compile(r"^(PASSED|FAILED|ERROR) ::(\S+)", re.MULTILINE)
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_all_but_sixteen_of_284_pass(tmp_path):
-    """The sixteen are run too: one that is not there any more, or that begins to pass, leaves the list."""
+    """The sixteen are run too: where one of them passes, or is there no more, this test fails."""
     command = [
         sys.executable, "-m", "pytest", "-p", "swapped", "--pyargs", "sklearn.decomposition.tests.test_nmf",
         "-q", "--tb=no", "-rfEp", "-p", "no:cacheprovider", "-c", str(tmp_path / "pytest.ini"),
