@@ -26,9 +26,11 @@ SCHEDULING = {
     "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False",
 }
 
-# Plans are made for what dnmf installs. Where xarray is, Dask loads it, and pandas: 40 MiB more in an idle worker, and
-# with limits as small as these ones it may be paused for good.
-BARE = {"DASK_DISTRIBUTED__WORKER__PRELOAD": """["import sys; sys.modules['xarray'] = None"]"""}
+# All programs find `in_strips`, and workers load it first.
+STRIPS = {
+    "DASK_DISTRIBUTED__WORKER__PRELOAD": '["in_strips"]',
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]),
+}
 
 
 @dataclass
@@ -133,7 +135,7 @@ class Place:
 
     def start(self, *words: object) -> Program:
         """Start `python -m …`."""
-        own = {"TMPDIR": str(self.temporary), "DASK_TEMPORARY_DIRECTORY": str(self.dask), **SCHEDULING, **BARE}
+        own = {"TMPDIR": str(self.temporary), "DASK_TEMPORARY_DIRECTORY": str(self.dask), **SCHEDULING, **STRIPS}
         out, err = (self.logs / f"{len(self.programs):02d}.{kind}" for kind in ("out", "err"))
         with out.open("w") as stdout, err.open("w") as stderr:
             process = subprocess.Popen(

@@ -13,7 +13,7 @@ import zarr
 from disturbances import KINDS, Kind, small_disk
 from outcomes import Result
 from programs import LIMIT, Cluster, Place, Program, cluster, until
-from undisturbed import INITS, PASSES, Answer, asked, make_matrix, memory_limit, read_answer, record_of
+from undisturbed import INITS, PASSES, Answer, asked, make_matrix, read_answer, record_of
 
 from dnmf.run import lease
 
@@ -115,13 +115,15 @@ class Trial:
 
     def where(self) -> list[str]:
         """Options that say where to compute."""
-        limit = ["--memory-limit", str(memory_limit())]
+        limit = ["--memory-limit", "256MiB"]
         return ["--scheduler", self.cluster.address, *limit] if self.cluster else ["--workers", "2", *limit]
 
     def begin(self, command: str = "factorize", *more: str) -> Program:
         """Start a new run."""
         wanted = asked(self.result.init, self.result.every)
-        return self.place.start("dnmf", command, self.world.X, "--out", self.place.run, *wanted, *self.where(), *more)
+        return self.place.start(
+            "in_strips", command, self.world.X, "--out", self.place.run, *wanted, *self.where(), *more
+        )
 
     def go_on(self) -> Program:
         """Start the command that somebody would give now."""
@@ -136,7 +138,7 @@ class Trial:
             if record["at"] is not None:
                 self.result.complaints.append("what was saved is refused")
             return self.begin("factorize", "--overwrite")
-        return self.place.start("dnmf", "resume", self.place.run, *self.where())
+        return self.place.start("in_strips", "resume", self.place.run, *self.where())
 
     def refused(self) -> str:
         """What the last command said, if it refused to go on with the run."""

@@ -10,15 +10,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from dnmf.plan.dense import DenseGrid
-from dnmf.plan.grid import Demand
-from dnmf.plan.memory import USABLE_SHARE, Workers
-
 ROWS, COLUMNS, STRIP, RANK, PASSES, SEED = 16_384, 256, 2048, 5, 20, 0
 INITS = ("sample", "random")
-
-# Workers that a run may find: two, one while the other is started again, three of a relay's cluster.
-FEWEST, MOST = 1, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +42,6 @@ def make_matrix(folder: Path) -> Path:
     X = rng.random((ROWS, RANK)) @ rng.random((RANK, COLUMNS)) + 0.1 * rng.random((ROWS, COLUMNS))
     zarr.create_array(str(folder / "X.zarr"), data=X.astype("f4"), chunks=(STRIP, COLUMNS))
     return folder / "X.zarr"
-
-
-def memory_limit() -> int:
-    """Bytes per worker with which strips are one chunk high, be it alone or one of three, with a sample or without."""
-    grid = DenseGrid((ROWS, COLUMNS), (STRIP, COLUMNS), 4, 4, (STRIP, COLUMNS), in_flight=1)
-
-    def peak(strips: int, workers: int) -> int:
-        several = Workers(workers, 1, 2**40)
-        return grid.peak(grid.in_strips(0, strips * STRIP), Demand(RANK, several))
-
-    one, two = peak(1, FEWEST), peak(2, MOST)
-    assert one < two
-    return int((one + two) / 2 / USABLE_SHARE)
 
 
 def asked(init: str, every: int | None) -> list[str]:
