@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.arrays.rows import Array
 from dnmf.arrays.sketch import Sketch
 from dnmf.rules import Penalty
 
@@ -26,9 +26,7 @@ class Drawn:
 
     def of(self, A: Sketch) -> Sketch:
         """A sketch of these columns alone, with all rows: its square is not known."""
-        if A.Q is not None or not is_sparse(A.B):
-            return Sketch(A.Q, A.B[:, self.index] * self.weights, np.nan)
-        return Sketch(None, A.B[:, self.index].multiply(self.weights).tocsr(), np.nan)
+        return Sketch(A.Q, A.B[:, self.index] * self.weights, np.nan)
 
     def of_factor(self, F: Array) -> Array:
         """These columns of a factor (k, …)."""
@@ -60,14 +58,16 @@ class Excerpt:
 
 
 def excerpt(A: Sketch, *, seed: int, side: int = SIDE) -> Excerpt:
-    """`side` rows and columns of a sketch (s, N), each drawn by its sum of squares; all where there are no more."""
+    """`side` rows and columns of a sketch (s, N), each drawn by its sum of squares; all where there are no more.
+
+    The sketch is dense, as those of `dnmf.arrays.sketch.sketch` are.
+    """
     if max(A.rows, A.B.shape[1]) <= side:
         return Excerpt(A, _all(A.rows, A.B.dtype), _all(A.B.shape[1], A.B.dtype))
     rows = _draw(_row_squares(A), [seed, 5], side, A.B.dtype)
     columns = _draw(_column_squares(A), [seed, 6], side, A.B.dtype)
     if A.Q is None:
-        B = A.B[rows.index][:, columns.index]
-        B = np.asarray(B.toarray() if is_sparse(B) else B) * np.outer(rows.weights, columns.weights)
+        B = A.B[np.ix_(rows.index, columns.index)] * np.outer(rows.weights, columns.weights)
         return Excerpt(Sketch(None, B, float(np.vdot(B, B))), rows, columns)
     Q, B = A.Q[:, rows.index] * rows.weights, A.B[:, columns.index] * columns.weights
     return Excerpt(Sketch(Q, B, float(np.vdot(Q @ Q.T, B @ B.T))), rows, columns)
@@ -96,16 +96,10 @@ def _all(count: int, dtype: np.dtype[np.floating]) -> Drawn:
 def _row_squares(A: Sketch) -> NDArray[np.float64]:
     """‖a‖² of every row (s,)."""
     if A.Q is None:
-        return _squares(A.B, 1)
+        return np.asarray(np.einsum("ij,ij->i", A.B, A.B), "f8")
     return np.asarray(np.maximum(np.einsum("rs,rs->s", A.Q, (A.B @ A.B.T) @ A.Q), 0), "f8")
 
 
 def _column_squares(A: Sketch) -> NDArray[np.float64]:
     """‖a‖² of every column (N,): Q keeps lengths."""
-    return _squares(A.B, 0)
-
-
-def _squares(B: Rows, axis: int) -> NDArray[np.float64]:
-    if is_sparse(B):
-        return np.asarray(B.multiply(B).sum(axis=axis), "f8").ravel()
-    return np.asarray(np.einsum("ij,ij->j" if axis == 0 else "ij,ij->i", B, B), "f8")
+    return np.asarray(np.einsum("ij,ij->j", A.B, A.B), "f8")

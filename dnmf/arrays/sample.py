@@ -91,7 +91,7 @@ def draw_from(pieces: Iterable[tuple[Rows, int]], *, seed: int, size: int, beta:
     """The sample of a strip that comes in pieces, one or more, each with the number of its first row in Y.
 
     Rows that can no more be among those of smallest keys are left out at once, and all that are kept are copied only
-    when half as many as the sample has wait beside it.
+    when a quarter as many as the sample has wait beside it.
     """
     drawn: list[Sample] = []
     below = math.inf

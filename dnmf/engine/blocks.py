@@ -1,6 +1,6 @@
 """What a read does to one strip: a fold over its pieces; and the reading and writing of stored factors.
 
-Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), contiguous.
+Blocks of the long factor are transposed component-major arrays, (h × k): rules see (k × h), a piece of it.
 """
 
 from collections.abc import Callable
@@ -58,6 +58,10 @@ class Folded:
 
     L: Array | None
     outcome: Outcome
+
+    def __sizeof__(self) -> int:
+        """Bytes of the block: by it Dask knows what it would cost to move."""
+        return 0 if self.L is None else self.L.nbytes
 
 
 @as_always

@@ -170,7 +170,7 @@ class Loss(Protocol[SharedT]):
         """What every strip needs of a short factor (k, N) in the next pass."""
 
     def update(self, y: Rows, shared: SharedT, L: Array, sweeps: int) -> Array:
-        """A strip's block (k, h) of the long factor, moved."""
+        """A piece's block (k, h) of the long factor, moved."""
 
     def scale_and_update(self, y: Rows, shared: SharedT, L: Array, sweeps: int) -> Array:
         """A random block, whose rows get the scale of their rows of Y before they move."""
@@ -182,7 +182,7 @@ class Loss(Protocol[SharedT]):
         """The block that belongs to S, every row of it solved to its end, whatever its neighbours are."""
 
     def sums(self, y: Rows, shared: SharedT, L: Array) -> Value:
-        """What a strip adds to a pass, with its block (k, h) of the long factor."""
+        """What a piece adds to a pass, with its block (k, h) of the long factor."""
 
     def evaluate(self, sums: Any, shared: SharedT) -> Evaluation:
         """What follows from the sums of all strips of a pass."""
@@ -210,6 +210,7 @@ def add_up(parts: Iterable[ValueT]) -> ValueT:
     for part in coming:
         for name in totals:
             totals[name] += getattr(part, name)
+        del part  # the next one needs the room
     return replace(first, **totals)
 
 

@@ -57,13 +57,20 @@ class DenseGrid(Grid):
         return self.wanted_bytes(axis, demand, most=min(sizes.large_strip, sizes.long_block * width // demand.rank))
 
     def piece(self, axis: int, demand: Demand) -> int:
-        """Rows (columns) that are in memory at a time: whole chunks, as X and the rank say, whatever workers have.
+        """Rows (columns) of a piece, as X and the rank say, whatever workers have; 0 where strips are whole.
 
-        A piece is not smaller than what it adds, which costs as much to add up. 0 where strips are whole.
+        It is whole shards high, where that is not too much, else as many chunks as a shard is a multiple of: what is in
+        two pieces would be asked for twice. It is not smaller than what it adds, which costs as much to add up.
         """
-        width, unit = self.shape[1 - axis], self.chunk[axis]
-        wanted = max(demand.sizes.piece, PIECE_PER_SUMS * 8 * demand.rank * width)
-        return 0 if self.merged else min(max(1, wanted // (width * self.itemsize * unit)) * unit, self.shape[axis])
+        if self.merged:
+            return 0
+        width, shard, chunk = self.shape[1 - axis], self.shard[axis], self.chunk[axis]
+        wanted = max(demand.sizes.piece, PIECE_PER_SUMS * 8 * demand.rank * width) // (width * self.itemsize)
+        if shard <= wanted:
+            return min(wanted // shard * shard, self.shape[axis])
+        # X may be lower than a shard: that is then no whole number of chunks.
+        chunks, most = (shard // chunk if shard % chunk == 0 else 1), max(1, wanted // chunk)
+        return min(max(n for n in range(1, most + 1) if chunks % n == 0 or chunks == 1) * chunk, self.shape[axis])
 
     def in_strips(self, axis: int, height: int, piece: int) -> Plan:
         """X in strips of one height, and these in pieces of one."""
@@ -77,15 +84,16 @@ class DenseGrid(Grid):
         axis, height, width, workers = plan.axis, plan.height, plan.width, demand.workers
         piece, row, of_factor = min(plan.piece or height, height), width * self.itemsize, demand.rank * self.itemsize
         # A piece is let go before the next one is read, if that is not read ahead. Whole strips are loaded ahead.
-        loaded = workers.threads * (1 + self.waits) * piece
+        loaded = workers.threads * min((1 + self.waits) * piece, height)
         if not plan.piece:
             loaded = (ceil(workers.saturation * workers.threads) * self.copies + workers.stolen) * height
         chunks = ceil(piece / self.chunk[axis]) * ceil(width / self.chunk[1 - axis])
         decoded = workers.threads * min(self.in_flight, chunks) * 2 * prod(self.chunk) * self.stored
         residual = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), piece) * width
         share = ceil(ceil(plan.length / height) / workers.count)
-        # A fold has its old and its new block, and where it is read or written a copy of each.
-        factor = workers.threads * (RULE_BLOCKS * piece + 4 * height) + (0 if plan.in_run else 2 * share * height)
+        # Of a piece a rule has an old and a new block among others; a fold has both of the strip, and a copy of each
+        # where it is read or written.
+        factor = workers.threads * ((RULE_BLOCKS - 2) * piece + 4 * height) + (0 if plan.in_run else 2 * share * height)
         kept = share * height if plan.cached else 0
         return self.same_in_all(plan, demand) + decoded + residual + (loaded + kept) * row + factor * of_factor
 

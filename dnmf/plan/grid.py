@@ -10,6 +10,9 @@ from dnmf.plan.memory import IDLE_WORKER, MIB, SAMPLE_SPLIT, USABLE_SHARE, Worke
 from dnmf.plan.sizes import Sizes, current
 from dnmf.plan.strips import Plan
 
+# Samples that wait in a worker while others are drawn: some more where it has hundreds of strips.
+WAITING = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -131,10 +134,10 @@ class Grid(ABC):
         return ceil(self.nbytes / self.shape[axis])
 
     def _sample_bytes(self, axis: int, rows: int, workers: Workers) -> int:
-        """Bytes of samples of so many rows that a worker holds: some wait to be merged, and every thread draws one,
-        which it copies where it leaves rows out.
+        """Bytes of samples of so many rows that a worker holds: some are merged or wait for that, and every thread
+        draws one, which it copies where it leaves rows out.
         """
-        return (SAMPLE_SPLIT + 1 + 2 * workers.threads) * rows * self._row_bytes(axis) * self.drawn_fullness
+        return (SAMPLE_SPLIT + WAITING + 2 * workers.threads) * rows * self._row_bytes(axis) * self.drawn_fullness
 
     def wanted_bytes(self, axis: int, demand: Demand, *, most: int) -> int:
         """Bytes of a strip if memory were no concern: four to a thread where they are large enough, one at least.

@@ -14,8 +14,8 @@ USABLE_SHARE = 0.7
 # The least limit of a worker in which anything fits, and one that no machine has, in whole MiB.
 LEAST_LIMIT, MOST_LIMIT = ceil((IDLE_WORKER + ALLOCATOR_SLACK) / USABLE_SHARE / MIB) * MIB, 2**50
 
-# Arrays as large as a strip's block of the long factor that are alive while it is updated: old and new block,
-# numerator, two of the rule; in the first pass also the draw in float64 and its scaling.
+# Arrays as large as the block of the long factor of what is in memory at a time (a piece, or a whole strip) that are
+# alive while it is updated: old and new block, numerator, two of the rule; in the first pass also its scaling.
 RULE_BLOCKS = 8
 
 # Partial sums are added up in a tree of this width, samples of strips are merged in one of that.
@@ -26,8 +26,8 @@ SPLIT_EVERY, SAMPLE_SPLIT = 8, 2
 class Workers:
     """What computes: `count` workers of `threads` threads, none with less than `memory` bytes.
 
-    `saturation` is Dask's worker-saturation: how many strips per thread are loaded ahead. `stolen` is how many more
-    strips a worker may hold because it took a task from another one. `slack` is what its allocator may keep, bytes.
+    `saturation` is Dask's worker-saturation: how many whole strips per thread are loaded ahead. `stolen` is how many
+    more a worker may hold because it took a task from another one. `slack` is what its allocator may keep, bytes.
     """
 
     count: int

@@ -9,10 +9,14 @@ import pytest
 import zarr
 from pairwise import few
 from resize import Resize
+from scipy import sparse
 
 import dnmf
 from dnmf.events import PassDone, Planned, Stopped
+from dnmf.losses.protocol import STEPS
 from dnmf.plan.dense import DenseGrid
+from dnmf.run.checkpoint import read_generation
+from dnmf.run.record import full_record, read_record
 
 RNG = np.random.default_rng(0)
 X = RNG.random((200, 5)) @ RNG.random((5, 60)) + 0.2 * RNG.random((200, 60))
@@ -148,3 +152,44 @@ def test_an_interrupted_run_keeps_its_last_pass_and_says_so(tmp_path: Path) -> N
     assert run.stopped == "was interrupted"
     assert run.record["iteration"] == 8
     np.testing.assert_allclose(run.loss, ((X - np.asarray(run.W) @ run.V) ** 2).sum(), rtol=1e-9)
+
+
+def rare_words(rows: int, columns: int, rank: int) -> sparse.csr_matrix:
+    """Counts in which half of the topics are in one row of a hundred, and make long rows of these."""
+    rng = np.random.default_rng(0)
+    W = rng.gamma(0.3, size=(rows, rank))
+    W[:, rank // 2 :] *= (rng.random((rows, rank - rank // 2)) < 0.01) * 20
+    return sparse.csr_matrix(rng.poisson(W @ rng.gamma(0.2, size=(rank, columns))).astype("f4"))
+
+
+@pytest.mark.parametrize(("size", "beta"), [(100, 1.0), (200, 1.0), (200, 1.5)])
+def test_a_sample_that_lacks_what_x_has_makes_no_loss_rise(sizes: Resize, size: int, beta: float) -> None:
+    sizes(sample_rows=size)
+    result = dnmf.factorize(rare_words(1500, 200, 6), 6, solver="mu", beta_loss=beta, max_iter=30)
+    loss = result.history["loss"]
+    assert (np.diff(loss) <= 0).all()
+    assert len(loss) <= 15
+
+
+def test_a_sample_that_disappoints_is_trusted_less_after_a_stop_too(tmp_path: Path, sizes: Resize) -> None:
+    sizes(sample_rows=100)
+    X, asked = rare_words(2000, 300, 6), {"solver": "mu", "beta_loss": 1.0, "tol": 0}
+    store = str(tmp_path / "X.zarr")
+    group = zarr.create_group(store, attributes={"encoding-type": "csr_matrix", "shape": list(X.shape)})
+    for name in ("data", "indices", "indptr"):
+        group.create_array(name, data=getattr(X, name))
+    whole = dnmf.factorize(store, 6, out=tmp_path / "whole.zarr", max_iter=10, **asked)
+
+    def stop(event: Any) -> None:
+        if isinstance(event, PassDone) and event.iteration == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dnmf.factorize(store, 6, out=tmp_path / "part.zarr", max_iter=10, listeners=[stop], **asked)
+    group = zarr.open_group(tmp_path / "part.zarr")
+    part = read_generation(group, full_record(read_record(group), "part.zarr")).checkpoint
+    assert part.modelled
+    assert part.steps < STEPS
+    resumed = dnmf.resume(tmp_path / "part.zarr")
+    np.testing.assert_array_equal(resumed.history["loss"], whole.history["loss"])
+    np.testing.assert_array_equal(resumed.V, whole.V)

@@ -92,7 +92,7 @@ BASE = {
     "pieces": 2 * 16 * MIB,  # one is read ahead
     "chunks": 2 * 16 * MIB,  # those of a piece, compressed and decoded, 8 MiB each
     "residual": 4 * MIB,  # model and residual of 64 rows, float64
-    "rule": 8 * BLOCK // 2,  # of a piece: old and new, the numerator, what a rule works with
+    "rule": 6 * BLOCK // 2,  # of a piece: the numerator, what a rule works with
     "blocks": 4 * BLOCK,
     "long": 2 * 32 * BLOCK,  # old and new, half of the 64 blocks
     "short": 2 * 4096 * 20 * 4,
@@ -101,7 +101,7 @@ BASE = {
 }
 
 # As they are where strips are in memory as a whole.
-WHOLE = {"pieces": 32 * MIB, "chunks": 4 * 16 * MIB, "rule": 8 * BLOCK}
+WHOLE = {"pieces": 32 * MIB, "chunks": 4 * 16 * MIB, "rule": 6 * BLOCK}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ WHOLE = {"pieces": 32 * MIB, "chunks": 4 * 16 * MIB, "rule": 8 * BLOCK}
             8192,
             {},
             {"piece": 0},
-            {"pieces": 128 * MIB, "chunks": 10 * 16 * MIB, "rule": 32 * BLOCK, "blocks": 16 * BLOCK},
+            {"pieces": 128 * MIB, "chunks": 10 * 16 * MIB, "rule": 24 * BLOCK, "blocks": 16 * BLOCK},
         ),
         # … Dask's default saturation loads one ahead, and stealing may add one.
         (2048, {"saturation": 1.1}, {"piece": 0}, WHOLE | {"pieces": 2 * 32 * MIB}),
@@ -142,18 +142,23 @@ def test_the_peak_is_the_sum_of_its_terms(height, workers, options, changed):
 
 
 @pytest.mark.parametrize(
-    ("shape", "chunk", "rank", "piece"),
+    ("shape", "chunk", "shard", "rank", "piece"),
     [
-        (TALL, (512, 4096), 20, 1024),  # 16 MiB
-        (TALL, (300, 4096), 20, 900),  # whole chunks, …
-        (TALL, (3000, 4096), 20, 3000),  # … one at least
-        ((4096, 1000), (512, 1000), 20, 4096),
-        ((200_000, 50_000), (64, 50_000), 20, 64),
-        ((200_000, 50_000), (64, 50_000), 200, 768),  # twice the 80 MB that a piece adds
+        (TALL, (512, 4096), None, 20, 1024),  # 16 MiB
+        (TALL, (300, 4096), None, 20, 900),  # whole chunks, …
+        (TALL, (3000, 4096), None, 20, 3000),  # … one at least
+        ((4096, 1000), (512, 1000), None, 20, 4096),
+        ((200_000, 50_000), (64, 50_000), None, 20, 64),
+        ((200_000, 50_000), (64, 50_000), None, 200, 768),  # twice the 80 MB that a piece adds
+        # Whole shards, or so many chunks that shards are whole pieces.
+        (TALL, (64, 4096), (768, 4096), 20, 768),
+        (TALL, (64, 4096), (320, 4096), 20, 960),
+        (TALL, (512, 4096), (12_288, 4096), 20, 1024),
+        (TALL, (512, 4096), (2560, 4096), 20, 512),
     ],
 )
-def test_a_piece_depends_on_x_and_the_rank_alone(shape, chunk, rank, piece):
-    x = grid(shape, chunk)
+def test_a_piece_depends_on_x_and_the_rank_alone(shape, chunk, shard, rank, piece):
+    x = grid(shape, chunk, shard)
     assert {plan(x, rank=rank, workers=team(2, 1, mib)).piece for mib in (2**11, 2**14)} == {piece}
     assert plan(replace(x, copies=2), rank=rank, workers=team(2, 1, 2**14)).piece == 0
 
@@ -349,7 +354,7 @@ def test_a_plan_stays_where_workers_change_and_it_still_fits():
 def test_a_sample_is_bounded_by_rows_bytes_and_workers():
     x = grid(TALL, (1024, 4096))
     rows = [x.sample_rows(0, Demand(20, team(2, 1, mib))) for mib in (4096, 512)]
-    assert rows == [2048, 1024], "32 MiB, and halved until merging it takes half of what a worker may use"
+    assert rows == [2048, 512], "32 MiB, and halved until merging it takes half of what a worker may use"
     narrow = grid((131_072, 16), (1024, 16))
     assert narrow.sample_rows(0, Demand(20, team(2, 1, 4096))) == 8000
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace as with_fields
 from pairwise import few
 from zarr.storage import MemoryStore
 
+from dnmf.losses.protocol import STEPS
 from dnmf.run import checkpoint as checkpoints
 from dnmf.run.checkpoint import Checkpoint, read_checkpoint, read_generation, write_checkpoint
 from dnmf.run.factors import write_blocks
@@ -38,6 +39,7 @@ def drawn(draw: st.DrawFn) -> Checkpoint:
         short=draw(factor),
         plain=draw(st.none() | factor),
         modelled=draw(st.booleans()),
+        steps=draw(st.integers(1, STEPS)),
         rows=draw(st.none() | rows),
         checksums=draw(st.none() | arrays("u8", st.integers(0, 4), elements=st.integers(0, 2**64 - 2))),
         loss=draw(st.none() | NUMBERS),

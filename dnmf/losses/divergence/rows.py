@@ -1,4 +1,4 @@
-"""How rows of the long factor move, piece by piece, while their strip is in memory."""
+"""How rows of the long factor move while their rows of Y are in memory, a few at a time."""
 
 import numpy as np
 
