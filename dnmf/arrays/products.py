@@ -6,9 +6,9 @@ Rows y (h × N) are a NumPy array or a `scipy.sparse.csr_matrix`; factors are co
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.pieces import cuts, pieces
+from dnmf.arrays.parts import cuts, parts
 from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
-from dnmf.plan.pieces import LARGE_PIECE
+from dnmf.plan.parts import LARGE_PART
 
 
 def right(S: Array, y: Rows) -> Array:
@@ -37,14 +37,14 @@ def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
     if beta == 0:
         return np.full(y.shape[0], float(y.shape[1]))
     if is_sparse(y):
-        parts = (with_data(part, _powers(part.data.astype("f8"), beta)) for part in pieces(y, LARGE_PIECE))
-        return np.concatenate([np.zeros(0), *(np.asarray(part.sum(axis=1)).ravel() for part in parts)])
+        powers = (with_data(part, _powers(part.data.astype("f8"), beta)) for part in parts(y, LARGE_PART))
+        return np.concatenate([np.zeros(0), *(np.asarray(part.sum(axis=1)).ravel() for part in powers)])
     lines = y if y.flags.c_contiguous else np.ascontiguousarray(y)
     if beta == 2:
         return np.asarray(np.einsum("ij,ij->i", lines, lines), "f8")
     if beta == 1:
         return np.asarray(lines.sum(axis=1, dtype="f8"))
-    return np.concatenate([np.zeros(0), *(_powers(part.astype("f8"), beta).sum(axis=1) for part in pieces(lines))])
+    return np.concatenate([np.zeros(0), *(_powers(part.astype("f8"), beta).sum(axis=1) for part in parts(lines))])
 
 
 def _powers(x: Array, beta: float) -> Array:

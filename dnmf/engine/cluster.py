@@ -42,13 +42,16 @@ class Cluster:
     lines: Callable[[int], str] = _strip
 
     def place(self, value: object) -> Delayed:
-        """Send the value ahead of the pass, whose loads it must precede.
+        """Send the value ahead of the pass, to every worker.
 
-        As one more task among them it may be queued behind every load of a strip, and workers would then hold all of X.
-        The scheduler keeps it, so that it outlives the worker that was given it.
+        Tasks go where something is that they need: with the long factor alone they would stay where its blocks are, and
+        a worker that joined late, or is done first, would have nothing to do. The scheduler keeps the value, so that it
+        outlives the workers that were given it.
         """
         with _large_values():
-            return self.client.persist(dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False))
+            sent = self.client.persist(dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False))
+        answered(self.client, lambda: self.client.replicate(futures_of(sent)))
+        return sent
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> Running:
         """Persist: returns at once."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from dnmf.arrays.extent import extent_of, times_power
-from dnmf.arrays.pieces import cuts
+from dnmf.arrays.parts import cuts
 from dnmf.arrays.rows import Array, Rows, is_sparse
 from dnmf.estimators.parameters import check_parameters
 from dnmf.estimators.scikit_learn import (
@@ -32,7 +32,7 @@ from dnmf.matrix.foreign import columns_of, has_masked_rows
 from dnmf.matrix.labels import Labels, Names
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix
-from dnmf.plan.pieces import LARGE_PIECE
+from dnmf.plan.parts import LARGE_PART
 
 # What X in memory may be, for scikit-learn's checks. It is worked on row by row: of every layout one answer comes out.
 IN_MEMORY: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "order": "C"}
@@ -122,7 +122,7 @@ def _loss(y: Rows, L: Array, H: Array, beta: float) -> float:
     """The loss of rows; what is small is cast piece by piece: the same pieces, in the same order, as in one go."""
     if not is_small(y):
         return strip_sums(y, L, H, beta=beta).loss
-    return sum(strip_sums(as_floats(y[part]), L[:, part], H, beta=beta).loss for part in cuts(y, LARGE_PIECE))
+    return sum(strip_sums(as_floats(y[part]), L[:, part], H, beta=beta).loss for part in cuts(y, LARGE_PART))
 
 
 def exponent_of(X: ArrayLike, beta: float) -> int:

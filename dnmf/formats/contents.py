@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.plan.memory import MIB
-from dnmf.plan.pieces import well_chunked
+from dnmf.plan.parts import well_chunked
 
 Numbers = NDArray[Any]
 Dtype = np.dtype[Any]

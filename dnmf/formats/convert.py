@@ -21,7 +21,7 @@ from dnmf.formats.labels import write_labels
 from dnmf.formats.text import market_in
 from dnmf.formats.turned import turned
 from dnmf.plan.memory import MIB, index_bytes
-from dnmf.plan.pieces import well_chunked
+from dnmf.plan.parts import well_chunked
 from dnmf.stores.identity import nested
 from dnmf.stores.missing_chunks import ZarrArray
 from dnmf.stores.paths import absolute, here, is_url, refuse_bucket

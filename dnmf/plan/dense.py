@@ -7,7 +7,7 @@ from typing import Self
 
 from dnmf.plan.grid import Demand, Grid
 from dnmf.plan.memory import MIB, RULE_BLOCKS
-from dnmf.plan.pieces import piece_rows
+from dnmf.plan.parts import part_rows
 from dnmf.plan.strips import Plan
 
 # Bytes of a piece, at least, for each byte of the sums that it adds.
@@ -20,7 +20,7 @@ class DenseGrid(Grid):
 
     Attributes
     ----------
-    shard : (rows, columns) of the pieces in which chunks are stored together; equal to `chunk` without sharding.
+    shard : (rows, columns) in which chunks are stored together; equal to `chunk` without sharding.
     """
 
     shard: tuple[int, ...]
@@ -89,7 +89,7 @@ class DenseGrid(Grid):
             loaded = (ceil(workers.saturation * workers.threads) * self.copies + workers.stolen) * height
         chunks = ceil(piece / self.chunk[axis]) * ceil(width / self.chunk[1 - axis])
         decoded = workers.threads * min(self.in_flight, chunks) * 2 * prod(self.chunk) * self.stored
-        residual = workers.threads * 2 * 8 * min(piece_rows(width, residual=True), piece) * width
+        residual = workers.threads * 2 * 8 * min(part_rows(width, residual=True), piece) * width
         share = ceil(ceil(plan.length / height) / workers.count)
         # Of a piece a rule has an old and a new block among others; a fold has both of the strip, and a copy of each
         # where it is read or written.
@@ -113,7 +113,7 @@ class DenseGrid(Grid):
                 yield replace(self, chunk=chunk, shard=chunk), axis
 
     @property
-    def pieces(self) -> str:
+    def read_in(self) -> str:
         return f"chunks of {self.chunk[0]} × {self.chunk[1]}"
 
     @property

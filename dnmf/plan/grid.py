@@ -36,7 +36,7 @@ class Grid(ABC):
     Attributes
     ----------
     shape : (m, n)
-    chunk : of the smallest piece that can be read: (rows, columns), or (non-zeros,) of sparse X.
+    chunk : the smallest that can be read: (rows, columns), or (non-zeros,) of sparse X.
     stored : bytes of an entry in the store; of sparse X with its place.
     itemsize : bytes of an entry as it is computed with.
     copies : how many times a strip is in memory while it is made.
@@ -91,7 +91,7 @@ class Grid(ABC):
 
     @property
     @abstractmethod
-    def pieces(self) -> str:
+    def read_in(self) -> str:
         """What X is read in, in words, with what else makes strips large."""
 
     @property
@@ -166,7 +166,7 @@ class Grid(ABC):
         better = next(fitting, None)
         advice = f"{better.remedy}, or" if better else f"no chunks would help at rank {rank}:"
         return (
-            f"X does not fit: with {self.pieces} and {partial_sums_bytes(rank, width) / MIB:.0f} MiB of partial sums "
+            f"X does not fit: with {self.read_in} and {partial_sums_bytes(rank, width) / MIB:.0f} MiB of partial sums "
             f"of {rank} × {width}, the smallest strips need {needed / MIB:.0f} MiB in a worker that may use "
             f"{workers.usable / MIB:.0f} MiB ({USABLE_SHARE} of its limit of {in_words(workers.memory)}); {advice} "
             f"give workers {ceil(needed / USABLE_SHARE / MIB)} MiB"

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from dnmf.plan.grid import Demand, Grid
 from dnmf.plan.memory import MIB, RULE_BLOCKS, index_bytes
-from dnmf.plan.pieces import LARGE_PIECE, PIECE_NON_ZEROS
+from dnmf.plan.parts import LARGE_PART, PART_NON_ZEROS
 from dnmf.plan.strips import Plan, rows_or_columns
 
 # Bytes that a strip weighs at least. Smaller ones would not fit either: what is too large then is something else.
@@ -32,7 +32,7 @@ class SparseGrid(Grid):
     ends : of n lines n + 1 numbers: the non-zeros before each line, and of all. Tasks carry no grid, and so none of it.
     fullest : non-zeros of the fullest line.
     pointers : bytes that are decoded to learn where lines end, before any of them is read.
-    unit : lines of the smallest piece that can be read, where X comes in pieces of lines; 0 where it does not.
+    unit : lines of the smallest block that can be read, where X comes in blocks of lines; 0 where it does not.
     """
 
     axis: int
@@ -140,17 +140,17 @@ class SparseGrid(Grid):
         # Entries are read, then their places: twice the bytes of both covers one of them compressed, decoded and cast.
         chunks = min(self.in_flight, largest // (self.chunk[0] * self.non_zero) + 2)
         decoded = threads * 2 * max(chunks * self.chunk[0] * self.stored, self.pointers)
-        # A large piece is cut out of a strip and cast to float64, or has two numbers per non-zero; a small one has two
+        # A large part is cut out of a strip and cast to float64, or has two numbers per non-zero; a small one has two
         # per component. Neither ends inside a line.
         full = largest // self.non_zero
-        copied = (self.non_zero + 2 * 8) * min(full, max(LARGE_PIECE, self.fullest))
-        pieces = threads * (copied + 2 * 8 * rank * min(full, max(PIECE_NON_ZEROS, self.fullest)))
+        copied = (self.non_zero + 2 * 8) * min(full, max(LARGE_PART, self.fullest))
+        parts = threads * (copied + 2 * 8 * rank * min(full, max(PART_NON_ZEROS, self.fullest)))
         factor = threads * RULE_BLOCKS * rank * max(heights) * self.itemsize
         old_and_new = 0 if plan.in_run else 2 * rank * self.itemsize * _most(heights, share)
         # The product of a strip is made turned, in the dtype of X or in float64, and added up in float64.
         turned = threads * 2 * 8 * rank * plan.width
         kept = _most(strips, share) if plan.cached else 0
-        return self.same_in_all(plan, demand) + loaded + decoded + pieces + factor + old_and_new + turned + kept
+        return self.same_in_all(plan, demand) + loaded + decoded + parts + factor + old_and_new + turned + kept
 
     def least(self, axis: int, demand: Demand) -> int:
         """Projected peak of as many strips as are worth it."""
@@ -166,7 +166,7 @@ class SparseGrid(Grid):
                 yield replace(self, chunk=(chunk,), unit=size if self.unit else 0), self.axis
 
     @property
-    def pieces(self) -> str:
+    def read_in(self) -> str:
         lines = rows_or_columns(self.axis)
         return f"{self.chunk[0]} non-zeros in a chunk, {self.fullest} in the fullest of its {lines}"
 

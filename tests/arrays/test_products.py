@@ -12,7 +12,7 @@ from scipy import sparse
 from strategies import cuts as heights_of
 from strategies import matrices, problems
 
-from dnmf.arrays import pieces, products
+from dnmf.arrays import parts, products
 from dnmf.arrays import rows as arrays_rows
 
 BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
@@ -75,9 +75,9 @@ def test_powers_of_more_rows_than_a_piece_holds(layout):
 
 
 @given(st.data(), matrices(max_side=30), st.integers(1, 40))
-def test_pieces_of_sparse_rows_are_all_rows_in_order_and_small(data, X, most):
+def test_parts_of_sparse_rows_are_all_rows_in_order_and_small(data, X, most):
     y = data.draw(both(X))[1]
-    found = list(pieces.cuts(y, most))
+    found = list(parts.cuts(y, most))
     assert [cut.start for cut in found] == [0, *(cut.stop for cut in found[:-1])]
     assert found[-1].stop == len(X)
     for cut in found:
@@ -88,15 +88,15 @@ def test_pieces_of_sparse_rows_are_all_rows_in_order_and_small(data, X, most):
 
 
 @given(st.integers(1, 2000), st.integers(1, 3))
-def test_pieces_of_dense_rows_are_all_rows_in_order(height, width):
+def test_parts_of_dense_rows_are_all_rows_in_order(height, width):
     y = np.arange(height * width, dtype="f8").reshape(height, width)
-    parts = list(pieces.pieces(y))
-    assert max(map(len, parts)) <= 512
-    assert_array_equal(np.concatenate(parts), y)
+    found = list(parts.parts(y))
+    assert max(map(len, found)) <= 512
+    assert_array_equal(np.concatenate(found), y)
 
 
-def test_where_rows_have_no_entries_one_piece_is_all_of_them():
-    assert list(pieces.cuts(sparse.csr_matrix((5, 3)), 2)) == [slice(0, 5)]
+def test_where_rows_have_no_entries_one_part_is_all_of_them():
+    assert list(parts.cuts(sparse.csr_matrix((5, 3)), 2)) == [slice(0, 5)]
 
 
 @given(st.data(), problems())

@@ -28,7 +28,7 @@ from zarr.codecs import BloscCodec
 import dnmf.formats
 import dnmf.formats.convert
 from dnmf.formats.convert import convert, describe
-from dnmf.plan.pieces import well_chunked
+from dnmf.plan.parts import well_chunked
 
 Array = NDArray[Any]
 Sparse = scipy.sparse.csr_array | scipy.sparse.csc_array

@@ -13,7 +13,7 @@ from dnmf.plan.choose import plan, refit
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.grid import Demand
 from dnmf.plan.memory import IDLE_WORKER, MIB, Workers
-from dnmf.plan.pieces import piece_rows, well_chunked
+from dnmf.plan.parts import part_rows, well_chunked
 from dnmf.plan.sizes import Sizes, current, using
 from dnmf.plan.strips import Plan
 
@@ -190,7 +190,7 @@ def test_entries_are_counted_as_stored_and_as_computed_with():
      (512, True, 512), (4096, True, 64), (16_384, True, 16), (10**6, True, 16)],
 )  # fmt: skip
 def test_rows_that_are_multiplied_at_a_time(width, residual, rows):
-    assert piece_rows(width, residual=residual) == rows
+    assert part_rows(width, residual=residual) == rows
 
 
 @pytest.mark.parametrize(

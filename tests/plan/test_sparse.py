@@ -15,7 +15,7 @@ from strategies import seeds, workers
 from dnmf.plan.choose import plan
 from dnmf.plan.grid import Demand
 from dnmf.plan.memory import MIB, Workers, partial_sums_bytes
-from dnmf.plan.pieces import PIECE_NON_ZEROS
+from dnmf.plan.parts import PART_NON_ZEROS
 from dnmf.plan.sparse import LEAST_STRIP, UNITS, SparseGrid
 from dnmf.plan.strips import Plan
 
@@ -268,7 +268,7 @@ BASE = {
     "idle": 155 * MIB,
     "strips": STRIP,
     "chunks": 2 * 8 * 10_000,
-    "pieces": 24 * (STRIP // 8) + 2 * 8 * 5 * PIECE_NON_ZEROS,
+    "pieces": 24 * (STRIP // 8) + 2 * 8 * 5 * PART_NON_ZEROS,
     "rule": 8 * 500 * 5 * 4,
     "long": 2 * 500 * 5 * 4,
     "sums": 10 * 8 * 5 * (3000 + 5) + 2 * 3000 * 5 * 4,

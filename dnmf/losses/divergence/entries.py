@@ -1,4 +1,4 @@
-"""The divergence entry by entry: the model of a piece of rows, and what the rules and the loss need of it.
+"""The divergence entry by entry: the model of some rows, and what the rules and the loss need of it.
 
 Rows y (h × N) are dense or sparse; of sparse ones the model M is formed where they are not zero.
 """
@@ -11,7 +11,7 @@ from scipy.special import kl_div, xlogy
 
 from dnmf.arrays.products import model_at
 from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
-from dnmf.plan.pieces import piece_rows
+from dnmf.plan.parts import part_rows
 from dnmf.rules.beta_multiplicative import floor
 
 
@@ -54,7 +54,7 @@ def numerator_entries(y: Array, M: Array, beta: float) -> Array:
 
 def dense_models(L: Array, S: Array, beta: float) -> Iterator[tuple[slice, Array]]:
     """Pieces of M^(β−1), (rows × N), each with where its rows are."""
-    rows = piece_rows(S.shape[1], residual=True)
+    rows = part_rows(S.shape[1], residual=True)
     for start in range(0, L.shape[1], rows):
         cut = slice(start, start + rows)
         M = L[:, cut].T @ S

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dnmf.arrays.pieces import cuts, pad_rows, part_of
+from dnmf.arrays.parts import cuts, pad_rows, part_of
 from dnmf.arrays.products import gram, right
 from dnmf.arrays.rows import Array, Rows, is_sparse
 from dnmf.losses.divergence.entries import dense_models, form_model, numerator_entries, split_terms
@@ -37,11 +37,11 @@ def move_rows(y: Rows, L: Array, S: Array, sweeps: int, *, beta: float, penalty:
         return _move_sparse(y, L, S, sweeps, beta, penalty)
     moved = np.empty_like(L, order="C")
     for cut in cuts(y):
-        part, piece = L[:, cut], part_of(y, cut)
+        block, part = L[:, cut], part_of(y, cut)
         for _ in range(sweeps):
-            P, Q = split_terms(piece, form_model(piece, part, S, beta), beta)
-            part = multiply(part, right(S, P), _below(part, S, Q, beta), beta, penalty)
-        moved[:, cut] = part
+            P, Q = split_terms(part, form_model(part, block, S, beta), beta)
+            block = multiply(block, right(S, P), _below(block, S, Q, beta), beta, penalty)
+        moved[:, cut] = block
     return moved
 
 

@@ -6,7 +6,7 @@ D(Y | M) = Σ d(y, m) with the model M = Lᵀ S, and, for β other than 0 and 1,
 
 y log(y/m) − y + m for β = 1 (Kullback–Leibler), y/m − log(y/m) − 1 for β = 0 (Itakura–Saito). For β = 2 it is half of
 the squared error; so that all losses have one unit, the loss is twice the divergence. Factors are component-major:
-L (k × h), S (k × N). The model is formed piece by piece while the strip is in memory; of sparse rows only where they
+L (k × h), S (k × N). The model is formed part by part while a piece is in memory; of sparse rows only where they
 are not zero, but for β other than 1 and 2, where a sum over all entries has no closed form. Pure NumPy and SciPy.
 
 C. Févotte and J. Idier, Neural Computation 23, 2011, doi:10.1162/NECO_a_00168: the rules, equations 57 to 59 and
@@ -20,12 +20,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.pieces import cuts, part_of
+from dnmf.arrays.parts import cuts, part_of
 from dnmf.arrays.products import left, row_powers
 from dnmf.arrays.rows import Array, Rows
 from dnmf.losses import SWEEPS
 from dnmf.losses.divergence.entries import dense_models, form_model, require_positive, row_divergences, split_terms
-from dnmf.plan.pieces import LARGE_PIECE
+from dnmf.plan.parts import LARGE_PART
 from dnmf.rules import Penalty
 from dnmf.rules.beta_multiplicative import multiply
 
@@ -71,7 +71,7 @@ class Sums:
 
 
 def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = None) -> Sums:
-    """The sums of one strip.
+    """The sums of one piece.
 
     Parameters
     ----------
@@ -91,14 +91,14 @@ def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | Non
     L = L.astype(S.dtype, copy=False)
     numerator, loss = np.zeros(S.shape), 0.0
     below = np.zeros((len(S), 1) if beta == 1 else S.shape)
-    for cut in cuts(y, LARGE_PIECE):
-        piece, part = part_of(y, cut), L[:, cut]
-        counted = part if weights is None else part * weights[cut]
-        M = form_model(piece, part, S, beta)
-        rows = row_divergences(piece, M, part, S, beta)
-        P, Q = split_terms(piece, M, beta)
+    for cut in cuts(y, LARGE_PART):
+        part, block = part_of(y, cut), L[:, cut]
+        counted = block if weights is None else block * weights[cut]
+        M = form_model(part, block, S, beta)
+        rows = row_divergences(part, M, block, S, beta)
+        P, Q = split_terms(part, M, beta)
         numerator += left(counted, P)
-        below += _counted_below(counted, part, S, Q, beta)
+        below += _counted_below(counted, block, S, Q, beta)
         loss += 2 * float(rows.sum() if weights is None else rows @ weights[cut])
     powers = row_powers(y, beta)
     L8 = L.astype("f8")

@@ -11,7 +11,7 @@ the loss with any short factor S is, exactly,
 With B = 0 this is the usual free loss: cross = L Y costs nothing extra and square = ‖Y‖² is known. But it subtracts
 numbers as large as ‖Y‖²: from float32 products it was off by 1e-10 ‖Y‖² (exponential factors) to 5e-7 ‖Y‖² (log-normal
 ones, whose small entries vanish in large partial sums), however short the sums. With B = the short factor at the start
-of the pass it subtracts only numbers of the size of the loss, at the price of forming the residual in the strip, still
+of the pass it subtracts only numbers of the size of the loss, at the price of forming the residual in the piece, still
 in one read. So a loss that is stored or may end a run is taken about the short factor, the others about 0.
 
 Of sparse rows there is no residual that would fit. There products are added up in float64 after so few additions that
@@ -26,17 +26,17 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.pieces import cuts, part_of
+from dnmf.arrays.parts import cuts, part_of
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Rows, is_sparse
 from dnmf.losses.protocol import CLOSE
-from dnmf.plan.pieces import LARGE_PIECE, piece_rows
+from dnmf.plan.parts import LARGE_PART, part_rows
 from dnmf.rules import Penalty
 from dnmf.rules.solver import Solver
 
 # Of sparse rows: as many float32 numbers are added to an entry of LY, on average, before float64 takes over; non-zeros
-# of a piece at least; and the loss relative to ‖Y‖² below which all of it is float64.
-ADDITIONS, LEAST_PIECE, SPARSE_CLOSE = 32, 2**12, 0.05
+# of a part at least; and the loss relative to ‖Y‖² below which all of it is float64.
+ADDITIONS, LEAST_PART, SPARSE_CLOSE = 32, 2**12, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ class Sums:
 
 
 def strip_sums(y: Rows, L: Array, base: Array | None) -> Sums:
-    """The sums of one strip.
+    """The sums of one piece.
 
     Parameters
     ----------
-    y : (h, N) strip.
+    y : (h, N) rows.
     L : (k, h) its block of the long factor.
     base : (k, N), or None for B = 0. Its dtype is that of the residual; with float64 the sums have ‖Y‖² too.
     """
@@ -94,16 +94,16 @@ def strip_sums(y: Rows, L: Array, base: Array | None) -> Sums:
         if base is None:
             return Sums(_sparse_cross(y, L, ADDITIONS * y.shape[1]), gram, 0.0, 0.0, mass)
         norm = float(row_powers(y, 2).sum())
-        return _about(base.astype("f8"), Sums(_sparse_cross(y, L8, LARGE_PIECE), gram, 0.0, norm, mass))
+        return _about(base.astype("f8"), Sums(_sparse_cross(y, L8, LARGE_PART), gram, 0.0, norm, mass))
     del L8  # as large as two blocks of float32
     cross, square, norm = (_cross(y, L), 0.0, 0.0) if base is None else _residual(y, L, base)
     return Sums(cross, gram, square, norm, mass)
 
 
 def _sparse_cross(y: Rows, L: Array, non_zeros: int) -> NDArray[np.float64]:
-    """L y (k × N) of sparse rows: products in L's dtype, pieces of so many non-zeros added up in float64."""
+    """L y (k × N) of sparse rows: products in L's dtype, parts of so many non-zeros added up in float64."""
     cross, L_rows = np.zeros((y.shape[1], len(L))), np.ascontiguousarray(L.T)
-    for cut in cuts(y, min(LARGE_PIECE, max(LEAST_PIECE, non_zeros))):
+    for cut in cuts(y, min(LARGE_PART, max(LEAST_PART, non_zeros))):
         cross += part_of(y, cut).T @ L_rows[cut]
     return cross.T
 
@@ -119,8 +119,8 @@ def _about(base: NDArray[np.float64], sums: Sums) -> Sums:
 
 
 def _cross(y: Array, L: Array) -> NDArray[np.float64]:
-    """L y (k × N): products in y's dtype, pieces added up in float64."""
-    rows = piece_rows(y.shape[1], residual=False)
+    """L y (k × N): products in y's dtype, parts added up in float64."""
+    rows = part_rows(y.shape[1], residual=False)
     cross, product = np.zeros((len(L), y.shape[1])), np.empty((len(L), y.shape[1]), y.dtype)
     for start in range(0, len(y), rows):
         cross += np.matmul(L[:, start : start + rows], y[start : start + rows], out=product)
@@ -128,28 +128,28 @@ def _cross(y: Array, L: Array) -> NDArray[np.float64]:
 
 
 def _residual(y: Array, L: Array, base: Array) -> tuple[NDArray[np.float64], float, float]:
-    """L R (k × N), ‖R‖² and ‖y‖², with the residual R = y − Lᵀ B formed piece by piece in the base's dtype."""
+    """L R (k × N), ‖R‖² and ‖y‖², with the residual R = y − Lᵀ B formed part by part in the base's dtype."""
     dtype, width = base.dtype, y.shape[1]
-    rows = min(len(y), piece_rows(width, residual=True))
+    rows = min(len(y), part_rows(width, residual=True))
     L = L.astype(dtype, copy=False)
-    # Strips of columns are turned: their pieces are kept in that layout, mixing the two is slow.
+    # Strips of columns are turned: their parts are kept in that layout, mixing the two is slow.
     turned = not y.flags.c_contiguous
     model, residual = (np.empty((width, rows), dtype).T if turned else np.empty((rows, width), dtype) for _ in range(2))
     cross, product = np.zeros(base.shape), np.empty_like(base)
     square = norm = 0.0
     for start in range(0, len(y), rows):
-        piece = y[start : start + rows]
-        R, M, part = residual[: len(piece)], model[: len(piece)], L[:, start : start + rows]
+        part, block = y[start : start + rows], L[:, start : start + rows]
+        R, M = residual[: len(part)], model[: len(part)]
         if turned:
-            np.matmul(base.T, part, out=M.T)
+            np.matmul(base.T, block, out=M.T)
         else:
-            np.matmul(part.T, base, out=M)
+            np.matmul(block.T, base, out=M)
         if dtype == np.float64:
-            R[...] = piece
+            R[...] = part
             norm += _square(R)
-        np.subtract(piece, M, out=R)
+        np.subtract(part, M, out=R)
         square += _square(R)
-        cross += np.matmul(part, R, out=product)
+        cross += np.matmul(block, R, out=product)
     return cross, square, norm
 
 

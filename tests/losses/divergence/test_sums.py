@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts, matrices, pairs, problems
 
-from dnmf.arrays import pieces as arrays_pieces
+from dnmf.arrays import parts as arrays_parts
 from dnmf.losses.divergence import entries
 from dnmf.losses.divergence.rows import move_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, strip_sums
@@ -36,9 +36,9 @@ each_kind = pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.fixture
 def tiny_pieces(monkeypatch):
     """Pieces of three dense rows, or of seven non-zeros."""
-    for module in (entries, arrays_pieces):
-        monkeypatch.setattr(module, "piece_rows", lambda width, residual: 3)
-    monkeypatch.setattr(arrays_pieces.cuts, "__defaults__", (7,))
+    for module in (entries, arrays_parts):
+        monkeypatch.setattr(module, "part_rows", lambda width, residual: 3)
+    monkeypatch.setattr(arrays_parts.cuts, "__defaults__", (7,))
 
 
 def problem(shape=(13, 8), k=3, *, zeros=0.0, dtype="f8", seed=0):

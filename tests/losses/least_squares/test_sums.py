@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import cuts, matrices, problems
 
-from dnmf.arrays import pieces
+from dnmf.arrays import parts
 from dnmf.arrays.products import gram
 from dnmf.losses.least_squares import sums as least_squares_sums
 from dnmf.losses.least_squares.loss import LeastSquares
@@ -217,8 +217,8 @@ def test_sums_of_sparse_rows_in_many_pieces_are_those_of_one(monkeypatch):
     rng = np.random.default_rng(0)
     Y, L = np.where(rng.random((40, 7)) < 0.6, 0, rng.random((40, 7))), rng.random((3, 40))
     whole = strip_sums(naive.csr(Y), L, None)
-    monkeypatch.setattr(least_squares_sums, "LARGE_PIECE", 5)
-    assert len(list(pieces.cuts(naive.csr(Y), least_squares_sums.LARGE_PIECE))) > 10
+    monkeypatch.setattr(least_squares_sums, "LARGE_PART", 5)
+    assert len(list(parts.cuts(naive.csr(Y), least_squares_sums.LARGE_PART))) > 10
     assert_allclose(strip_sums(naive.csr(Y), L, None).cross, whole.cross, rtol=1e-13)
 
 

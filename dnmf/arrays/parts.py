@@ -1,4 +1,4 @@
-"""Rows of a strip a few at a time: as many as a core's caches hold, or of like length."""
+"""Parts of a piece, its rows a few at a time: as many as a core's caches hold, or of like length."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from dnmf.arrays.rows import Array, Rows, is_sparse
-from dnmf.plan.pieces import PIECE_NON_ZEROS, piece_rows
+from dnmf.plan.parts import PART_NON_ZEROS, part_rows
 
 # Rows of a group are longer than its shortest one by one part in so many at most.
 PADDING = 10
 
 
-def cuts(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[slice]:
+def cuts(y: Rows, non_zeros: int = PART_NON_ZEROS) -> Iterator[slice]:
     """Consecutive rows that are worked on at a time: few enough for a core's caches."""
     height = y.shape[0]
     if is_sparse(y):
@@ -24,7 +24,7 @@ def cuts(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[slice]:
             yield slice(start, stop)
             start = stop
     else:
-        rows = piece_rows(y.shape[1], residual=True)
+        rows = part_rows(y.shape[1], residual=True)
         yield from (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
@@ -37,7 +37,7 @@ def part_of(y: Rows, cut: slice) -> Rows:
     return sparse.csr_matrix(parts, shape=(cut.stop - cut.start, y.shape[1]), copy=False)
 
 
-def pieces(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[Rows]:
+def parts(y: Rows, non_zeros: int = PART_NON_ZEROS) -> Iterator[Rows]:
     """The rows of `cuts`."""
     return (part_of(y, cut) for cut in cuts(y, non_zeros))
 
@@ -45,7 +45,7 @@ def pieces(y: Rows, non_zeros: int = PIECE_NON_ZEROS) -> Iterator[Rows]:
 def pad_rows(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array]]:
     """Sparse rows in groups of like length: numbers of the rows (g,), columns and entries (g, c) of their non-zeros.
 
-    Shorter rows end in entries of 0 in column 0. Groups are as large as the pieces of `cuts`. Products of a group are
+    Shorter rows end in entries of 0 in column 0. Groups are as large as the parts of `cuts`. Products of a group are
     those of full arrays, several times as fast as those of single non-zeros.
     """
     lengths = np.diff(y.indptr)
@@ -54,7 +54,7 @@ def pad_rows(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Arra
     while start < len(order):
         longest = ascending[start] + max(1, ascending[start] // PADDING)
         stop = int(np.searchsorted(ascending, longest, side="right"))
-        stop = min(stop, start + max(1, PIECE_NON_ZEROS // max(1, int(ascending[stop - 1]))))
+        stop = min(stop, start + max(1, PART_NON_ZEROS // max(1, int(ascending[stop - 1]))))
         rows, places = order[start:stop], np.arange(ascending[stop - 1])
         real = places < lengths[rows, None]
         at = np.where(real, y.indptr[rows, None] + places, 0)
