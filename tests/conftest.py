@@ -62,6 +62,7 @@ def small() -> Iterator[Client]:
 @pytest.fixture
 def client(_shared: Client) -> Iterator[Client]:
     """The client of the shared cluster, current in this test; other tests compute on threads."""
+    _shared.wait_for_workers(2, timeout=60)
     with _shared.as_current():
         yield _shared
 

@@ -18,7 +18,8 @@ class Sizes:
     above it scheduling is next to nothing, and a lost strip only costs more. Their blocks of the long factor are at
     most `long_block`. Those that are in memory as a whole may be `whole_strip`, where scheduling is under 2 %.
 
-    A `piece` stays in a core's reach from its reading to its last product: PIECES
+    A `piece` decides how much memory a thread needs, and little else: of 2.1 GB, raw, a pass took 1.50, 1.53, 1.51,
+    1.57 and 1.56 s with pieces of 8, 16, 32, 64 and 256 MiB. The allocator keeps no larger buffers than 32 MiB.
 
     A sample has `sample_rows` at most, and `sample_bytes`, which more than 8 rows per component may not exceed.
     Measured on speech with 24 components: after the second read the error was 1.007 times the final one with 2000 rows,
