@@ -21,7 +21,6 @@ Place = NDArray[np.int64]
 # Whatever whoever computes a block has NumPy do about overflows and the like: what is not finite is looked for.
 as_always = np.errstate(all="ignore")
 
-
 # Rows that are drawn at a time.
 DRAWN = 2**16
 

@@ -27,6 +27,7 @@ from dnmf.matrix.opening import open_matrix, tell_missing
 from dnmf.matrix.sparse import SparseInMemory
 from dnmf.parameters import check, plain
 from dnmf.plan.choose import plan
+from dnmf.plan.sizes import current, using
 from dnmf.plan.strips import Plan
 from dnmf.rules import NO_PENALTY, Penalty
 from dnmf.run.factors import Factor, as_stored
@@ -102,7 +103,10 @@ def transform(
         _check_rows(matrix, loss)
         if out is not None:
             session.check_apart(out, exists=check_out(out, overwrite=overwrite, mark=TRANSFORMED))
-        cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
+        # Of an expression some rows may be asked for alone.
+        sizes = current() if out is not None else replace(current(), large_strip=current().whole_strip)
+        with using(sizes):
+            cut = plan(matrix.grid, rank=len(V), workers=session.workers, cache=False, axes=(0,))
         W = _expression(matrix, cut, loss, V, how)
         if out is not None:
             session.check_workers(out)

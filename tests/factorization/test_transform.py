@@ -402,3 +402,12 @@ def test_without_w_v_is_right_where_strips_are_columns(tmp_path: Path, kind: str
     expected = dnmf.factorize(X, RANK, **asked).V
     assert ours.V.shape == (RANK, 120)
     np.testing.assert_allclose(ours.V, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_few_rows_of_w_cost_no_more_than_a_few_strips(tmp_path: Path) -> None:
+    """X of 16 GiB, of which one chunk is there, and nothing is read."""
+    X = zarr.create_array(str(tmp_path / "X.zarr"), shape=(2**22, 1024), chunks=(4096, 1024), dtype="f4", fill_value=1)
+    X[:4096] = 2
+    with pytest.warns(UserWarning, match="1023 of "):
+        W = transform(tmp_path / "X.zarr", np.ones((2, 1024)))
+    assert max(W.chunks[0]) * 4096 <= 2**29
