@@ -60,9 +60,13 @@ def align(value: ValueT) -> ValueT:
 
 def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
     """Some rows of each part, one part below the other."""
-    chosen = [part[rows] for part, rows in zip(parts, kept, strict=True)]
-    if not is_sparse(parts[0]):
-        return np.concatenate(chosen)
-    from scipy import sparse  # noqa: PLC0415, it takes a while to load, and dense X needs none of it
+    if is_sparse(parts[0]):
+        from scipy import sparse  # noqa: PLC0415, it takes a while to load, and dense X needs none of it
 
-    return sparse.csr_matrix(sparse.vstack(chosen))
+        return sparse.csr_matrix(sparse.vstack([part[rows] for part, rows in zip(parts, kept, strict=True)]))
+    stacked, start = np.empty((sum(map(len, kept)), parts[0].shape[1]), parts[0].dtype), 0
+    for part, rows in zip(parts, kept, strict=True):
+        # Clipped, which changes nothing here, it needs no copy of what it takes.
+        np.take(part, rows, axis=0, out=stacked[start : start + len(rows)], mode="clip")
+        start += len(rows)
+    return stacked

@@ -77,7 +77,7 @@ def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0, below:
         keys = np.where(sizes > 0, waits / sizes, np.inf)
     kept = _smallest(np.where(keys < below, keys, np.inf), size + 1)
     return Sample(
-        rows=lines[kept],
+        rows=lines if len(kept) == lines.shape[0] else lines[kept],
         index=kept + first,
         keys=keys[kept],
         sizes=sizes[kept],
