@@ -42,16 +42,9 @@ class Cluster:
     lines: Callable[[int], str] = _strip
 
     def place(self, value: object) -> Delayed:
-        """Send the value ahead of the pass, to every worker.
-
-        Tasks go where something is that they need: with the long factor alone they would stay where its blocks are, and
-        a worker that joined late, or is done first, would have nothing to do. The scheduler keeps the value, so that it
-        outlives the workers that were given it.
-        """
+        """Send the value ahead of the pass. The scheduler keeps it: it outlives the worker that was given it."""
         with _large_values():
-            sent = self.client.persist(dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False))
-        answered(self.client, lambda: self.client.replicate(futures_of(sent)))
-        return sent
+            return self.client.persist(dask.delayed(value, name=f"shared-{uuid4().hex}", traverse=False))
 
     def start(self, arrays: Sequence[da.Array], tick: Tick) -> Running:
         """Persist: returns at once."""

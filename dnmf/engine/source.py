@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 from dask.core import flatten, get_dependencies
@@ -35,7 +36,11 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
     source = Cut(matrix.strips(plan.axis, check=check), plan.piece, ahead=matrix.grid.waits)
     how = {"asarray": False, "inline_array": True}
     chunks, meta = (plan.heights, (plan.width,)), empty(matrix.dtype)
-    strips = da.from_array(source, chunks=chunks, name=named("X"), meta=meta, **how)
+    # Tasks go where something is that they need. A strip that is not read yet is a task of its own, which goes to
+    # whoever has nothing to do: with the long factor alone, folds would stay where its blocks are, and workers that
+    # joined late be idle. Dask does not make one task of two that are annotated otherwise.
+    with dask.annotate(priority=1):
+        strips = da.from_array(source, chunks=chunks, name=named("strip"), meta=meta, **how)
     return da.map_blocks(hold, strips, name=named("X"), meta=meta) if plan.cached else strips
 
 

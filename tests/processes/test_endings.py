@@ -260,7 +260,8 @@ def test_a_strip_that_kills_its_workers_ends_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_workers_that_join_late_are_used(folder: Path, tmp_path: Path) -> None:
+def test_workers_that_join_late_are_used(folder: Path, tmp_path: Path, sizes: Resize) -> None:
+    sizes(strip=2**16)
     worked: set[str] = set()
     with (
         processes.cluster(tmp_path, workers=1, nannies=False) as cluster,
