@@ -36,9 +36,7 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
     source = Cut(matrix.strips(plan.axis, check=check), plan.piece, ahead=matrix.grid.waits)
     how = {"asarray": False, "inline_array": True}
     chunks, meta = (plan.heights, (plan.width,)), empty(matrix.dtype)
-    # Tasks go where something is that they need. A strip that is not read yet is a task of its own, which goes to
-    # whoever has nothing to do: with the long factor alone, folds would stay where its blocks are, and workers that
-    # joined late be idle. Dask does not make one task of two that are annotated otherwise.
+    # Dask makes one task of a strip and of its fold, which then comes before tasks that wait for what others gave.
     with dask.annotate(priority=1):
         strips = da.from_array(source, chunks=chunks, name=named("strip"), meta=meta, **how)
     return da.map_blocks(hold, strips, name=named("X"), meta=meta) if plan.cached else strips
