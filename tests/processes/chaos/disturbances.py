@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 from programs import Place, Program
-from undisturbed import record_of
 
 # Bytes of the disk that is filled: some four times what a run of this size takes.
 DISK = 4 * 2**20
@@ -32,7 +31,8 @@ class Kind:
     ----------
     act : disturbs a program; the block lasts until it has ended.
     codes : exit codes that are right then; 0 is where it had finished.
-    early : exit codes that are right too before a run is begun: a signal's own before the command line is loaded.
+    early : exit codes that are right too before a run is begun and after it is finished: a signal's own, where the
+        command line is not loaded yet, or Python is being taken down.
     within : seconds in which the program must have ended.
     says : what its stderr must tell, once it has a run and where it did not finish.
     """
@@ -97,7 +97,7 @@ def pause_worker(place: Place, program: Program, rng: np.random.Generator) -> It
 
 @contextmanager
 def delete_temporary(place: Place, program: Program, rng: np.random.Generator) -> Iterator[str]:
-    """Delete a file that is being written, or one of a generation that no record names, or one of Dask's."""
+    """Delete a file that is being written, or one of Dask's."""
     end = time.monotonic() + 3
     deleted = None
     while deleted is None and time.monotonic() < end and not program.ended:
@@ -167,16 +167,9 @@ def _signal_worker(program: Program, rng: np.random.Generator, number: int) -> p
 
 
 def _being_written(run: Path) -> list[Path]:
-    """Files that are being written: those with a temporary name, else those of generations that no record names."""
+    """Files that are being written: those with a temporary name. Whole ones may be named before they are deleted."""
     with suppress(FileNotFoundError):
-        files = [path for path in run.rglob("*") if path.is_file()]
-        if partial := [path for path in files if path.suffix == ".partial"]:
-            return partial
-        record = record_of(run)
-        if record and "state" in record:
-            named = {str(record["at"]), str(record["state"]["next"]).rpartition("/")[0]}
-            places = [(path, "/".join(path.relative_to(run).parts[:2])) for path in files]
-            return [path for path, place in places if place.startswith("generations/0") and place not in named]
+        return [path for path in run.rglob("*.partial") if path.is_file()]
     return []
 
 

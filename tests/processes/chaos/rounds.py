@@ -231,7 +231,9 @@ def _wait_for_moment(trial: Trial, program: Program, durations: tuple[float, flo
 def _see_end(trial: Trial, program: Program, kinds: list[Kind], phase: str, code: int | None, took: float) -> None:
     """See whether a program that was disturbed ended as it should, the last of the kinds being how it was ended."""
     said, last = program.errors(), kinds[-1]
-    early = code is not None and any(code in kind.early for kind in kinds) and "start-up" in trial.result.phases
+    # A signal's own code: before the command line is loaded, and when Python is being taken down.
+    own = code is not None and any(code in kind.early for kind in kinds)
+    early = own and ("start-up" in trial.result.phases or (phase == "end" and trial.finished()))
     if not early and not any(code in kind.codes for kind in kinds):
         trial.complain(f"exit code {code} in {phase}: {said.strip()[-500:]}")
     if code == 1 and len(said.strip().splitlines()) > 2:
