@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array
 from dnmf.arrays.sketch import Sketch
 from dnmf.rules import Penalty
@@ -96,7 +97,7 @@ def _all(count: int, dtype: np.dtype[np.floating]) -> Drawn:
 def _row_squares(A: Sketch) -> NDArray[np.float64]:
     """‖a‖² of every row (s,)."""
     if A.Q is None:
-        return np.asarray(np.einsum("ij,ij->i", A.B, A.B), "f8")
+        return row_powers(A.B, 2)
     return np.asarray(np.maximum(np.einsum("rs,rs->s", A.Q, (A.B @ A.B.T) @ A.Q), 0), "f8")
 
 

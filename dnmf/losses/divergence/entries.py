@@ -53,7 +53,7 @@ def numerator_entries(y: Array, M: Array, beta: float) -> Array:
 
 
 def dense_models(L: Array, S: Array, beta: float) -> Iterator[tuple[slice, Array]]:
-    """Pieces of M^(β−1), (rows × N), each with where its rows are."""
+    """Parts of M^(β−1), (rows × N), each with where its rows are."""
     rows = part_rows(S.shape[1], residual=True)
     for start in range(0, L.shape[1], rows):
         cut = slice(start, start + rows)
