@@ -36,8 +36,9 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
     source = Cut(matrix.strips(plan.axis, check=check), plan.piece, ahead=matrix.grid.waits)
     how = {"asarray": False, "inline_array": True}
     chunks, meta = (plan.heights, (plan.width,)), empty(matrix.dtype)
-    # Dask makes one task of a strip and of its fold, which then comes before tasks that wait for what others gave.
-    with dask.annotate(priority=1):
+    # Dask does not merge what is annotated into the fold. A fold goes where what it takes is: a strip of its own may be
+    # where nothing else is yet, on a worker that has joined late.
+    with dask.annotate(apart=True):
         strips = da.from_array(source, chunks=chunks, name=named("strip"), meta=meta, **how)
     return da.map_blocks(hold, strips, name=named("X"), meta=meta) if plan.cached else strips
 

@@ -116,7 +116,7 @@ def test_a_cached_matrix_is_read_once_in_all(
 
 @pytest.mark.long
 @pytest.mark.usefixtures("small_strips")
-def test_at_most_six_tasks_per_strip_and_pass(client: Any, tmp_path: Path) -> None:
+def test_at_most_seven_tasks_per_strip_and_pass(client: Any, tmp_path: Path) -> None:
     array, _ = stored_matrix(tmp_path / "x.zarr", "rows")
     client.register_plugin(CountTasks())
     counts, plans = [client.run_on_scheduler(executed)], []
@@ -133,7 +133,7 @@ def test_at_most_six_tasks_per_strip_and_pass(client: Any, tmp_path: Path) -> No
     assert plans[0].strips >= 8
     assert per_strip.min() > 2
     # Where a generation is saved, a few more add up what is written.
-    assert per_strip.max() <= 6 + 4 / plans[0].strips
+    assert per_strip.max() <= 7 + 4 / plans[0].strips
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 import pytest
 import zarr
+from programs import STRIPS
 
 import dnmf
 
@@ -42,10 +43,10 @@ class Host:
 
     @contextmanager
     def running(self, *words: object, cwd: Path, out: IO[str] | int) -> Iterator[subprocess.Popen[str]]:
-        """`python -m …` on this host, ended with the block."""
+        """`python -m …` on this host, ended with the block; X has strips enough for every host."""
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.name, sys.executable, "-m", *map(str, words)],
-            cwd=cwd, stdout=out, stderr=subprocess.STDOUT, text=True, env={**os.environ, **SHORT},
+            cwd=cwd, stdout=out, stderr=subprocess.STDOUT, text=True, env={**os.environ, **SHORT, **STRIPS},
         )  # fmt: skip
         try:
             yield process
@@ -107,8 +108,8 @@ def cluster(first: Host, second: Host, folder: Path) -> Iterator[Path]:
 
 def factorize(host: Host, folder: Path, out: str, cut_off: Host | None = None) -> str:
     """`dnmf factorize` on a host, another one being cut off after some passes: what it printed."""
-    words = ("dnmf", "factorize", "X.zarr", "--rank", 4, "--out", out, "--scheduler", f"tcp://{FIRST}:{PORT}",
-             "--max-iter", 120, "--tol", 0, "--inner-iter", 1, "--memory-limit", "300MiB")  # fmt: skip
+    words = ("in_strips", "factorize", "X.zarr", "--rank", 4, "--out", out, "--scheduler", f"tcp://{FIRST}:{PORT}",
+             "--max-iter", 30, "--tol", 0, "--inner-iter", 1, "--memory-limit", "300MiB")  # fmt: skip
     with host.running(*words, cwd=folder, out=subprocess.PIPE) as process:
         assert process.stdout is not None
         printed = []
@@ -123,8 +124,8 @@ def factorize(host: Host, folder: Path, out: str, cut_off: Host | None = None) -
 def test_a_host_that_is_cut_off_changes_nothing(hosts: tuple[Host, Host], tmp_path: Path) -> None:
     first, second = hosts
     rng = np.random.default_rng(0)
-    X = (rng.random((4000, 4)) @ rng.random((4, 60)) + 0.1 * rng.random((4000, 60))).astype("f4")
-    zarr.create_array(str(tmp_path / "X.zarr"), data=X, chunks=(250, 60))
+    X = (rng.random((80_000, 4)) @ rng.random((4, 60)) + 0.1 * rng.random((80_000, 60))).astype("f4")
+    zarr.create_array(str(tmp_path / "X.zarr"), data=X, chunks=(5000, 60))  # 19 MB, ten strips
     with cluster(first, second, tmp_path) as log:
         told = factorize(first, tmp_path, "whole.zarr")
         assert "2 workers" in told
