@@ -40,20 +40,23 @@ class Extent:
 def extent_of(y: Rows, beta: float) -> Extent:
     """The extremes of rows (h, N), as they matter for a loss.
 
-    Squares are formed anyway: for β = 2 only rows are looked at of which the square does not say that they are plain.
-
     >>> extent_of(np.array([[1.0, 2.0], [0.0, 1e-200]]), 1)
     Extent(top=2.0, row=1e-200, columns=array([1., 2.]))
     """
-    if beta == 2:
-        low, high = PLAIN_SQUARES[y.dtype.char]
-        squares = _squares(y)
-        odd = ~((squares > low) & (squares < high))
-        if not odd.any():
-            root = np.sqrt(squares)
-            return Extent(float(root.max()), float(root.min()) / np.sqrt(y.shape[1]), np.zeros(y.shape[1]))
     tops, lows = row_extremes(y, beta)
     return Extent(float(tops.max(initial=0)), float(lows.min(initial=np.inf)), _tops(y, 0))
+
+
+def extent_for_squares(y: Rows, squares: NDArray[np.float64]) -> Extent:
+    """The extremes for β = 2 of rows (h, N) of which the squared norms (h,) are known.
+
+    Entries are looked at only where squares do not say that all rows are plain.
+    """
+    low, high = PLAIN_SQUARES[y.dtype.char]
+    if not ((squares > low) & (squares < high)).all():
+        return extent_of(y, 2)
+    root = np.sqrt(squares)
+    return Extent(float(root.max()), float(root.min()) / np.sqrt(y.shape[1]), np.zeros(y.shape[1]))
 
 
 def row_extremes(y: Rows, beta: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -78,14 +81,6 @@ def merge_extents(parts: Sequence[Extent]) -> Extent:
     """The extremes of all rows of several parts."""
     columns = np.maximum.reduce([part.columns for part in parts])
     return Extent(max(part.top for part in parts), min(part.row for part in parts), columns)
-
-
-def _squares(y: Rows) -> NDArray[np.float64]:
-    """The sum of squares of each row (h,), in y's dtype: 0 or inf where it leaves its range."""
-    with np.errstate(over="ignore", under="ignore"):
-        if is_sparse(y):
-            return np.asarray(with_data(y, y.data * y.data).sum(axis=1), "f8").ravel()
-        return np.asarray(np.einsum("ij,ij->i", y, y), "f8")
 
 
 def _tops(y: Rows, axis: int) -> NDArray[np.float64]:

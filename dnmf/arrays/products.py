@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.parts import cuts, parts
-from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
+from dnmf.arrays.rows import Array, Rows, in_lines, is_sparse, with_data
 from dnmf.plan.parts import LARGE_PART
 
 
@@ -39,7 +39,7 @@ def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
     if is_sparse(y):
         powers = (with_data(part, _powers(part.data.astype("f8"), beta)) for part in parts(y, LARGE_PART))
         return np.concatenate([np.zeros(0), *(np.asarray(part.sum(axis=1)).ravel() for part in powers)])
-    lines = y if y.flags.c_contiguous else np.ascontiguousarray(y)
+    lines = in_lines(y)
     if beta == 2:
         return np.asarray(np.einsum("ij,ij->i", lines, lines), "f8")
     if beta == 1:

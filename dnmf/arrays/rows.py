@@ -52,6 +52,11 @@ def aligned(y: Rows) -> Rows:
     return y if is_sparse(y) else np.require(y, requirements="A")
 
 
+def in_lines(y: Rows) -> Rows:
+    """The same rows, each of which lies in memory in one stretch."""
+    return y if is_sparse(y) else np.ascontiguousarray(y)
+
+
 def align(value: ValueT) -> ValueT:
     """A value whose arrays are as they were made, see `aligned`."""
     arrays = {field.name: getattr(value, field.name) for field in fields(value)}

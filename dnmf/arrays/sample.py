@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.draws import random_rows
 from dnmf.arrays.products import row_powers, total
-from dnmf.arrays.rows import Rows, aligned, is_sparse, stack, with_data
+from dnmf.arrays.rows import Rows, aligned, in_lines, is_sparse, stack, with_data
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 
 STREAM = 2  # of the random numbers: 0 and 1 are those of W and V
@@ -52,8 +52,24 @@ class Sample:
     beta: float = 2.0
 
 
-def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0, below: float = math.inf) -> Sample:
-    """The sample of some rows: those `size` + 1 of smallest keys, as far as these are below a bound.
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """Some rows of Y.
+
+    Attributes
+    ----------
+    rows : (h, N), non-negative, dense or sparse, one after another in memory.
+    first : number of the first of them in Y.
+    sizes : (h,) their sizes, `row_powers(rows, beta)`.
+    """
+
+    rows: Rows
+    first: int
+    sizes: NDArray[np.float64]
+
+
+def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0) -> Sample:
+    """The sample of some rows: those `size` + 1 of smallest keys.
 
     Parameters
     ----------
@@ -62,7 +78,6 @@ def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0, below:
     seed : of the keys.
     size : rows of the whole sample.
     beta : of the loss.
-    below : a key above which no row can be among the smallest of all.
 
     Examples
     --------
@@ -70,49 +85,76 @@ def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0, below:
     >>> sample.rows.shape, sample.norm, sample.total
     ((3, 4), 4.0, 4.0)
     """
-    lines = y if is_sparse(y) or y.flags.c_contiguous else np.ascontiguousarray(y)
-    sizes = row_powers(lines, beta)
-    waits = -np.log1p(-random_rows(seed, STREAM, first, lines.shape[0], 1, np.dtype("f8"))[0])
+    lines = in_lines(y)
+    return draw_from([Sized(lines, first, row_powers(lines, beta))], seed=seed, size=size, beta=beta)
+
+
+def draw_from(pieces: Iterable[Sized], *, seed: int, size: int, beta: float = 2.0) -> Sample:
+    """The sample of a strip that comes in pieces, one or more, in their order; its rows in any order."""
+    drawing, norms, totals = _Drawing(size + 1), [], []
+    for piece in pieces:
+        drawing.add(piece, _keys(piece, seed))
+        norms.append(float(piece.sizes.sum()))
+        totals.append(total(piece.rows))
+        del piece  # the next one needs the room
+    return drawing.sample(math.fsum(norms), math.fsum(totals), beta)
+
+
+def _keys(piece: Sized, seed: int) -> NDArray[np.float64]:
+    """The key of each row (h,), infinite for those of no size."""
+    waits = -np.log1p(-random_rows(seed, STREAM, piece.first, len(piece.sizes), 1, np.dtype("f8"))[0])
     with np.errstate(divide="ignore", invalid="ignore"):
-        keys = np.where(sizes > 0, waits / sizes, np.inf)
-    kept = _smallest(np.where(keys < below, keys, np.inf), size + 1)
-    return Sample(
-        rows=lines if len(kept) == lines.shape[0] else lines[kept],
-        index=kept + first,
-        keys=keys[kept],
-        sizes=sizes[kept],
-        norm=float(sizes.sum()),
-        total=total(lines),
-        beta=beta,
-    )
+        return np.where(piece.sizes > 0, waits / piece.sizes, np.inf)
 
 
-def draw_from(pieces: Iterable[tuple[Rows, int]], *, seed: int, size: int, beta: float = 2.0) -> Sample:
-    """The sample of a strip that comes in pieces, one or more, each with the number of its first row in Y.
+class _Drawing:
+    """The rows of smallest keys so far, at most `count`: each stays where it was put until it is driven out."""
 
-    Rows that can no more be among those of smallest keys are left out at once, and all that are kept are copied only
-    when a quarter as many as the sample has wait beside it.
-    """
-    drawn: list[Sample] = []
-    below = math.inf
-    for rows, first in pieces:
-        drawn.append(draw(rows, first, seed=seed, size=size, beta=beta, below=below))
-        del rows  # the next piece needs the room
-        if sum(len(part.keys) for part in drawn) > size + 1 + size // 4:
-            drawn = [merge(drawn, size=size)]
-            below = float(drawn[0].keys.max())
-    return drawn[0] if len(drawn) == 1 else merge(drawn, size=size)
+    def __init__(self, count: int) -> None:
+        self._count, self._kept = count, 0
+        self._rows: Rows = None
+        self._index, self._keys, self._sizes = np.empty(count, "i8"), np.empty(count), np.empty(count)
+
+    def add(self, piece: Sized, keys: NDArray[np.float64]) -> None:
+        """Take the rows of a piece that are among those of smallest keys."""
+        before = self._kept
+        smallest = _smallest(np.concatenate([self._keys[:before], keys]), self._count)
+        self._kept, new = len(smallest), smallest[smallest >= before] - before
+        free = np.setdiff1d(np.arange(self._kept), smallest[smallest < before], assume_unique=True)
+        self._index[free], self._keys[free], self._sizes[free] = piece.first + new, keys[new], piece.sizes[new]
+        if is_sparse(piece.rows):
+            self._rows = self._joined(piece.rows[new], free)
+            return
+        if self._rows is None:
+            self._rows = np.empty((self._count, piece.rows.shape[1]), piece.rows.dtype)
+        # One by one, for many of them at a time would be copied twice.
+        for place, row in zip(free.tolist(), new.tolist(), strict=True):
+            self._rows[place] = piece.rows[row]
+
+    def _joined(self, rows: Rows, places: NDArray[np.intp]) -> Rows:
+        """What is kept with sparse rows in their places, as a copy."""
+        if self._rows is None:
+            return rows
+        order = np.arange(self._kept)
+        order[places] = self._rows.shape[0] + np.arange(len(places))
+        return stack([self._rows, rows], [np.arange(part.shape[0]) for part in (self._rows, rows)])[order]
+
+    def sample(self, norm: float, total: float, beta: float) -> Sample:
+        """What is kept."""
+        kept = slice(self._kept)
+        return Sample(self._rows[kept], self._index[kept], self._keys[kept], self._sizes[kept], norm, total, beta)
 
 
 def merge(parts: Sequence[Sample], *, size: int) -> Sample:
     """The sample of all rows of several parts, given in the order of their rows; none of the parts is changed."""
     starts = np.cumsum([0, *(len(part.keys) for part in parts)])
-    keys = np.concatenate([part.keys for part in parts])
+    keys, index = (np.concatenate([getattr(part, name) for part in parts]) for name in ("keys", "index"))
     kept = _smallest(keys, size + 1)
+    kept = kept[np.argsort(index[kept])]
     mine = [kept[(kept >= start) & (kept < stop)] - start for start, stop in pairwise(starts)]
     return Sample(
         rows=stack([part.rows for part in parts], mine),
-        index=np.concatenate([part.index for part in parts])[kept],
+        index=index[kept],
         keys=keys[kept],
         sizes=np.concatenate([part.sizes for part in parts])[kept],
         norm=math.fsum(part.norm for part in parts),

@@ -8,9 +8,10 @@ from itertools import starmap
 from operator import attrgetter
 from typing import Any
 
-from dnmf.arrays.extent import Extent, extent_of, merge_extents
-from dnmf.arrays.rows import Array, Value
-from dnmf.arrays.sample import Sample, draw_from, merge
+from dnmf.arrays.extent import Extent, extent_for_squares, extent_of, merge_extents
+from dnmf.arrays.products import row_powers
+from dnmf.arrays.rows import Array, Value, in_lines
+from dnmf.arrays.sample import Sized, draw_from, merge
 from dnmf.engine.read import Move, Read, Total, Visit
 from dnmf.losses.protocol import AnyLoss, FromColumns, Shared, add, add_up
 from dnmf.losses.settle_in_range import settle_in_range
@@ -33,7 +34,8 @@ def pass_over(
     """
     rows, total = partial(_move, move=move, sweeps=sweeps), Total(partial(_sums, loss=loss), add)
     if first:
-        total = _with_extent(total, loss.beta)
+        seen = partial(_seen, fold=total.fold, beta=loss.beta)
+        total = replace(total, fold=seen, add=partial(_merge_seen, add=total.add))
     return Read(total, Move(rows, len(shared.S), target), shared)
 
 
@@ -45,16 +47,13 @@ class Seen:
     extent: Extent
 
 
-def _with_extent(total: Total, beta: float) -> Total:
-    """The same total, as a `Seen`."""
-    return replace(total, fold=partial(_seen, fold=total.fold, beta=beta), add=partial(_merge_seen, add=total.add))
-
-
 def _seen(visits: Iterator[Visit], *, fold: Callable[[Iterator[Visit]], Any], beta: float) -> Seen:
     extents: list[Extent] = []
 
     def look(visit: Visit) -> Visit:
-        extents[:] = [merge_extents([*extents, extent_of(visit.rows, beta)])]
+        rows = visit.rows
+        found = extent_for_squares(rows, row_powers(rows, 2)) if beta == 2 else extent_of(rows, beta)
+        extents[:] = [merge_extents([*extents, found])]
         return visit
 
     value = fold(map(look, visits))
@@ -80,12 +79,22 @@ def _sums_of(visit: Visit, *, loss: AnyLoss) -> Value:
 
 def sampling(*, seed: int, size: int, beta: float) -> Read:
     """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`: a `Seen`."""
-    drawn = Total(partial(_draw, seed=seed, size=size, beta=beta), partial(merge, size=size), SAMPLE_SPLIT)
-    return Read(_with_extent(drawn, beta))
+    drawn = partial(_draw, seed=seed, size=size, beta=beta)
+    return Read(Total(drawn, partial(_merge_seen, add=partial(merge, size=size)), SAMPLE_SPLIT))
 
 
-def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float) -> Sample:
-    return draw_from(map(attrgetter("rows", "first"), visits), seed=seed, size=size, beta=beta)
+def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float) -> Seen:
+    extents: list[Extent] = []
+
+    def look(visit: Visit) -> Sized:
+        rows = in_lines(visit.rows)
+        sizes = row_powers(rows, beta)
+        found = extent_for_squares(rows, sizes) if beta == 2 else extent_of(rows, beta)
+        extents[:] = [merge_extents([*extents, found])]
+        return Sized(rows, visit.first, sizes)
+
+    sample = draw_from(map(look, visits), seed=seed, size=size, beta=beta)
+    return Seen(sample, *extents)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from dnmf.arrays.extent import extent_of, merge_extents, times_power
+from dnmf.arrays.extent import extent_for_squares, extent_of, merge_extents, times_power
 
 Y = np.array([[4.0, 0.0, 1e-30], [0.0, 0.0, 0.0], [1e-25, 0.0, 2e-30], [3.0, 2e-9, 0.0]])
 
@@ -21,7 +21,7 @@ def test_the_quietest_row_and_columns_are_found_and_zeros_are_none(make, beta, r
 
 
 def test_plain_squares_are_not_looked_at_twice_and_zeros_have_no_extremes():
-    plain = extent_of(np.full((3, 4), 2.0, "f4"), 2.0)
+    plain = extent_for_squares(np.full((3, 4), 2.0, "f4"), np.full(3, 16.0))
     assert (plain.top, plain.low) == (4.0, 2.0)
     nothing = extent_of(np.zeros((2, 3)), 1.0)
     assert (nothing.top, nothing.low) == (0.0, np.inf)
