@@ -82,7 +82,7 @@ def test_an_output_without_a_folder_is_refused(recipe, tmp_path, capsys):
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.parametrize("name", ["digits", "faces", "documents", "speech"])
+@pytest.mark.parametrize("name", ["digits", "faces", "orl_faces", "documents", "swimmer", "speech"])
 def test_help_states_source_licence_and_default_output(recipe, name, capsys):
     with pytest.raises(SystemExit, match="0"):
         recipe(name).main(["--help"])
@@ -146,6 +146,56 @@ def test_counts_are_read_from_the_ldac_format(recipe):
 def test_a_torn_line_of_the_ldac_format_is_refused(recipe):
     with pytest.raises(ValueError, match="document 1 holds 1 words, its line says 2: fetch the file again"):
         recipe("documents").counts("1 0:1\n2 1:7\n", 4)
+
+
+# orl_faces: the files
+
+
+def _pgm(grey, *, translated=False):
+    content = b"P5\n92 112\n255\n" + grey
+    return content.replace(b"\n", b"\r\n") if translated else content
+
+
+@pytest.mark.parametrize("translated", [False, True])
+def test_portraits_are_read_also_where_line_ends_were_translated(recipe, translated):
+    grey = np.random.default_rng(0).integers(0, 256, 112 * 92, dtype=np.uint8)
+    image = recipe("orl_faces").pixels(_pgm(grey.tobytes(), translated=translated))
+    assert (image.shape, image.dtype) == ((112, 92), np.uint8)
+    np.testing.assert_array_equal(image.ravel(), grey)
+
+
+def test_a_portrait_keeps_its_own_pair_of_13_and_10(recipe):
+    grey = np.tile(np.arange(40, 132, dtype=np.uint8), 112)  # rows that are alike
+    grey[[500, 5000, 9000]] = 10
+    grey[[4999, 5000]] = 13, 10
+    own, rest = grey[:4999].tobytes(), grey[5001:].tobytes()
+    pgm = _pgm(own, translated=True) + b"\r\n" + rest.replace(b"\n", b"\r\n")
+    np.testing.assert_array_equal(recipe("orl_faces").pixels(pgm).ravel(), grey)
+
+
+@pytest.mark.parametrize("pgm", [_pgm(bytes(10303)), b"P6\n92 112\n255\n" + bytes(10304), b""])
+def test_a_portrait_of_another_size_or_kind_is_refused(recipe, pgm):
+    with pytest.raises(ValueError, match=r"a portrait holds \d+ pixels, not 10304: fetch the file again"):
+        recipe("orl_faces").pixels(pgm)
+
+
+# swimmer: no network
+
+
+def test_swimmers_are_a_torso_and_four_limbs(recipe, tmp_path):
+    recipe("swimmer").write(tmp_path / "X.zarr")
+    X = zarr.open_array(tmp_path / "X.zarr", mode="r")
+    limbs, poses = np.array(X.attrs["limbs"]), X[:]
+    assert (X.shape, X.dtype, limbs.shape, X.attrs["image_shape"]) == ((256, 1024), np.float32, (16, 6), [32, 32])
+    assert len(np.unique(limbs)) == 96
+    assert len(np.unique(poses, axis=0)) == 256
+    assert set(np.unique(poses)) == {0, 1}
+    # Each limb is in a quarter of the pictures, whole; the torso is what else there is.
+    np.testing.assert_array_equal(poses[:, limbs].all(axis=2), poses[:, limbs].any(axis=2))
+    np.testing.assert_array_equal(poses[:, limbs[:, 0]].sum(axis=0), 64)
+    np.testing.assert_array_equal(poses[:, limbs[:, 0]].sum(axis=1), 4)
+    assert np.delete(poses, limbs, axis=1).all(axis=0).sum() == 16
+    assert np.linalg.matrix_rank(poses) == 13
 
 
 # speech: the spectrogram
@@ -219,6 +269,17 @@ def test_faces(recipe, tmp_path, capsys):
     assert (X.shape, X.dtype, X.attrs["image_shape"]) == ((200, 625), np.float64, [25, 25])
     assert X[:].min() >= 0
     assert X[:].max() <= 1
+
+
+@pytest.mark.network
+def test_orl_faces(recipe, tmp_path, capsys):
+    X = _run(recipe("orl_faces"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, X.attrs["image_shape"]) == ((400, 10304), np.uint8, [112, 92])
+    assert X.attrs["labels"] == [1 + row // 10 for row in range(400)]
+    assert (X[:].min(), X[:].max()) == (0, 251)
+    # A pixel that was inserted shifts all behind it: then pictures differ more from one row of theirs to the next.
+    images = X[:].reshape(400, 112, 92).astype(int)
+    assert np.abs(np.diff(images, axis=1)).mean(axis=(1, 2)).max() < 16
 
 
 @pytest.mark.network
