@@ -83,6 +83,7 @@ def test_an_output_without_a_folder_is_refused(recipe, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["digits", "faces", "orl_faces", "documents", "swimmer", "speech"])
+@pytest.mark.parametrize("name", ["digits", "faces", "documents", "leukaemia", "signatures", "speech"])
 def test_help_states_source_licence_and_default_output(recipe, name, capsys):
     with pytest.raises(SystemExit, match="0"):
         recipe(name).main(["--help"])
@@ -93,7 +94,7 @@ def test_help_states_source_licence_and_default_output(recipe, name, capsys):
 # What the recipes share
 
 
-@pytest.mark.parametrize("name", ["fetch", "speech"])
+@pytest.mark.parametrize("name", ["fetch", "leukaemia", "signatures", "speech"])
 def test_the_examples_in_the_docstrings_hold(recipe, name):
     results = doctest.testmod(recipe(name))
     assert (results.failed, results.attempted > 0) == (0, True)
@@ -297,3 +298,26 @@ def test_speech(recipe, tmp_path, capsys):
     assert (X.shape, X.dtype, X.attrs["hop"]) == ((23_886, 257), np.float32, 512)
     assert np.isfinite(X[:]).all()
     assert X[:].min() >= 0
+
+
+@pytest.mark.network
+def test_leukaemia(recipe, tmp_path, capsys):
+    X = _run(recipe("leukaemia"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, X[:].min(), X[:].max()) == ((38, 5000), np.float64, 20, 61_225)
+    assert np.unique(X.attrs["labels"], return_counts=True)[1].tolist() == [19, 8, 11]
+    assert [len(X.attrs[name]) for name in ("samples", "genes", "descriptions")] == [38, 5000, 5000]
+    assert (X.attrs["samples"][-1], X.attrs["genes"][0]) == ("AML_7", "M12759_at")
+    assert X.attrs["descriptions"][0] == "IMMUNOGLOBULIN J CHAIN"
+
+
+@pytest.mark.network
+def test_signatures(recipe, tmp_path, capsys):
+    X = _run(recipe("signatures"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, X[:].sum()) == ((21, 96), np.float64, 183_916)
+    assert (X.attrs["genomes"][0], X.attrs["kinds"][:2], X[0, 0]) == ("PD4199a", ["A[C>A]A", "A[C>A]C"], 58)
+    catalogue = np.array(X.attrs["catalogue"])
+    assert (catalogue.shape, len(X.attrs["names"])) == ((72, 96), 72)
+    np.testing.assert_allclose(catalogue.sum(axis=1), 1)
+    # SBS1 is C>T before G, whatever is before.
+    largest = np.argsort(catalogue[X.attrs["names"].index("SBS1")])[-4:]
+    assert {X.attrs["kinds"][kind][1:] for kind in largest} == {"[C>T]G"}
