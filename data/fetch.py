@@ -18,6 +18,7 @@ from time import perf_counter
 import numpy as np
 import zarr
 
+from dnmf.formats.convert import describe
 from dnmf.plan.parts import well_chunked
 
 # The recipes only read data files of a wheel, so one and the same wheel serves every platform and Python version.
@@ -163,9 +164,8 @@ def run(write: Callable[..., None], out: Path, **options: object) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    X = zarr.open_array(out, mode="r")
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    print(f"{out}: {X.shape[0]} × {X.shape[1]} {X.dtype}, {size / 1e6:.1f} MB, {perf_counter() - started:.1f} s")
+    print(f"{out}: {describe(zarr.open(out, mode='r'))}, {size / 1e6:.1f} MB, {perf_counter() - started:.1f} s")
     return 0
 
 

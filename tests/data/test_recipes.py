@@ -1,18 +1,23 @@
 """The recipes in data/: scripts outside the package, loaded from their paths and run as their command line would."""
 
 import doctest
+import gzip
 import importlib.util
 import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 import zarr
+from scipy import sparse
 from scipy.io import wavfile
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
+
+import dnmf
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -39,7 +44,7 @@ def _run(module, out, capsys, *options):
         assert (status, error.count("\n"), list(out.parent.iterdir())) == (1, 1, [])
         pytest.skip(error.strip())
     assert (status, error) == (0, "")
-    return zarr.open_array(out, mode="r")
+    return zarr.open(out, mode="r")
 
 
 def _noise(samples, *, seed=0):
@@ -84,6 +89,7 @@ def test_an_output_without_a_folder_is_refused(recipe, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["digits", "faces", "orl_faces", "documents", "swimmer", "speech"])
 @pytest.mark.parametrize("name", ["digits", "faces", "documents", "leukaemia", "signatures", "speech"])
+@pytest.mark.parametrize("name", ["digits", "faces", "documents", "newsgroups", "reuters", "speech", "words"])
 def test_help_states_source_licence_and_default_output(recipe, name, capsys):
     with pytest.raises(SystemExit, match="0"):
         recipe(name).main(["--help"])
@@ -95,6 +101,7 @@ def test_help_states_source_licence_and_default_output(recipe, name, capsys):
 
 
 @pytest.mark.parametrize("name", ["fetch", "leukaemia", "signatures", "speech"])
+@pytest.mark.parametrize("name", ["counts", "fetch", "speech", "words"])
 def test_the_examples_in_the_docstrings_hold(recipe, name):
     results = doctest.testmod(recipe(name))
     assert (results.failed, results.attempted > 0) == (0, True)
@@ -197,6 +204,40 @@ def test_swimmers_are_a_torso_and_four_limbs(recipe, tmp_path):
     np.testing.assert_array_equal(poses[:, limbs[:, 0]].sum(axis=1), 4)
     assert np.delete(poses, limbs, axis=1).all(axis=0).sum() == 16
     assert np.linalg.matrix_rank(poses) == 13
+# newsgroups, reuters and words: sparse counts
+
+
+def test_a_sparse_matrix_is_a_group_that_dnmf_reads(recipe, tmp_path):
+    counts, out = recipe("counts"), tmp_path / "X.zarr"
+    X = sparse.csr_array(np.array([[0, 2, 0], [1, 0, 0], [0, 0, 0], [0, 1, 3]], "f4"))
+    known = {"known": np.array([1, 0, 0, 1], "i1")}
+    counts.publish_sparse(X, out, attributes={"source": "here"}, columns=["a", "b", "c"], rows=known)
+    assert [path.name for path in tmp_path.iterdir()] == ["X.zarr"]
+    np.testing.assert_array_equal(counts.read_sparse(out).toarray(), X.toarray())
+    result = dnmf.factorize(out, rank=2)
+    assert result.labels.columns.tolist() == ["a", "b", "c"]
+    assert result.relative_error < 0.3
+    assert zarr.open_group(out, mode="r")["known"][:].tolist() == [1, 0, 0, 1]
+
+
+def test_texts_without_a_class_are_left_out(recipe):
+    header = "Category\tText\nd\tstring\nclass\t\n"
+    assert recipe("counts").classified(f"{header}\t\na\tone two\nb\tthree\n") == [("a", "one two"), ("b", "three")]
+
+
+def test_a_list_of_words_is_cut_where_it_is_long_enough(recipe, monkeypatch):
+    words = recipe("words")
+    monkeypatch.setattr(words, "PER_LANGUAGE", 3)
+    content = gzip.compress(msgpack.dumps([{"format": "cB"}, ["the", "that"], [], ["4711", "with", "have", "from"]]))
+    assert words.frequent(content) == [(0, "that"), (2, "with"), (2, "have")]
+
+
+def test_trigrams_add_up_to_the_letters_of_words(recipe):
+    words = ["anna", "banana", "ñandú"]
+    X, names = recipe("words").trigrams(words, at_least=1)
+    np.testing.assert_array_equal(X.sum(axis=1), [len(word) for word in words])
+    assert X.toarray()[1, names.index("ana")] == 2
+    assert sorted(np.array(names)[X.toarray()[2] > 0]) == sorted(["·ña", "ñan", "and", "ndú", "dú·"])
 
 
 # speech: the spectrogram
@@ -321,3 +362,22 @@ def test_signatures(recipe, tmp_path, capsys):
     # SBS1 is C>T before G, whatever is before.
     largest = np.argsort(catalogue[X.attrs["names"].index("SBS1")])[-4:]
     assert {X.attrs["kinds"][kind][1:] for kind in largest} == {"[C>T]G"}
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"), [("newsgroups", [18_821, 28_552], 20), ("reuters", [9100, 6930], 52)]
+)
+def test_texts(recipe, tmp_path, capsys, name, shape, classes):
+    X = _run(recipe(name), tmp_path / "X.zarr", capsys)
+    assert (X.attrs["shape"], len(X.attrs["labels"]), len(X.attrs["categories"])) == (shape, shape[0], classes)
+    assert X["labels/columns"].shape == (shape[1],)
+
+
+@pytest.mark.network
+def test_words(recipe, tmp_path, capsys):
+    X = _run(recipe("words"), tmp_path / "X.zarr", capsys)
+    (m, n), word, language = X.attrs["shape"], X["word"][:], X["language"][:]
+    assert (m, n, len(word), language.max()) == (1_182_650, 6293, m, 25)
+    assert len(np.unique(word)) == m
+    (row,) = np.flatnonzero(word == "Wissenschaft".lower())
+    assert X.attrs["languages"][language[row]] == "de"
+    first, last = X["indptr"][row : row + 2]
+    assert set(X["labels/columns"][:][X["indices"][first:last]]) >= {"·wi", "sch", "ft·"}
