@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from scipy import sparse
+from PIL import Image
 from scipy.io import wavfile
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
@@ -90,6 +91,7 @@ def test_an_output_without_a_folder_is_refused(recipe, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["digits", "faces", "orl_faces", "documents", "swimmer", "speech"])
 @pytest.mark.parametrize("name", ["digits", "faces", "documents", "leukaemia", "signatures", "speech"])
 @pytest.mark.parametrize("name", ["digits", "faces", "documents", "newsgroups", "reuters", "speech", "words"])
+@pytest.mark.parametrize("name", ["digits", "faces", "documents", "speech", "voices", "sources"])
 def test_help_states_source_licence_and_default_output(recipe, name, capsys):
     with pytest.raises(SystemExit, match="0"):
         recipe(name).main(["--help"])
@@ -102,6 +104,7 @@ def test_help_states_source_licence_and_default_output(recipe, name, capsys):
 
 @pytest.mark.parametrize("name", ["fetch", "leukaemia", "signatures", "speech"])
 @pytest.mark.parametrize("name", ["counts", "fetch", "speech", "words"])
+@pytest.mark.parametrize("name", ["fetch", "speech", "voices"])
 def test_the_examples_in_the_docstrings_hold(recipe, name):
     results = doctest.testmod(recipe(name))
     assert (results.failed, results.attempted > 0) == (0, True)
@@ -302,6 +305,29 @@ def test_a_hop_that_leaves_samples_out_is_a_usage_error(recipe, hop, capsys):
     assert f"{hop!r} is not a whole number from 1 to 512 (samples between frames)" in capsys.readouterr().err
 
 
+# voices and sources
+
+
+def test_training_leaves_out_the_test_sentences(recipe, tmp_path):
+    voices = recipe("voices")
+    recordings = {f"{number}.wav": _noise(24_000, seed=number) for number in range(9)}
+    voices.write_training(recordings, tmp_path / "X.zarr", voice="june")
+    X = zarr.open_array(tmp_path / "X.zarr", mode="r")
+    signal = np.concatenate([recordings[f"{number}.wav"] for number in range(1, 8)])
+    assert voices.test_sentences(recordings) == ["0.wav", "8.wav"]
+    assert (X.shape, X.attrs["voice"], X.attrs["hop"]) == ((328, 257), "june", 512)
+    np.testing.assert_array_equal(X[:], recipe("speech").spectra(signal, 0, 328, hop=512))
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_picture_is_half_black_and_of_mean_1(recipe, negative):
+    content = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 200), dtype=np.uint8)).save(content, "PNG")
+    grey = recipe("sources").picture(content.getvalue(), negative=negative)
+    assert (grey.shape, grey.min(), round(grey.mean(), 12)) == ((4096,), 0, 1)
+    assert 0.4 < np.mean(grey == 0) < 0.6
+
+
 # The recipes that fetch: the real package, or a skip that says why
 
 
@@ -381,3 +407,14 @@ def test_words(recipe, tmp_path, capsys):
     assert X.attrs["languages"][language[row]] == "de"
     first, last = X["indptr"][row : row + 2]
     assert set(X["labels/columns"][:][X["indices"][first:last]]) >= {"·wi", "sch", "ft·"}
+def test_voices(recipe, tmp_path, capsys):
+    X = _run(recipe("voices"), tmp_path / "X.zarr", capsys, "--voice", "carlo")
+    assert (X.shape, X.dtype, X.attrs["voice"]) == ((19_692, 257), np.float32, "carlo")
+    assert X[:].min() >= 0
+
+
+@pytest.mark.network
+def test_sources(recipe, tmp_path, capsys):
+    X = _run(recipe("sources"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, X.attrs["image_shape"]) == ((4096, 12), np.float32, [64, 64])
+    assert np.linalg.matrix_rank(X[:], tol=1e-3) == 4
