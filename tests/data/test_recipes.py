@@ -5,6 +5,7 @@ import gzip
 import importlib.util
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from io import BytesIO
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def test_an_output_without_a_folder_is_refused(recipe, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["digits", "faces", "documents", "leukaemia", "signatures", "speech"])
 @pytest.mark.parametrize("name", ["digits", "faces", "documents", "newsgroups", "reuters", "speech", "words"])
 @pytest.mark.parametrize("name", ["digits", "faces", "documents", "speech", "voices", "sources"])
+@pytest.mark.parametrize("name", ["digits", "faces", "documents", "speech", "chorales", "pines"])
 def test_help_states_source_licence_and_default_output(recipe, name, capsys):
     with pytest.raises(SystemExit, match="0"):
         recipe(name).main(["--help"])
@@ -105,6 +107,7 @@ def test_help_states_source_licence_and_default_output(recipe, name, capsys):
 @pytest.mark.parametrize("name", ["fetch", "leukaemia", "signatures", "speech"])
 @pytest.mark.parametrize("name", ["counts", "fetch", "speech", "words"])
 @pytest.mark.parametrize("name", ["fetch", "speech", "voices"])
+@pytest.mark.parametrize("name", ["fetch", "speech", "chorales"])
 def test_the_examples_in_the_docstrings_hold(recipe, name):
     results = doctest.testmod(recipe(name))
     assert (results.failed, results.attempted > 0) == (0, True)
@@ -326,6 +329,38 @@ def test_a_picture_is_half_black_and_of_mean_1(recipe, negative):
     grey = recipe("sources").picture(content.getvalue(), negative=negative)
     assert (grey.shape, grey.min(), round(grey.mean(), 12)) == ((4096,), 0, 1)
     assert 0.4 < np.mean(grey == 0) < 0.6
+# chorales: scores, MIDI files and the spectrogram
+
+
+def _part(*notes):
+    """A part of MusicXML at 2 divisions a quarter, of pairs: a duration, and a step with its octave or None."""
+    texts = []
+    for duration, pitch, *tie in notes:
+        sound = f"<pitch><step>{pitch[0]}</step><octave>{pitch[1]}</octave></pitch>" if pitch else "<rest/>"
+        texts.append(f"<note>{sound}<duration>{duration}</duration>{''.join(tie)}</note>")
+    return ET.fromstring(f"<part><attributes><divisions>2</divisions></attributes>{''.join(texts)}</part>")
+
+
+def test_a_voice_has_rests_and_its_tied_notes_are_one(recipe):
+    part = _part((2, "C4"), (1, None), (4, "A4", '<tie type="start"/>'), (3, "A4", '<tie type="stop"/>'))
+    assert recipe("chorales").voice(part) == [(0, 1, 60), (1.5, 5, 69)]
+
+
+def test_a_midi_file_holds_a_tempo_and_a_track_for_each_voice(recipe):
+    content = recipe("chorales").midi([[(0, 1, 60)], [(0, 2, 48), (2, 3, 50)]])
+    assert content[:14] == b"MThd" + bytes([0, 0, 0, 6, 0, 1, 0, 3, 1, 224])
+    assert content.count(b"MTrk") == 3
+    assert bytes([0x91, 48, 90, 0x87, 0x40, 0x81, 48, 0, 0, 0x91, 50, 90]) in content
+
+
+def test_spectra_of_chorales_agree_with_a_direct_fourier_sum(recipe):
+    chorales, t = recipe("chorales"), np.arange(1024)
+    signal = np.random.default_rng(0).normal(size=3000).astype("f4")
+    direct = np.abs(
+        np.exp(-2j * np.pi * np.outer(np.arange(513), t) / 1024) @ (signal[160:1184] * np.sin(np.pi * t / 1024) ** 2)
+    )
+    (row,) = chorales.spectra(signal, 2, 3, hop=80)
+    np.testing.assert_allclose(row, direct, rtol=1e-4, atol=1e-4)
 
 
 # The recipes that fetch: the real package, or a skip that says why
@@ -418,3 +453,26 @@ def test_sources(recipe, tmp_path, capsys):
     X = _run(recipe("sources"), tmp_path / "X.zarr", capsys)
     assert (X.shape, X.dtype, X.attrs["image_shape"]) == ((4096, 12), np.float32, [64, 64])
     assert np.linalg.matrix_rank(X[:], tol=1e-3) == 4
+def test_chorales(recipe, tmp_path, capsys):
+    X = _run(recipe("chorales"), tmp_path / "X.zarr", capsys, "--hop", "1024")
+    assert (X.shape, X.dtype, X.attrs["sample_rate"]) == ((3597, 513), np.float32, 8000)
+    assert X[:].min() > 0
+    assert [name for name, _ in X.attrs["pieces"]][:2] == ["BWV 10.7", "BWV 101.7"]
+    assert {36 <= pitch <= 84 and 0 <= start < end for start, end, pitch in X.attrs["notes"]} == {True}
+
+
+@pytest.mark.network
+def test_chorales_scale(recipe, tmp_path, capsys):
+    X = _run(recipe("chorales"), tmp_path / "X.zarr", capsys, "--scale", "--hop", "1000")
+    assert [pitch for _, _, pitch in X.attrs["notes"]] == list(range(36, 85))
+    # A4 is played from second 33 to 34, and its strongest frequency is its own, 440 Hz.
+    assert abs(X[8 * 33 + 3].argmax() * 8000 / 1024 - 440) < 8
+
+
+@pytest.mark.network
+def test_pines(recipe, tmp_path, capsys):
+    X = _run(recipe("pines"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, X.attrs["image_shape"]) == ((21_025, 200), np.float32, [145, 145])
+    assert X[:].min() == 0
+    assert np.bincount(X.attrs["labels"])[[0, 14]].tolist() == [10_776, 1265]
+    assert (len(X.attrs["classes"]), len(X.attrs["wavelengths"])) == (17, 200)
