@@ -13,8 +13,8 @@ import msgpack
 import numpy as np
 import pytest
 import zarr
-from scipy import sparse
 from PIL import Image
+from scipy import sparse
 from scipy.io import wavfile
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
@@ -89,11 +89,10 @@ def test_an_output_without_a_folder_is_refused(recipe, tmp_path, capsys):
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.parametrize("name", ["digits", "faces", "orl_faces", "documents", "swimmer", "speech"])
-@pytest.mark.parametrize("name", ["digits", "faces", "documents", "leukaemia", "signatures", "speech"])
-@pytest.mark.parametrize("name", ["digits", "faces", "documents", "newsgroups", "reuters", "speech", "words"])
-@pytest.mark.parametrize("name", ["digits", "faces", "documents", "speech", "voices", "sources"])
-@pytest.mark.parametrize("name", ["digits", "faces", "documents", "speech", "chorales", "pines"])
+RECIPES = [path.stem for path in sorted(DATA.glob("*.py")) if path.stem not in ("counts", "fetch")]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_help_states_source_licence_and_default_output(recipe, name, capsys):
     with pytest.raises(SystemExit, match="0"):
         recipe(name).main(["--help"])
@@ -104,10 +103,9 @@ def test_help_states_source_licence_and_default_output(recipe, name, capsys):
 # What the recipes share
 
 
-@pytest.mark.parametrize("name", ["fetch", "leukaemia", "signatures", "speech"])
-@pytest.mark.parametrize("name", ["counts", "fetch", "speech", "words"])
-@pytest.mark.parametrize("name", ["fetch", "speech", "voices"])
-@pytest.mark.parametrize("name", ["fetch", "speech", "chorales"])
+@pytest.mark.parametrize(
+    "name", ["chorales", "counts", "fetch", "leukaemia", "signatures", "speech", "voices", "words"]
+)
 def test_the_examples_in_the_docstrings_hold(recipe, name):
     results = doctest.testmod(recipe(name))
     assert (results.failed, results.attempted > 0) == (0, True)
@@ -210,6 +208,8 @@ def test_swimmers_are_a_torso_and_four_limbs(recipe, tmp_path):
     np.testing.assert_array_equal(poses[:, limbs[:, 0]].sum(axis=1), 4)
     assert np.delete(poses, limbs, axis=1).all(axis=0).sum() == 16
     assert np.linalg.matrix_rank(poses) == 13
+
+
 # newsgroups, reuters and words: sparse counts
 
 
@@ -329,6 +329,8 @@ def test_a_picture_is_half_black_and_of_mean_1(recipe, negative):
     grey = recipe("sources").picture(content.getvalue(), negative=negative)
     assert (grey.shape, grey.min(), round(grey.mean(), 12)) == ((4096,), 0, 1)
     assert 0.4 < np.mean(grey == 0) < 0.6
+
+
 # chorales: scores, MIDI files and the spectrogram
 
 
@@ -423,6 +425,8 @@ def test_signatures(recipe, tmp_path, capsys):
     # SBS1 is C>T before G, whatever is before.
     largest = np.argsort(catalogue[X.attrs["names"].index("SBS1")])[-4:]
     assert {X.attrs["kinds"][kind][1:] for kind in largest} == {"[C>T]G"}
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "classes"), [("newsgroups", [18_821, 28_552], 20), ("reuters", [9100, 6930], 52)]
 )
@@ -442,6 +446,8 @@ def test_words(recipe, tmp_path, capsys):
     assert X.attrs["languages"][language[row]] == "de"
     first, last = X["indptr"][row : row + 2]
     assert set(X["labels/columns"][:][X["indices"][first:last]]) >= {"·wi", "sch", "ft·"}
+
+
 def test_voices(recipe, tmp_path, capsys):
     X = _run(recipe("voices"), tmp_path / "X.zarr", capsys, "--voice", "carlo")
     assert (X.shape, X.dtype, X.attrs["voice"]) == ((19_692, 257), np.float32, "carlo")
@@ -453,6 +459,8 @@ def test_sources(recipe, tmp_path, capsys):
     X = _run(recipe("sources"), tmp_path / "X.zarr", capsys)
     assert (X.shape, X.dtype, X.attrs["image_shape"]) == ((4096, 12), np.float32, [64, 64])
     assert np.linalg.matrix_rank(X[:], tol=1e-3) == 4
+
+
 def test_chorales(recipe, tmp_path, capsys):
     X = _run(recipe("chorales"), tmp_path / "X.zarr", capsys, "--hop", "1024")
     assert (X.shape, X.dtype, X.attrs["sample_rate"]) == ((3597, 513), np.float32, 8000)
