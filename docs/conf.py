@@ -4,6 +4,7 @@ Nothing is fetched while it is built or read: formulas are MathML, notebooks are
 in them (tests run them), and there are no inventories of other projects.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -45,9 +46,19 @@ html_show_sourcelink = False
 html_sidebars = {"faq": [], "install": []}  # they have no pages beside them
 html_math_renderer = "mathml"
 html_theme_options = {
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 9,
     "navbar_align": "left",
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "show_toc_level": 2,
 }
+
+
+def _link_notebooks_here(app, docname, source):
+    """Pages link to ../notebooks/, where notebooks are in a checkout; the site has them at docs/notebooks, a link."""
+    source[0] = re.sub(r"\]\(\.\./notebooks/(\w+)\.ipynb\)", r"](notebooks/\1.ipynb)", source[0])
+
+
+def setup(app):
+    """Look at every page before it is parsed."""
+    app.connect("source-read", _link_notebooks_here)
