@@ -4,9 +4,10 @@ Nothing is fetched while it is built or read: formulas are MathML, notebooks are
 in them (tests run them), and there are no inventories of other projects.
 """
 
-import re
 import sys
 from pathlib import Path
+
+from sphinx.addnodes import pending_xref
 
 import dnmf
 
@@ -54,11 +55,14 @@ html_theme_options = {
 }
 
 
-def _link_notebooks_here(app, docname, source):
-    """Pages link to ../notebooks/, where notebooks are in a checkout; the site has them at docs/notebooks, a link."""
-    source[0] = re.sub(r"\]\(\.\./notebooks/(\w+)\.ipynb\)", r"](notebooks/\1.ipynb)", source[0])
+def _link_notebooks_here(app, doctree):
+    """Pages link to ../notebooks/, where notebooks are in a checkout; the site has them as notebooks/, by a link."""
+    for link in doctree.findall(pending_xref):
+        target = Path(link.get("reftarget") or "")
+        if target.parent == Path(app.srcdir, "notebooks").resolve():
+            link["reftarget"] = f"notebooks/{target.name}"
 
 
 def setup(app):
-    """Look at every page before it is parsed."""
-    app.connect("source-read", _link_notebooks_here)
+    """Look at every page when it has been parsed."""
+    app.connect("doctree-read", _link_notebooks_here)
