@@ -50,7 +50,7 @@ html_theme_options = {
     "header_links_before_dropdown": 9,
     "navbar_align": "left",
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"gallery": [], "**": ["page-toc"]},  # its table is wide
     "show_toc_level": 2,
 }
 
