@@ -89,7 +89,6 @@ def test_a_notebook_runs_in_a_fresh_kernel(path):
     for picture in pictures:
         with Image.open(BytesIO(picture)) as image:
             assert np.asarray(image.convert("L")).std() > 5
-    # Numbers may differ in their last digit from one kind of CPU to another, and seconds in how wide they are; sentences
-    # may not.
+    # Numbers may differ in their last digit from one kind of CPU to another, and seconds altogether; sentences may not.
     words = [[re.sub(r" *[\d.,e+-]+", "#", text) for text in _texts(notebook)] for notebook in (kept, fresh)]
     assert words[0] == words[1]
