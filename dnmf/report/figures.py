@@ -231,7 +231,7 @@ def reconstructions(X: Drawable, result: Factorization, *, shape: Sequence[int] 
 
 
 def _samples(X: Drawable, result: Factorization, by_rows: bool) -> Iterator[tuple[str, Array, Array]]:
-    """Title, x (a row or a column) and its reconstruction, one by one: some stores answer a list with all in between."""
+    """Title, x (a row or a column) and its reconstruction, one by one: a list is answered with all between by some."""
     count = X.shape[0 if by_rows else 1]
     for index in sorted({int((i + 0.5) * count / SAMPLES) for i in range(SAMPLES)}):
         given = np.asarray(X[index] if by_rows else X[slice(None), index])
