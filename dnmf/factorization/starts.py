@@ -178,11 +178,13 @@ def _best_on_trial(engine: Engine[Any], trial: Trial, fits: list[Fit]) -> Fit:
     tried = engine.map(_try, trial, fits)
     ahead = sorted(range(len(fits)), key=lambda i: tried[i].objective)[:FINALISTS]
     ends = engine.map(_try_further, trial, [tried[i] for i in ahead])
-    return fits[min(zip(ahead, ends, strict=True), key=lambda pair: pair[1].objective)[0]]
+    best = fits[min(zip(ahead, ends, strict=True), key=lambda pair: pair[1].objective)[0]]
+    # Singular vectors may be of any length: what could not be squared is scaled here, not in the first pass.
+    return replace(best, H=_at_most_one(best.H)) if factor_exponent(best.H) else best
 
 
 def _try(trial: Trial, fit: Fit) -> Fit:
-    return trial.begin(fit.H, SHORT)
+    return trial.begin(_at_most_one(fit.H), SHORT)
 
 
 def _try_further(trial: Trial, fit: Fit) -> Fit:
@@ -240,10 +242,14 @@ def _extended(screen: Screen, fit: Fit) -> Fit:
 def _ready(loss: AnyLoss, S: Array) -> Array:
     """A short factor that the first pass can solve the long one against."""
     if not loss.penalized:
-        # Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start.
-        top = S.max(axis=1, keepdims=True)
-        S = S / np.where(top > 0, top, 1)
+        S = _at_most_one(S)
     return lift_zeros(S) if loss.keeps_zeros else S
+
+
+def _at_most_one(S: Array) -> Array:
+    """Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start."""
+    top = S.max(axis=1, keepdims=True)
+    return S / np.where(top > 0, top, 1)
 
 
 def first_factors(job: Job) -> tuple[Iterate, History]:
