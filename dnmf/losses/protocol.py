@@ -97,6 +97,16 @@ SharedIn = TypeVar("SharedIn", bound=Shared, contravariant=True)
 EvaluationIn = TypeVar("EvaluationIn", bound=Evaluation, contravariant=True)
 
 
+class Trial(Protocol):
+    """What starts are compared on by a loss itself."""
+
+    def begin(self, H: Array, iterations: int) -> Fit:
+        """From a short factor (k, N), so many iterations on."""
+
+    def go_on(self, fit: Fit, iterations: int) -> Fit:
+        """So many further."""
+
+
 class Surrogate(Protocol[SharedIn, EvaluationIn]):
     """The sample that stands for Y between passes, with its rows of the long factor."""
 
@@ -111,6 +121,10 @@ class Surrogate(Protocol[SharedIn, EvaluationIn]):
     @property
     def penalties(self) -> tuple[Penalty, Penalty]:
         """The penalties on the long and on the short factor under which starts are compared."""
+
+    @property
+    def trial(self) -> Trial | None:
+        """What starts are tried on after least squares; None where those are enough, or no more can be afforded."""
 
     def with_rows(self, rows: Array | None) -> Self:
         """This sample, with another long factor."""

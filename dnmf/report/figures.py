@@ -13,10 +13,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from dnmf.arrays.rows import Array
 from dnmf.matrix.labels import Names
+from dnmf.report.matching import match
 from dnmf.run.result import Factorization
 from dnmf.stores.paths import here
 
@@ -101,7 +101,8 @@ def label_loss(axes: Axes, loss: NDArray[np.generic]) -> None:
 def components(result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
     """The first 32 components, each scaled to maximum 1: rows of V where X is tall (m ≥ n), else columns of W.
 
-    Where columns (rows) of X have names, those of the three largest entries of each are shown.
+    Of images, those that have as many entries. Where columns (rows) of X have names, those of the three largest entries
+    of each are shown.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def components(result: Factorization, *, shape: Sequence[int] | None = None) -> 
     ValueError
         If a component does not have as many entries as the image.
     """
-    tall, rank = result.W.shape[0] >= result.V.shape[1], len(result.V)
+    tall, rank = _by_rows((result.W.shape[0], result.V.shape[1]), shape), len(result.V)
     short = (result.V if tall else np.asarray(result.W).T)[:PANELS]
     short = short / np.maximum(short.max(axis=1, keepdims=True), np.finfo(short.dtype).tiny)
     layout = (min(4, -(-len(short) // 5)), 3.2, 1.1) if shape is None else (8, 1.3, 1.4 * min(2.0, shape[0] / shape[1]))
@@ -132,6 +133,43 @@ def components(result: Factorization, *, shape: Sequence[int] | None = None) -> 
     named = "rows of V" if tall else "columns of W"
     figure.suptitle(f"{len(short)} of {rank} components ({named}), each scaled to maximum 1")
     return figure
+
+
+def images(
+    components: ArrayLike, shape: Sequence[int], *, titles: Sequence[str] | None = None, columns: int = 8
+) -> Figure:
+    """Draw components as images, each scaled to a largest size of 1: grey, or red and blue where some are negative.
+
+    Parameters
+    ----------
+    components : (k, height · width), such as V, or W.T.
+    shape : (height, width).
+    titles : what to write above each, instead of its number.
+    columns : images side by side.
+
+    Raises
+    ------
+    ValueError
+        If a component does not have as many entries as the image.
+
+    Examples
+    --------
+    >>> len(images(np.eye(4), (2, 2)).axes)
+    4
+    """
+    F = np.asarray(components)
+    figure, panels = _grid(len(F), (columns, 1.3, 1.4 * min(2.0, shape[0] / shape[1])))
+    for number, (axes, values) in enumerate(zip(panels, F, strict=True)):
+        _draw_image(axes, values / max(np.abs(values).max(), np.finfo("f8").tiny), shape, signed=bool((F < 0).any()))
+        axes.set_title(str(number + 1) if titles is None else titles[number], fontsize=9, pad=3)
+    return figure
+
+
+def _by_rows(shape: tuple[int, int], image: Sequence[int] | None) -> bool:
+    """Whether samples are rows of X (m, n) and components rows of V: where it is tall, or where rows are the images."""
+    m, n = shape
+    pixels = None if image is None else image[0] * image[1]
+    return n == pixels if pixels in (m, n) and m != n else m >= n
 
 
 def _title(number: int, component: Array, names: Names | None) -> str:
@@ -157,15 +195,18 @@ def _grid(count: int, layout: tuple[int, float, float]) -> tuple[Figure, list[Ax
     return figure, panels[:count]
 
 
-def _draw_image(axes: Axes, values: Array, shape: Sequence[int]) -> None:
+def _draw_image(axes: Axes, values: Array, shape: Sequence[int], *, signed: bool = False) -> None:
     if values.size != shape[0] * shape[1]:
         raise ValueError(f"shape is {tuple(shape)} for {values.size} entries: give (height, width) of that many pixels")
-    axes.imshow(values.reshape(shape), cmap="gray_r", vmin=0)
+    how: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1} if signed else {"cmap": "gray_r", "vmin": 0}
+    axes.imshow(values.reshape(shape), **how)
     axes.set(xticks=(), yticks=())
 
 
 def reconstructions(X: Drawable, result: Factorization, *, shape: Sequence[int] | None = None) -> Figure:
-    """Six samples (rows of X where it is tall, m ≥ n, else columns), evenly spread over it, and their reconstructions.
+    """Six samples, evenly spread over X, and their reconstructions: rows where X is tall (m ≥ n), else columns.
+
+    Of images, those that have as many entries.
 
     Parameters
     ----------
@@ -181,22 +222,23 @@ def reconstructions(X: Drawable, result: Factorization, *, shape: Sequence[int] 
     factorized = (result.W.shape[0], result.V.shape[1])
     if tuple(X.shape) != factorized:
         raise ValueError(f"X has shape {tuple(X.shape)}, this run factorized {factorized}: give the X of this run")
-    samples = list(_samples(X, result))
-    across = "column of X" if factorized[0] >= factorized[1] else "row of X"
+    by_rows = _by_rows(factorized, shape)
+    samples = list(_samples(X, result, by_rows))
+    across = "column of X" if by_rows else "row of X"
     figure = _sample_curves(samples, across) if shape is None else _sample_images(samples, shape)
     figure.suptitle("Samples of X and their reconstructions")
     return figure
 
 
-def _samples(X: Drawable, result: Factorization) -> Iterator[tuple[str, Array, Array]]:
-    """Title, x (min(m, n),) and its reconstruction, read one by one: some stores answer a list with all in between."""
-    count, tall = max(X.shape), X.shape[0] >= X.shape[1]
+def _samples(X: Drawable, result: Factorization, by_rows: bool) -> Iterator[tuple[str, Array, Array]]:
+    """Title, x (a row or a column) and its reconstruction, one by one: a list is answered with all between by some."""
+    count = X.shape[0 if by_rows else 1]
     for index in sorted({int((i + 0.5) * count / SAMPLES) for i in range(SAMPLES)}):
-        given = np.asarray(X[index] if tall else X[slice(None), index])
-        learned = np.asarray(result.W[index]) @ result.V if tall else np.asarray(result.W) @ result.V[:, index]
+        given = np.asarray(X[index] if by_rows else X[slice(None), index])
+        learned = np.asarray(result.W[index]) @ result.V if by_rows else np.asarray(result.W) @ result.V[:, index]
         size = np.linalg.norm(given)
         error = np.linalg.norm(given - learned) / size if size else 0.0
-        yield f"{'row' if tall else 'column'} {index}, relative error {error:.2g}", given, learned
+        yield f"{'row' if by_rows else 'column'} {index}, relative error {error:.2g}", given, learned
 
 
 def _sample_curves(samples: Sequence[tuple[str, Array, Array]], across: str) -> Figure:
@@ -247,11 +289,10 @@ def matched(basis: Array, W: Array) -> tuple[Array, Array]:
     """
     if W.shape[1] < basis.shape[1]:
         raise ValueError(f"W has {W.shape[1]} columns for {basis.shape[1]} true curves: factorize with a higher rank")
-    products = basis.T @ W
-    sizes = np.maximum(np.linalg.norm(W, axis=0), np.finfo(W.dtype).tiny)
-    correlations = products / sizes / np.linalg.norm(basis, axis=0)[:, None]
-    true, order = linear_sum_assignment(correlations, maximize=True)
-    return W[:, order] / sizes[order] * (products[true, order] / sizes[order]), correlations[true, order]
+    order, correlations = match(basis.T, W.T)
+    columns = W[:, order]
+    sizes = np.maximum(np.einsum("md,md->d", columns, columns), np.finfo(W.dtype).tiny)
+    return columns * (np.einsum("md,md->d", basis, columns) / sizes), correlations
 
 
 def matched_basis(basis: Array, W: Array) -> Figure:

@@ -62,6 +62,8 @@ def from_scratch(rule: Rule, *, keeps_zeros: bool, penalty: Penalty = NO_PENALTY
         ridge = (RIDGE * float(np.linalg.norm(G8)) + penalty.l2) * np.eye(len(G))
         pull = N - np.asarray(penalty.l1, N.dtype) if penalty else N
         solution = np.linalg.pinv(G8 + ridge, hermitian=True).astype(N.dtype) @ pull
+        # What has no say in the loss is nothing, and not what rounding leaves of that.
+        solution[G.diagonal() == 0] = 0
         least = least_start(N, G) if keeps_zeros else 0
         return rule(np.maximum(solution, least, out=solution), N, G, sweeps)
 

@@ -60,6 +60,28 @@ class Factorization:
         assert self.about.relative_error is not None
         return self.about.relative_error
 
+    def scaled(self, norm: int = 1) -> tuple[Any, Array]:
+        """The same product with rows of V of sum 1, so that W (m, k) says how much of X each component makes up.
+
+        Parameters
+        ----------
+        norm : 1, or 2 for rows of V of length 1.
+
+        Returns
+        -------
+        W (m, k), a Dask array, and V (k, n). A component of zeros stays what it is.
+
+        Examples
+        --------
+        >>> import dnmf
+        >>> W, V = dnmf.factorize(np.outer([1.0, 2.0], [3.0, 5.0]), 1).scaled()
+        >>> W.compute().round(6).tolist(), V.round(6).tolist()
+        ([[8.0], [16.0]], [[0.375, 0.625]])
+        """
+        sizes = np.linalg.norm(self.V, norm, axis=1)
+        sizes = np.where(sizes > 0, sizes, 1).astype(self.V.dtype)
+        return self.W * sizes, self.V / sizes[:, None]
+
     @property
     def stopped(self) -> str | None:
         """A sentence that says why the factorization ended; None while it is going on."""

@@ -18,11 +18,17 @@ from threadpoolctl import threadpool_limits
 from zarr.storage import LocalStore, MemoryStore
 
 import dnmf
-from dnmf.arrays.excerpt import SIDE
+from dnmf.arrays.excerpt import SIDE, excerpt
 from dnmf.arrays.sketch import as_it_is, nndsvd, sketch
 from dnmf.clusters import here
+from dnmf.engine.direct import Direct
 from dnmf.events import PassDone, Planned, Sampled, Started, StripDone
+from dnmf.factorization import starts
+from dnmf.losses.divergence.surrogate import Surrogate
+from dnmf.losses.extrapolation import Fit
 from dnmf.losses.least_squares.in_memory import alternate
+from dnmf.plan.strips import Plan
+from dnmf.rules import NO_PENALTY, Penalty
 
 INITS = ["sample", "nndsvd", "nndsvda", "nndsvdar", "random"]
 each_init = pytest.mark.parametrize("init", INITS)
@@ -495,3 +501,28 @@ def test_snapshots_begin_with_what_the_start_gave(in_strips: None) -> None:
     result = dnmf.factorize(X, 4, max_iter=2, tol=0, snapshot_every=1, listeners=[events.append])
     first = next(event for event in events if isinstance(event, PassDone))
     np.testing.assert_array_equal(result.snapshots[0], first.short)
+
+
+@pytest.mark.parametrize("penalty", [NO_PENALTY, Penalty(0.01, 0.0)])
+def test_a_component_that_is_shut_down_on_an_excerpt_stays_so_beyond_it(penalty: Penalty) -> None:
+    rng = np.random.default_rng(0)
+    A = as_it_is(rng.random((SIDE + 300, 250), "f4"))
+    screen = starts.Screen(A, excerpt(A, seed=0), (penalty, penalty))
+    H = rng.random((200, 250), "f4")
+    shut = rng.permutation(200)[:150]
+    H[shut] = 0
+    extended = starts._extended(screen, Fit(rng.random((200, SIDE), "f4"), H, 0.0, 0.0))
+    assert not extended.W[shut].any()
+    assert not extended.H[shut].any()
+    assert extended.H.max() < 1e3
+
+
+def test_the_start_that_is_ahead_by_the_loss_itself_is_taken() -> None:
+    """Least squares have been looked at before; here the last one is ahead, and is what it was before it was tried."""
+    rng = np.random.default_rng(0)
+    W, H = rng.gamma(0.3, size=(600, 5)), rng.gamma(0.3, size=(5, 40))
+    sample = Surrogate(rng.poisson(9 * W @ H).astype("f8"), np.ones(600), 1.0, NO_PENALTY, NO_PENALTY)
+    others = [rng.random((5, 40)) for _ in range(3)]
+    fits = [Fit(np.ones((5, 600)), F, 0.0, 0.0) for F in (*others, H)]
+    engine = Direct(Plan(0, 600, 600, 40))
+    assert starts._best_on_trial(engine, sample.trial, fits) is fits[-1]

@@ -261,6 +261,28 @@ def test_a_run_has_reconstructions_only_where_x_is_given(tall):
 # Files
 
 
+def test_images_that_are_rows_of_wide_x_are_drawn_of_v():
+    X = np.random.default_rng(0).random((20, 30))
+    stored = zarr.create_array(MemoryStore(), data=X, attributes={"image_shape": [6, 5]})
+    result = factorize(X, 2, max_iter=4)
+    figures = report_figures.run_figures(result, stored)
+    (drawn,) = figures["components"].axes[0].images
+    np.testing.assert_allclose(drawn.get_array(), (result.V[0] / result.V[0].max()).reshape(6, 5))
+    assert figures["reconstructions"].axes[0].images[0].get_array().shape == (6, 5)
+    assert figures["reconstructions"].axes[0].get_title().startswith("row 1\n")
+
+
+def test_images_are_scaled_titled_and_coloured_where_some_are_negative():
+    grey = report_figures.images([[0.0, 4.0], [1.0, 0.5]], (1, 2), titles=["a", "b"])
+    assert [axes.get_title() for axes in grey.axes] == ["a", "b"]
+    assert [axes.images[0].get_array().max() for axes in grey.axes] == [1, 1]
+    signed = report_figures.images([[-2.0, 1.0]], (1, 2)).axes[0].images[0]
+    assert signed.get_array().min() == -1
+    assert signed.get_clim() == (-1, 1)
+    with pytest.raises(ValueError, match="shape is \\(2, 2\\) for 3 entries"):
+        report_figures.images(np.ones((1, 3)), (2, 2))
+
+
 def test_figures_are_saved_by_name(tall, tmp_path):
     paths = report_figures.save(report_figures.run_figures(tall[1]), tmp_path / "a" / "b")
     assert paths == {name: tmp_path / "a" / "b" / f"{name}.png" for name in ("loss", "components")}

@@ -334,3 +334,27 @@ def test_steps_on_a_sample_that_misleads_are_those_of_the_textbook():
 def _terms_of(A, W, H, counts):
     """Numerator and denominator of the rule for H, every row as often as it counts, for Kullback–Leibler."""
     return (W * counts) @ (A / (W.T @ H)), np.broadcast_to((W * counts).sum(axis=1, keepdims=True), H.shape)
+
+
+@pytest.mark.parametrize(("rows", "some"), [(700, 700), (5000, 2000)])
+def test_starts_are_tried_on_rows_that_count_as_much_as_all(rows, some):
+    X, L, _ = problem(rows, 9)
+    counts = np.random.default_rng(1).uniform(1, 5, rows)
+    trial = counted(X, L, Divergence(1.0, NO_PENALTY, NO_PENALTY), counts).trial
+    assert trial.A.shape == (some, 9)
+    assert_allclose(trial.counts.sum(), counts.sum())
+
+
+@pytest.mark.parametrize("shape", [(700, 20_000), (300, 20)])
+def test_no_start_is_tried_where_rows_are_too_long_for_that_or_few(shape):
+    assert counted(np.ones(shape, "f4"), None, Divergence(1.0, NO_PENALTY, NO_PENALTY)).trial is None
+
+
+@each_beta
+def test_a_start_that_is_tried_only_gets_better(beta):
+    X, L, S = problem(600, beta=beta)
+    trial = counted(X, L, Divergence(beta, NO_PENALTY, NO_PENALTY)).trial
+    first = trial.begin(S, 1)
+    tried = trial.begin(S, 10)
+    assert tried.objective < first.objective
+    assert trial.go_on(tried, 10).objective <= tried.objective * (1 + 1e-12)
