@@ -32,8 +32,8 @@ STEP_UPDATES = 2
 ENTRIES = 6e9
 
 # Rows on which starts are tried, and entries of them: what more would cost grows with the width of X. On 2000 rows the
-# best start for counts of topics was found; followed to its end on these rows alone, it was no good start for others. On
-# 395 rows of documents another start was found, which ended no better, in half as much time again.
+# best start for counts of topics was found; followed to its end on these rows alone, it was no good start for others.
+# On 395 rows of documents another start was found, which ended no better, in half as much time again.
 TRIAL_ROWS, LEAST_TRIAL_ROWS, TRIAL_ENTRIES = 2000, 500, 1e6
 
 # An extrapolated entry is at least this share of what it was: the rules keep zeros.
