@@ -14,7 +14,7 @@ Attributes: `sample_rate` (Hz), `hop` (samples), `window`, `window_length` (samp
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -26,6 +26,10 @@ from scipy.signal.windows import hann
 from zarr.codecs import BloscCodec
 
 PACKAGE = "asterisk-core-sounds-en-wav"
+ALLISON = {
+    "source": f"Debian {PACKAGE} (Asterisk core sounds, English, recorded by Allison Smith)",
+    "licence": "CC-BY-SA-3.0",
+}
 SAMPLE_RATE = 8000
 LENGTH = 512
 WINDOW = hann(LENGTH, sym=False).astype("f4")
@@ -43,16 +47,18 @@ def joined(recordings: Iterable[tuple[str, bytes]]) -> np.ndarray:
     ValueError
         If a file is not 16-bit mono at 8 kHz.
     """
-    parts = []
-    for name, content in recordings:
-        rate, samples = wavfile.read(BytesIO(content))
-        if (rate, samples.dtype, samples.ndim) != (SAMPLE_RATE, np.int16, 1):
-            raise ValueError(
-                f"{name} is {samples.ndim}-dimensional {samples.dtype} at {rate} Hz, not 16-bit mono at "
-                f"{SAMPLE_RATE} Hz: use the {PACKAGE} of Debian"
-            )
-        parts.append(samples)
-    return np.concatenate(parts)
+    return np.concatenate([samples_of(name, content) for name, content in recordings])
+
+
+def samples_of(name: str, content: bytes) -> np.ndarray:
+    """The samples of a recording, 16-bit integers; ValueError if it is not 16-bit mono at 8 kHz."""
+    rate, samples = wavfile.read(BytesIO(content))
+    if (rate, samples.dtype, samples.ndim) != (SAMPLE_RATE, np.int16, 1):
+        raise ValueError(
+            f"{name} is {samples.ndim}-dimensional {samples.dtype} at {rate} Hz, not 16-bit mono at {SAMPLE_RATE} Hz: "
+            f"use the package of Debian"
+        )
+    return samples
 
 
 def frame_count(samples: int, hop: int) -> int:
@@ -71,11 +77,13 @@ def spectra(signal: np.ndarray, first: int, last: int, *, hop: int) -> np.ndarra
     return np.abs(rfft(frames * WINDOW, axis=1))
 
 
-def write_spectra(signal: np.ndarray, out: Path, *, hop: int) -> None:
-    """Write the spectra of a signal to a Zarr array at `out`, one chunk of rows in memory at a time."""
+def write_spectra(signal: np.ndarray, out: Path, *, hop: int, about: Mapping[str, str] = ALLISON) -> None:
+    """Write the spectra of a signal to a Zarr array at `out`, one chunk of rows in memory at a time.
+
+    `about` are attributes that say whose signal it is.
+    """
     attributes = {
-        "source": f"Debian {PACKAGE} (Asterisk core sounds, English, recorded by Allison Smith)",
-        "licence": "CC-BY-SA-3.0",
+        **about,
         "sample_rate": SAMPLE_RATE,
         "hop": hop,
         "window": "hann",

@@ -14,13 +14,11 @@ Attributes: `voice`, `sample_rate` (Hz), `hop` (samples), `window`, `window_leng
 """
 
 import sys
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from fetch import deb, parser, publishing, row_blocks, run
-from scipy.io import wavfile
-from speech import COMPRESSOR, LENGTH, SAMPLE_RATE, frame_count, spectra
+from fetch import deb, parser, run
+from speech import SAMPLE_RATE, samples_of, write_spectra
 
 HOP = 512
 SECONDS, EVERY = 3, 8
@@ -37,14 +35,7 @@ def prompts(voice: str) -> dict[str, np.ndarray]:
     """Fetch the prompts of a voice: 16-bit samples at 8 kHz by path, sorted; those of silence are left out."""
     files = deb(VOICES[voice][0], ".wav")
     kept = {path: content for path, content in files.items() if "/silence/" not in path}
-    return {path.rpartition("/sounds/")[2]: _samples(path, content) for path, content in kept.items()}
-
-
-def _samples(path: str, content: bytes) -> np.ndarray:
-    rate, samples = wavfile.read(BytesIO(content))
-    if (rate, samples.dtype, samples.ndim) != (SAMPLE_RATE, np.int16, 1):
-        raise ValueError(f"{path} is not 16-bit mono at {SAMPLE_RATE} Hz: use the package of Debian")
-    return samples
+    return {path.rpartition("/sounds/")[2]: samples_of(path, content) for path, content in kept.items()}
 
 
 def test_sentences(recordings: dict[str, np.ndarray]) -> list[str]:
@@ -62,19 +53,8 @@ def write_training(recordings: dict[str, np.ndarray], out: Path, *, voice: str) 
     package, who, licence = VOICES[voice]
     apart = set(test_sentences(recordings))
     signal = np.concatenate([samples for name, samples in recordings.items() if name not in apart])
-    attributes = {
-        "source": f"Debian {package} (Asterisk core sounds, {who})",
-        "licence": licence,
-        "voice": voice,
-        "sample_rate": SAMPLE_RATE,
-        "hop": HOP,
-        "window": "hann",
-        "window_length": LENGTH,
-    }
-    shape = (frame_count(len(signal), HOP), LENGTH // 2 + 1)
-    with publishing(out, shape=shape, dtype="f4", attributes=attributes, compressors=COMPRESSOR) as array:
-        for first, last in row_blocks(shape[0], array.chunks[0]):
-            array[first:last] = spectra(signal, first, last, hop=HOP)
+    about = {"source": f"Debian {package} (Asterisk core sounds, {who})", "licence": licence, "voice": voice}
+    write_spectra(signal, out, hop=HOP, about=about)
 
 
 def write(out: Path, *, voice: str) -> None:
