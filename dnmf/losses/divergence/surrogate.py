@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.products import row_powers
-from dnmf.arrays.rows import Array, Rows, dense_size
+from dnmf.arrays.rows import Array, Rows, dense_size, is_sparse
 from dnmf.losses import SWEEPS
 from dnmf.losses.divergence.rows import move_rows, solve_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, Sums, strip_sums
@@ -33,7 +33,8 @@ ENTRIES = 6e9
 
 # Rows on which starts are tried, and entries of them: what more would cost grows with the width of X. On 2000 rows the
 # best start for counts of topics was found; followed to its end on these rows alone, it was no good start for others.
-# On 395 rows of documents another start was found, which ended no better, in half as much time again.
+# Where most entries are not zero, least squares know better: expression of genes and spectra of music ended up to 1.5
+# and 4 % higher from the start that was ahead after twenty iterations.
 TRIAL_ROWS, LEAST_TRIAL_ROWS, TRIAL_ENTRIES = 2000, 500, 1e6
 
 # An extrapolated entry is at least this share of what it was: the rules keep zeros.
@@ -43,6 +44,10 @@ LEAST_KEPT = 0.5
 def affordable(A: Rows, rank: int, iterations: int, *, beta: float) -> int:
     """How many of so many iterations fit in the work: ten at least."""
     return max(STRETCH, min(iterations, int(ENTRIES / (rank * max(1, _work(A, beta))))))
+
+
+def _non_zeros(A: Rows) -> int:
+    return int(np.count_nonzero(A.data if is_sparse(A) else A))
 
 
 def _work(A: Rows, beta: float) -> int:
@@ -79,10 +84,10 @@ class Surrogate:
 
     @property
     def trial(self) -> "Surrogate | None":
-        """Some rows, evenly spread, which count as much as all."""
+        """Some rows, evenly spread, which count as much as all, where most entries of X are zero."""
         rows, work = self.A.shape[0], _work(self.A, self.beta)
         some = min(rows, TRIAL_ROWS, int(TRIAL_ENTRIES * rows / max(1, work)))
-        if some < LEAST_TRIAL_ROWS:
+        if some < LEAST_TRIAL_ROWS or 2 * _non_zeros(self.A) > math.prod(self.A.shape):
             return None
         at = np.linspace(0, rows - 1, some).astype(np.intp)
         counts = self.counts[at] * (self.counts.sum() / self.counts[at].sum())

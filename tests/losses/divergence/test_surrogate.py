@@ -336,24 +336,29 @@ def _terms_of(A, W, H, counts):
     return (W * counts) @ (A / (W.T @ H)), np.broadcast_to((W * counts).sum(axis=1, keepdims=True), H.shape)
 
 
+def counts_of(m, n):
+    """Counts (m, n), most of them 0, dense."""
+    return np.random.default_rng(0).poisson(0.3, (m, n)).astype("f8")
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize(("rows", "some"), [(700, 700), (5000, 2000)])
-def test_starts_are_tried_on_rows_that_count_as_much_as_all(rows, some):
-    X, L, _ = problem(rows, 9)
+def test_starts_are_tried_on_rows_that_count_as_much_as_all(kind, rows, some):
     counts = np.random.default_rng(1).uniform(1, 5, rows)
-    trial = counted(X, L, Divergence(1.0, NO_PENALTY, NO_PENALTY), counts).trial
+    trial = counted(as_kind(counts_of(rows, 9), kind), None, Divergence(1.0, NO_PENALTY, NO_PENALTY), counts).trial
     assert trial.A.shape == (some, 9)
     assert_allclose(trial.counts.sum(), counts.sum())
 
 
-@pytest.mark.parametrize("shape", [(700, 20_000), (300, 20)])
-def test_no_start_is_tried_where_rows_are_too_long_for_that_or_few(shape):
-    assert counted(np.ones(shape, "f4"), None, Divergence(1.0, NO_PENALTY, NO_PENALTY)).trial is None
+@pytest.mark.parametrize("X", [np.eye(700, 20_000), counts_of(300, 20), 1 + counts_of(700, 20)])
+def test_no_start_is_tried_where_rows_are_too_long_for_that_or_few_or_mostly_not_zero(X):
+    assert counted(X, None, Divergence(1.0, NO_PENALTY, NO_PENALTY)).trial is None
 
 
-@each_beta
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.5])
 def test_a_start_that_is_tried_only_gets_better(beta):
-    X, L, S = problem(600, beta=beta)
-    trial = counted(X, L, Divergence(beta, NO_PENALTY, NO_PENALTY)).trial
+    trial = counted(counts_of(600, 9), None, Divergence(beta, NO_PENALTY, NO_PENALTY)).trial
+    S = problem(beta=beta)[2]
     first = trial.begin(S, 1)
     tried = trial.begin(S, 10)
     assert tried.objective < first.objective
