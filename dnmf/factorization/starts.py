@@ -4,8 +4,8 @@ From the sample comes the short factor alone; the first pass then solves the lon
 is factorized in memory: seven random starts and one from its singular vectors (NNDSVDa) are followed for ten
 iterations, side by side, and the three best for twenty more, on 2000 of its rows and columns where it has more of them;
 the best of these is followed to its end on all. For losses other than least squares their own rule takes over there.
-Where most of X is zero it does after the first ten: all eight go on by it for ten iterations on some rows of the sample,
-the three best for ten more, and what the best one was before that is followed to its end.
+Where most of X is zero it does after the first ten: all eight go on by it for ten iterations on some rows of the
+sample, the three best for ten more, and what the best one was before that is followed to its end.
 Measured on nine matrices (images, text, speech, counts, low rank with noise, rare components, rows in order; rank 4 to
 25) against 200 iterations of scikit-learn, better of nndsvda and random:
 
@@ -18,9 +18,9 @@ Measured on nine matrices (images, text, speech, counts, low rank with noise, ra
 - compared on 2000 rows and columns instead of all, starts took a third of the processor's time for sparse counts of
   50 000 × 50 000, and errors were 0.9994 to 1.0016 times those before (low rank, rare components, counts, topics; five
   seeds each); on 1000, digits ended up to 0.9 % higher;
-- of counts of topics (20 000 × 10 000, 8000 × 5000) the start that least squares put first ended 0.5 and 0.2 % above the
-  one that was ahead by Kullback–Leibler, of four other kinds of counts within 0.3 %; of matrices without zeros (expression
-  of genes, spectra) it ended up to 4 % below it;
+- of counts of topics (20 000 × 10 000, 8000 × 5000) the start that least squares put first ended 0.5 and 0.2 % above
+  the one that was ahead by Kullback–Leibler, of four other kinds of counts within 0.3 %; of matrices without zeros
+  (expression of genes, spectra) it ended up to 4 % below it;
 - Kullback–Leibler of counts was 1.8 % below 200 iterations of scikit-learn's mu after the second read;
 - where only every second group of 16 384 rows was read for the sample, the third read ended up to 0.2 % higher, and
   failed where rows were sorted by component: the first read is one of all of X.
