@@ -115,7 +115,7 @@ def test_a_worker_takes_no_more_memory_than_was_planned(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_provenance_is_cut_and_idle_memory_does_not_grow(client: Client, tmp_path: Path, sizes: Resize) -> None:
-    """Around the 30th pass the scheduler remembers as many tasks as around the 10th, and workers hold as much.
+    """The scheduler remembers tasks of ten passes at most; workers hold as much around the 30th as around the 10th.
 
     X takes 4 MiB: strips that were kept would show in twenty passes.
     """
@@ -137,6 +137,8 @@ def test_provenance_is_cut_and_idle_memory_does_not_grow(client: Client, tmp_pat
     def largest(of: dict[int, int], around: int) -> int:
         return max(of[i] for i in range(around - 5, around + 6))
 
-    assert largest(tasks, 10) > 50
-    assert largest(tasks, 30) <= 1.2 * largest(tasks, 10)
+    # What a pass leaves behind is forgotten where the long factor is read back from the run: after ten at most.
+    of_a_pass = tasks[2] - tasks[1]
+    assert of_a_pass > 10
+    assert max(tasks.values()) <= tasks[1] + 10 * of_a_pass
     assert largest(memory, 30) <= 1.2 * largest(memory, 10)

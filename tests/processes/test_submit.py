@@ -64,7 +64,9 @@ def test_a_run_survives_the_death_of_its_driver(folder: Path, tight: Client) -> 
     assert "of at most 30, " in told["pass"]
     assert {"rate", "left", "driver", "saved"} <= told.keys()
     os.kill(pid, signal.SIGKILL)
-    assert processes.until(lambda: driver(folder, "survivor.zarr", but=pid)) in tight.run(os.getpid).values()
+    other = processes.until(lambda: driver(folder, "survivor.zarr", but=pid))
+    # The scheduler may not have noticed yet that a worker is gone.
+    assert other in tight.run(os.getpid, on_error="ignore").values()
     processes.until(lambda: status(folder, "survivor.zarr")["status"] == "finished")
     same_as_whole(folder, "survivor.zarr", 30)
 
