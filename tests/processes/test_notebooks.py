@@ -3,6 +3,7 @@
 import ast
 import re
 from base64 import b64decode
+from difflib import SequenceMatcher
 from io import BytesIO
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def test_a_notebook_runs_in_a_fresh_kernel(path):
     for picture in pictures:
         with Image.open(BytesIO(picture)) as image:
             assert np.asarray(image.convert("L")).std() > 5
-    # Numbers may differ in their last digit from one kind of CPU to another, and seconds altogether; sentences may not.
-    words = [[re.sub(r" *[\d.,e+-]+", "#", text) for text in _texts(notebook)] for notebook in (kept, fresh)]
-    assert words[0] == words[1]
+    # Numbers may differ in their last digit from one kind of CPU to another, and seconds altogether; what is named by
+    # its rank (words, genes, languages) may then trade places. What is told around them may not change.
+    told = [re.sub(r" *[\d.,e+-]+", " # ", " ".join(_texts(notebook))).split() for notebook in (kept, fresh)]
+    assert SequenceMatcher(None, *told, autojunk=False).ratio() > 0.9
