@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +84,12 @@ def test_a_notebook_runs_in_a_fresh_kernel(path):
             cell.outputs, cell.execution_count = [], None
     # Where Jupyter starts it; it finds the recipes from there.
     where = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(fresh, timeout=240, kernel_name="python3", resources=where).execute()
+    try:
+        NotebookClient(fresh, timeout=240, kernel_name="python3", resources=where).execute()
+    except CellExecutionError as error:
+        if "was not fetched" in str(error):
+            pytest.skip("a package is out of reach")
+        raise
     assert all(output.output_type != "error" and output.get("name") != "stderr" for output in _outputs(fresh))
     pictures = _pictures(fresh)
     assert len(pictures) == len(_pictures(kept))
