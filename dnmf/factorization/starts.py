@@ -167,8 +167,8 @@ def _best_start(job: Job, small: Sketch, model: AnySurrogate, mean: float) -> Fi
     screen = Screen(small, excerpt(small, seed=seed), model.penalties)
     follow = partial(_follow, rank=rank, seed=seed, mean=mean)
     fits = job.engine.map(follow, screen, range(RANDOM_STARTS + 1))
-    if model.trial is not None:
-        return _best_on_trial(job.engine, model.trial, job.engine.map(_extended, screen, fits))
+    if (trial := model.trial) is not None:
+        return _best_on_trial(job.engine, trial, job.engine.map(_extended, screen, fits))
     ends = job.engine.map(_follow_further, screen, _ahead(fits))
     return _extended(screen, _ahead(ends)[0])
 
