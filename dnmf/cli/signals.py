@@ -32,8 +32,6 @@ def signals_as_exceptions() -> Iterator[Callable[[object], None]]:
     def note(number: int, frame: object) -> None:
         if not received:
             end_soon(128 + number)
-            # An exception may come between a coroutine's making and its being awaited. Python tells of it at the exit.
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         received.append(number)
         raise_again()
 
@@ -41,6 +39,9 @@ def signals_as_exceptions() -> Iterator[Callable[[object], None]]:
         if received:
             raise KeyboardInterrupt if received[0] == signal.SIGINT else Terminated
 
+    # An exception may come between a coroutine's making and its being awaited, and Python tells of it at the exit. A
+    # filter that is set when the signal comes would be lost with the `catch_warnings` around what it ends.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     tell = sys.unraisablehook
     sys.unraisablehook = partial(_tell_unless_ended, tell)

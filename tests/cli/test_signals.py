@@ -28,6 +28,7 @@ def test_an_ending_that_python_drops_is_not_told(monkeypatch: pytest.MonkeyPatch
 
 LEFT_BEHIND = """
 import signal
+import warnings
 
 from dnmf.cli.signals import signals_as_exceptions
 
@@ -37,7 +38,8 @@ async def written():
 kept = [written()]
 with signals_as_exceptions():
     try:
-        signal.raise_signal(signal.SIGINT)
+        with warnings.catch_warnings():
+            signal.raise_signal(signal.SIGINT)
     except KeyboardInterrupt:
         print("interrupted")
 """
