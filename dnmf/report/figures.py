@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dnmf.arrays.rows import Array
 from dnmf.matrix.labels import Names
-from dnmf.report.matching import match
+from dnmf.arrays.matching import match
 from dnmf.run.result import Factorization
 from dnmf.stores.paths import here
 

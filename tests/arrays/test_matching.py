@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from dnmf.report.matching import cosines, match
+from dnmf.arrays.matching import cosines, match
 
 
 def test_components_in_another_order_and_scale_are_found() -> None:
