@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from dnmf.arrays.matching import match
 from dnmf.arrays.rows import Array
 from dnmf.matrix.labels import Names
-from dnmf.arrays.matching import match
 from dnmf.run.result import Factorization
 from dnmf.stores.paths import here
 
