@@ -14,13 +14,13 @@ from dnmf.cli.output import say
 @click.option("--out", required=True, help="Folder to write to.")
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: str, x: str | None) -> None:
-    """Draw loss, components and reconstructions of a run, or a comparison of ranks."""
+    """Draw loss, components, their top features, a map of V, and reconstructions; or a comparison of ranks."""
     from dnmf.matrix.foreign import is_given
     from dnmf.matrix.opening import open_matrix
+    from dnmf.report.components import component_figures
     from dnmf.report.figures import run_figures, save
     from dnmf.run.ranking import is_ranking
-    from dnmf.stores.identity import inside
-    from dnmf.stores.paths import absolute, here
+    from dnmf.stores.paths import here
 
     folder = here(out)
     if is_ranking(run):
@@ -30,9 +30,7 @@ def plot(run: str, out: str, x: str | None) -> None:
         return
     result = dnmf.open_run(run)
     path = x or result.about.x.path
-    for what, where in (("the run", run), ("X", path)):
-        if inside(absolute(folder), absolute(where)):
-            raise ValueError(f"{out} is in {what} at {where}: choose another folder for pictures")
+    refuse_inside(folder, {"the run": run, "X": path})
     X = None
     try:
         matrix = open_matrix(path)
@@ -44,9 +42,19 @@ def plot(run: str, out: str, x: str | None) -> None:
             say("X is sparse, its rows make no curves: drawn without reconstructions")
         else:
             X = matrix.numbers
-    _tell(save(run_figures(result, X), folder))
+    _tell(save(run_figures(result, X) | component_figures(result), folder))
 
 
 def _tell(files: Mapping[str, Path]) -> None:
     for name, file in files.items():
         say(f"{name:16s} {file}")
+
+
+def refuse_inside(target: Path, kept: Mapping[str, str]) -> None:
+    """Raise ValueError where pictures would be written into what is kept, by what it is called and where it is."""
+    from dnmf.stores.identity import inside
+    from dnmf.stores.paths import absolute
+
+    for what, where in kept.items():
+        if inside(absolute(target), absolute(where)):
+            raise ValueError(f"{target} is in {what} at {where}: choose another folder for pictures")

@@ -23,7 +23,9 @@ def draw_sample(
     engine: Engine[Any], source: Source[Any], matrix: Matrix, cut: Plan, *, seed: int, beta: float, tick: Tick
 ) -> tuple[StoredSample, Extent, Source[Any]]:
     """Read X for its sample; also how large its entries are, and X for the reads after that."""
-    pending = engine.read(source, None, sampling(seed=seed, size=cut.sample, beta=beta), tick)
+    # Where strips are columns of X, those of Y are its rows, of which nobody asks.
+    width = cut.width if cut.axis == 0 else None
+    pending = engine.read(source, None, sampling(seed=seed, size=cut.sample, beta=beta, width=width), tick)
     outcome = pending.wait()
     checksums = outcome.checksums if matrix.repeats else None
     kept = StoredSample(
