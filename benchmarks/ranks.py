@@ -4,9 +4,9 @@
     python benchmarks/ranks.py --ranks 20            # harder
     python benchmarks/ranks.py --cost X.zarr         # 29 ranks of a stored X against one factorization of it
 
-X is 20 000 × 200 of gamma factors: with Gaussian noise of .3 and 1 × the deviation of the signal, with every entry times
-a gamma number of variance .25, as Poisson counts of mean 3; for Kullback–Leibler Poisson counts of mean .3, negative
-binomial ones of mean 3 and size 2, and texts of 60 words of 1000. Ranks around the true one are offered.
+X is 20 000 × 200 of gamma factors: with Gaussian noise of .3 and 1 × the deviation of the signal, with every entry
+times a gamma number of variance .25, as Poisson counts of mean 3; for Kullback–Leibler Poisson counts of mean .3,
+negative binomial ones of mean 3 and size 2, and texts of 60 words of 1000. Ranks around the true one are offered.
 """
 
 import argparse
