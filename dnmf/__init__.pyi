@@ -2,6 +2,7 @@ from .clusters.local import local_cluster as local_cluster
 from .estimators.minibatch import MiniBatchNMF as MiniBatchNMF
 from .estimators.nmf import NMF as NMF
 from .estimators.nmf import non_negative_factorization as non_negative_factorization
+from .factorization.extend import extend as extend
 from .factorization.factorize import factorize as factorize
 from .factorization.resume import resume as resume
 from .factorization.submit import cancel as cancel

@@ -15,6 +15,7 @@ def plot(run: str, out: str, x: str | None) -> None:
     from dnmf.matrix.foreign import is_given
     from dnmf.matrix.opening import open_matrix
     from dnmf.report.figures import run_figures, save
+    from dnmf.run.stored_x import open_x
     from dnmf.stores.identity import inside
     from dnmf.stores.paths import absolute, here
 
@@ -26,7 +27,7 @@ def plot(run: str, out: str, x: str | None) -> None:
             raise ValueError(f"{out} is in {what} at {where}: choose another folder for pictures")
     X = None
     try:
-        matrix = open_matrix(path)
+        matrix = open_matrix(x) if x else open_x(result.about.x)
     except FileNotFoundError:
         where = f"was {path}" if is_given(path) else f"is not at {path}"
         say(f"X {where}: drawn without reconstructions (--x says where it is)")

@@ -9,7 +9,7 @@ import numpy as np
 
 from dnmf.arrays.rows import is_sparse
 from dnmf.events import Listener
-from dnmf.factorization.session import Session, drive, job_for, open_session
+from dnmf.factorization.session import check_held, check_output, drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.foreign import factor_of
 from dnmf.matrix.matrix import Matrix
@@ -19,7 +19,7 @@ from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.labels import write_labels
-from dnmf.run.opening import check_out, create_run, open_group
+from dnmf.run.opening import create_run, open_group
 from dnmf.run.record import full_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.identity import same
@@ -124,12 +124,12 @@ def factorize(
     # In memory any sparse X can be read by rows: of every layout one answer comes out.
     X = _by_rows(X)
     with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
-        matrix, client = session.matrix, session.client
+        matrix = session.matrix
         if strict:
             check_complete(matrix)
         tell_missing(matrix)
         factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
-        _check_out(session, out, factors, overwrite=overwrite, keep_W=keep_W)
+        check_output(session, out, factors, overwrite=overwrite, keep_W=keep_W)
         cut = plan(
             matrix.grid,
             rank=rank,
@@ -137,10 +137,7 @@ def factorize(
             cache=cache and not matrix.in_memory,
             sampled=first in SAMPLED,
         )
-        if cut.in_run and client and out is None:
-            raise ValueError(
-                "out is None and W does not fit in the workers' memory: give a path that all of them reach"
-            )
+        check_held(session, cut, out)
         kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
         if kept is not None:
             cut = replace(cut, sample=kept.size)
@@ -174,6 +171,10 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
             f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "
             f"on this X, or give no sample"
         )
+    if record.before:
+        raise ValueError(
+            f"the sample in {path} is one of all rows that it extends, and X are the new ones alone: give no sample"
+        )
     kept = read_sample(group)
     if kept.axis != cut.axis:
         raise ValueError(
@@ -183,19 +184,6 @@ def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> Stor
     # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
     alike = cut.reads_as(record.state.plan)
     return replace(kept, bytes_read=0, checksums=kept.checksums if alike else None)
-
-
-def _check_out(
-    session: Session, out: str | Path | None, factors: Factors | None, *, overwrite: bool, keep_W: bool
-) -> None:
-    """Refuse an output that is missing where it is needed, exists, or is where X or a first factor is."""
-    if out is not None:
-        session.check_apart(out, exists=check_out(out, overwrite=overwrite), factors=factors or ())
-    elif session.client is not None and (keep_W or factors is not None):
-        raise ValueError(
-            "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where V is "
-            "all you need and first factors are not your own, keep_W=False"
-        )
 
 
 def _given_factors(init: Factors, matrix: Matrix, rank: int) -> Factors:

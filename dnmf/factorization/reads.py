@@ -8,9 +8,12 @@ from itertools import starmap
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dnmf.arrays.extent import Extent, extent_for_squares, extent_of, merge_extents
 from dnmf.arrays.products import row_powers
-from dnmf.arrays.rows import Array, Value, in_lines
+from dnmf.arrays.rows import Array, Rows, Value, in_lines
 from dnmf.arrays.sample import Sized, draw_from, merge
 from dnmf.engine.read import Move, Read, Total, Visit
 from dnmf.losses.protocol import AnyLoss, FromColumns, Shared, add, add_up
@@ -51,9 +54,7 @@ def _seen(visits: Iterator[Visit], *, fold: Callable[[Iterator[Visit]], Any], be
     extents: list[Extent] = []
 
     def look(visit: Visit) -> Visit:
-        rows = visit.rows
-        found = extent_for_squares(rows, row_powers(rows, 2)) if beta == 2 else extent_of(rows, beta)
-        extents[:] = [merge_extents([*extents, found])]
+        extents[:] = [merge_extents([*extents, extent_for(visit.rows, beta)])]
         return visit
 
     value = fold(map(look, visits))
@@ -77,21 +78,32 @@ def _sums_of(visit: Visit, *, loss: AnyLoss) -> Value:
     return loss.sums(visit.rows, visit.shared, visit.L)
 
 
-def sampling(*, seed: int, size: int, beta: float) -> Read:
-    """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`: a `Seen`."""
-    drawn = partial(_draw, seed=seed, size=size, beta=beta)
+def extent_for(rows: Rows, beta: float, squares: NDArray[np.float64] | None = None) -> Extent:
+    """The extremes of rows (h, N), as they matter for a loss; their squared norms (h,) where they are known."""
+    if beta != 2:
+        return extent_of(rows, beta)
+    return extent_for_squares(rows, row_powers(rows, 2) if squares is None else squares)
+
+
+def sampling(*, seed: int, size: int, beta: float, before: int = 0, seen: float | None = None) -> Read:
+    """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`: a `Seen`.
+
+    `before` are rows that come before those of Y: rows are drawn by their numbers, which go on from there. `seen` is
+    the β of the loss, where the sample is one for another β.
+    """
+    drawn = partial(_draw, seed=seed, size=size, beta=beta, before=before, seen=seen)
     return Read(Total(drawn, partial(_merge_seen, add=partial(merge, size=size)), SAMPLE_SPLIT))
 
 
-def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float) -> Seen:
+def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float, before: int, seen: float | None) -> Seen:
     extents: list[Extent] = []
 
     def look(visit: Visit) -> Sized:
         rows = in_lines(visit.rows)
         sizes = row_powers(rows, beta)
-        found = extent_for_squares(rows, sizes) if beta == 2 else extent_of(rows, beta)
+        found = extent_for(rows, beta if seen is None else seen, sizes if beta == 2 else None)
         extents[:] = [merge_extents([*extents, found])]
-        return Sized(rows, visit.first, sizes)
+        return Sized(rows, before + visit.first, sizes)
 
     sample = draw_from(map(look, visits), seed=seed, size=size, beta=beta)
     return Seen(sample, *extents)

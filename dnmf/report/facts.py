@@ -14,7 +14,7 @@ from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
 if TYPE_CHECKING:
-    from dnmf.run.record import Start
+    from dnmf.run.record import Record, Start
     from dnmf.run.result import Factorization
 
 
@@ -27,6 +27,7 @@ def facts(run: "Factorization") -> dict[str, str]:
     return {
         "status": about.status,
         "X": f"{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
+        **_extension(about),
         "strips": f"{about.state.height} {lines} each",
         "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
         "passes": str(about.iteration),
@@ -39,6 +40,14 @@ def facts(run: "Factorization") -> dict[str, str]:
         "stopped": run.stopped or "no: it is going on, or was killed",
         "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
     }
+
+
+def _extension(about: "Record") -> dict[str, str]:
+    """What a run extends, where it does."""
+    if (extends := about.extends) is None:
+        return {}
+    rows = "which are in X, too" if extends.exact else "which W does not hold and the error does not count"
+    return {"extends": f"{extends.run}, {extends.rows} rows, {rows}"}
 
 
 def _begun(start: "Start", lines: str) -> str:
