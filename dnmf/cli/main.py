@@ -8,6 +8,7 @@ from dnmf.cli.cancel import cancel
 from dnmf.cli.convert import convert
 from dnmf.cli.demo import demo
 from dnmf.cli.errors import errors_as_sentences
+from dnmf.cli.extend import extend
 from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
 from dnmf.cli.output import lasting_streams
@@ -36,7 +37,7 @@ def cli(debug: bool) -> None:
     """Non-negative matrix factorization, X ≈ W V, of Zarr matrices larger than memory."""
 
 
-for command in (demo, convert, factorize, submit, resume, status, cancel, transform, info, plot):
+for command in (demo, convert, factorize, submit, resume, status, cancel, transform, extend, info, plot):
     cli.add_command(command)
 
 

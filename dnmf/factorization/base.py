@@ -19,6 +19,7 @@ from dnmf.run.result import Factorization, open_without_W
 from dnmf.run.stored_x import open_rows
 from dnmf.stores.identity import nested, same
 from dnmf.stores.paths import absolute, shown
+from dnmf.stores.places import location_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Base:
         if isinstance(run, Factorization):
             raise TypeError("run is a Factorization: give the path of the run, which `factorize(…, out=…)` writes")
         group, record = open_whole(run)
-        where = shown(group.store_path)
+        where = location_of(group) or shown(group.store_path)
         if not has_sample(group):
             raise ValueError(
                 f"{where} keeps no sample (its init was {record.parameters.init!r}), and old rows are not read: "
@@ -61,9 +62,9 @@ class Base:
                 f"X of {where} was cut along its columns, of which it keeps a sample, and new rows are part of every "
                 f"column: for their W alone take `dnmf transform`; for V of all rows, factorize them together"
             )
-        labels = open_without_W(group).labels
-        token, V = group.attrs.get(IDENTITY), open_without_W(group).V
-        return cls(where, None if token is None else str(token), record, V, kept, replace(labels, rows=None))
+        token, found = group.attrs.get(IDENTITY), open_without_W(group)
+        columns = replace(found.labels, rows=None)
+        return cls(where, None if token is None else str(token), record, found.V, kept, columns)
 
     def check(self, new: Matrix) -> None:
         """Refuse new rows that do not go with the old ones."""
@@ -92,8 +93,9 @@ class Base:
         labels = new.labels
         if (places := labels.columns_in(self.columns.columns)) is None:
             return self if labels.columns is None else replace(self, columns=replace(labels, rows=None))
-        sample = replace(self.kept.sample, rows=self.kept.sample.rows[:, places])
-        kept = replace(self.kept, sample=sample)
+        rows = self.kept.sample.rows[:, places]
+        rows = rows.sorted_indices() if is_sparse(rows) else np.ascontiguousarray(rows)
+        kept = replace(self.kept, sample=replace(self.kept.sample, rows=rows))
         return replace(self, V=self.V[:, places], kept=kept, columns=replace(labels, rows=None), permuted=True)
 
     def check_apart(self, out: str | Path) -> None:
@@ -107,38 +109,39 @@ class Base:
                 )
 
 
-def new_rows(matrix: Matrix, record: Record) -> Matrix:
-    """X, or, where rows were appended to an array that is there already, these alone."""
+def new_rows(matrix: Matrix, record: Record) -> Matrix | None:
+    """X, or, where rows were appended to an array that is there already, these alone; None where it has no new ones."""
     matrix = matrix.by_rows() if isinstance(matrix, SparseInMemory) else matrix
-    rows = matrix.grid.shape[0]
     known = [part.stop for part in record.all_rows if matrix.stored and same(part.path, matrix.location)]
     if not known:
         return matrix
-    if rows <= max(known):
-        raise ValueError(
-            f"{matrix.location} has {rows} rows, and the run has seen {max(known)} of them: it has no new rows"
-        )
-    return stacked([Range(matrix, max(known), rows)])
+    rows = matrix.grid.shape[0]
+    return stacked([Range(matrix, max(known), rows)]) if rows > max(known) else None
 
 
-def all_rows(base: Base, new: Matrix) -> Matrix:
-    """Old and new rows as one matrix."""
+def all_rows(base: Base, new: Matrix | None) -> Matrix:
+    """Old and new rows as one matrix.
+
+    Raises
+    ------
+    ValueError
+        If some are in no store, are not what they were, or make no one matrix.
+    """
     record = base.record
-    lost = [part.path for part in record.all_rows if is_given(part.path)] + ([] if new.stored else [new.location])
-    if lost:
+    lost = [part.path for part in record.all_rows if is_given(part.path)]
+    if lost or not (new is None or new.stored):
         raise ValueError(
-            f"exact reads old and new rows from where they are stored in Zarr, and some were {lost[0]}: factorize all "
-            f"of them together"
+            f"exact reads old and new rows from where they are stored in Zarr, and some were "
+            f"{lost[0] if lost or new is None else new.location}: factorize all of them together"
         )
     if base.permuted:
         raise ValueError(
             "exact reads old and new rows as one matrix, and their columns are in another order: write them alike"
         )
     old = open_rows(record.all_rows)
-    grown = isinstance(new, Stacked)
-    if not (grown or record.before or record.x.parts) and old.fingerprint != record.x.fingerprint:
+    if len(old.parts) == 0 and not record.x.parts and not record.before and old.fingerprint != record.x.fingerprint:
         raise ValueError(f"{old.location} is not what it was when the run read it: factorize all rows together")
-    return stacked([*_ranges(old), *_ranges(new)])
+    return stacked([*_ranges(old), *(() if new is None else _ranges(new))])
 
 
 def _ranges(matrix: Matrix) -> tuple[Range, ...]:

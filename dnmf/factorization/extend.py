@@ -21,13 +21,13 @@ from dnmf.factorization.session import Session, check_held, check_output, drive,
 from dnmf.factorization.starts import draw, first_factors
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import check_complete, open_matrix, tell_missing
-from dnmf.parameters import Parameters, check
+from dnmf.parameters import Parameters, check, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.grid import Demand
 from dnmf.plan.strips import Plan
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.labels import write_labels
-from dnmf.run.opening import create_run
+from dnmf.run.opening import check_out, create_run
 from dnmf.run.record import Extends
 from dnmf.run.result import Factorization, open_run
 
@@ -60,7 +60,8 @@ def extend(
     rank : components of all rows, at least those of the run: their number; "+1" for one more, which begins at random;
         None for as many.
     exact : go on with passes over all rows, old and new, from that V, as `factorize` does; W is then that of all rows.
-        The old rows are read from where the run found them.
+        The old rows are read from where the run found them. A run that was extended before may be given without any
+        rows that are new to it.
     layer, memory_limit, strict, overwrite, listeners : as for `factorize`.
 
     Returns
@@ -88,19 +89,26 @@ def extend(
     ((20, 3), (3, 40), True)
     """
     base = Base.of(run)
-    new = new_rows(open_matrix(X, layer=layer), base.record)
-    base.check(new)
-    base = base.in_columns_of(new)
+    X = open_matrix(X, layer=layer)
+    new = new_rows(X, base.record)
+    if new is not None:
+        base.check(new)
+        base = base.in_columns_of(new)
+    elif not (exact and base.record.before):
+        raise ValueError(f"the run has seen all {X.grid.shape[0]} rows of {X.location}: it has no new rows")
     parameters = replace(
         base.record.parameters, rank=rank_of(rank, len(base.V)), init="sample", memory_limit=memory_limit
     )
-    X = all_rows(base, new) if exact else new
-    for matrix in (new, X):
-        if strict:
-            check_complete(matrix)
-    tell_missing(new)
+    X = all_rows(base, new) if exact or new is None else new
+    if strict:
+        check_complete(X)
+    tell_missing(X)
+    if out is not None:
+        # What is wrong with it is told before anything is read.
+        base.check_apart(out)
+        check_out(out, overwrite=overwrite)
     asked = Asked(base, parameters, out, overwrite, tuple(listeners))
-    kept = _merged(asked, new) if exact else base.kept
+    kept = _merged(asked, new) if exact and new is not None else replace(base.kept, bytes_read=0, checksums=None)
     with open_session(X, out=out, memory_limit=memory_limit) as session:
         group = _extend(asked, session, kept, exact=exact)
     return open_run(group)
@@ -140,12 +148,11 @@ def rank_of(asked: int | str | None, before: int) -> int:
     """
     if asked is None:
         return before
-    more = isinstance(asked, str) and asked.startswith("+")
-    try:
-        number = int(asked)
-    except (ValueError, TypeError):
-        raise ValueError(f"rank is {asked!r}: an integer, or how many more as in '+1', is required") from None
-    rank = before + number if more else number
+    rank: Any = plain(asked)
+    if isinstance(rank, str):
+        if not rank.removeprefix("+").isdecimal():
+            raise ValueError(f"rank is {rank!r}: an integer, or how many more, as in '+1', is required")
+        rank = int(rank) + (before if rank.startswith("+") else 0)
     check(rank=rank)
     if rank < before:
         raise ValueError(
@@ -155,22 +162,29 @@ def rank_of(asked: int | str | None, before: int) -> int:
     return rank
 
 
-def _cut(asked: Asked, session: Session, *, exact: bool) -> Plan:
-    """How X is cut. The sample is as large as that of the run, or as one of all rows may be where it lacks none."""
-    base, parameters, grid, workers = asked.base, asked.parameters, session.matrix.grid, session.workers
-    cache = parameters.cache and not session.matrix.in_memory
-    cut = plan(grid, rank=parameters.rank, workers=workers, cache=cache, sampled=True, axes=(0,))
-    size, before = base.kept.size, 0 if exact else sum(part.stop - part.start for part in base.record.all_rows)
-    if is_whole(base.kept.sample, size):
-        size = max(size, grid.sample_rows(0, Demand(parameters.rank, workers), before=before))
+def _cut(asked: Asked, session: Session, size: int) -> Plan:
+    """How X is cut, with a sample of so many rows."""
+    parameters, matrix = asked.parameters, session.matrix
+    cache = parameters.cache and not matrix.in_memory
+    cut = plan(matrix.grid, rank=parameters.rank, workers=session.workers, cache=cache, sampled=True, axes=(0,))
     return replace(cut, sample=size)
+
+
+def _size(asked: Asked, session: Session) -> int:
+    """Rows of the sample: as many as that of the run, or, where that lacks none, as one of all rows would have."""
+    kept, record = asked.base.kept, asked.base.record
+    if not is_whole(kept.sample, kept.size):
+        return kept.size
+    before = sum(part.stop - part.start for part in record.all_rows)
+    demand = Demand(asked.parameters.rank, session.workers)
+    return max(kept.size, session.matrix.grid.sample_rows(0, demand, before=before))
 
 
 def _merged(asked: Asked, new: Matrix) -> StoredSample:
     """The sample of all rows, from a read of the new ones."""
     base, quiet = asked.base, replace(asked, out=None, listeners=())
     with open_session(new, out=None, memory_limit=asked.parameters.memory_limit) as session:
-        cut = _cut(asked, session, exact=False)
+        cut = _cut(asked, session, _size(asked, session))
         session.check_workers(None)
         job = quiet.job(session, base.kept, cut, create_run(None, overwrite=False), exact=False)
         try:
@@ -185,9 +199,7 @@ def _extend(asked: Asked, session: Session, kept: StoredSample, *, exact: bool) 
     """Write the run, from its sample: that of all rows with `exact`, else that of the old ones."""
     parameters, out, matrix = asked.parameters, asked.out, session.matrix
     check_output(session, out, overwrite=asked.overwrite, keep_W=parameters.keep_W)
-    if out is not None:
-        asked.base.check_apart(out)
-    cut = replace(_cut(asked, session, exact=exact), sample=kept.size) if exact else _cut(asked, session, exact=False)
+    cut = _cut(asked, session, kept.size if exact else _size(asked, session))
     check_held(session, cut, out)
     session.check_workers(out)
     group = create_run(out, overwrite=asked.overwrite)

@@ -145,8 +145,8 @@ def _check_extension(record: Record, where: object) -> None:
         raise ValueError(f"{where} was stopped before its first factors were written: start it again, `dnmf extend`")
     if record.before and record.status == "finished":
         raise ValueError(
-            f"{where} is finished: it has W of new rows alone, and more passes over these would fit V to them; for "
-            f"passes over all rows, `dnmf extend {record.extends and record.extends.run} NEW --exact`"
+            f"{where} is finished: it has W of new rows alone, and more passes over these would fit V to them; passes "
+            f"over all rows are made by `dnmf extend {where} {record.x.path} --exact`"
         )
 
 

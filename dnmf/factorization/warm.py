@@ -67,7 +67,9 @@ def first_rows(V: Array, *, rank: int, seed: int, free: bool) -> Sequence[Array]
 
 
 def _follow(sampled: Sampled, H: Array) -> tuple[Array, float]:
-    """A start after a while, and its loss."""
+    """A start after a while, and its loss; where trials are enough, as it was before one."""
+    if (trial := sampled.model.trial) is not None:
+        return H, trial.begin(H, SHORT).objective
     return sampled.model.factorize(_begin(sampled, H), iterations=SHORT, tol=0)
 
 

@@ -77,10 +77,11 @@ class StackedNumbers:
             _, column = where
             found = [np.asarray(each.matrix.numbers[each.start : each.stop, column]) for each in self.ranges]
             return np.concatenate(found)
+        row = where
         for each in self.ranges:
-            if where < each.stop - each.start:
-                return np.asarray(each.matrix.numbers[each.start + where])
-            where -= each.stop - each.start
+            if row < each.stop - each.start:
+                return np.asarray(each.matrix.numbers[each.start + row])
+            row -= each.stop - each.start
         raise IndexError(f"there is no row {where} of {self.shape[0]}")
 
 

@@ -59,11 +59,11 @@ def test_what_is_written_is_what_is_read_back(group: zarr.Group, data: dict[str,
 def test_the_document_is_that_of_format_1() -> None:
     written = as_json(parse_record(FULL, "run"))
     missing = {
-        "x": {"norm": None},
+        "x": {"norm": None, "parts": []},
         "parameters": {"keep_W": True, "checkpoint_every": None},
         "state": {"exponent": 0, "piece": 0},
     }
-    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()}
+    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()} | {"extends": None}
     begun = {"format": 1, "status": "running", "stopped": None, "at": None}
     assert as_json(parse_record(begun, "run")) == begun
 
