@@ -22,7 +22,8 @@ def plot(run: str, out: str, x: str | None) -> None:
     folder = here(out)
     result = dnmf.open_run(run)
     path = x or result.about.x.path
-    for what, where in (("the run", run), ("X", path)):
+    matrices = [x] if x else [part.path for part in result.about.x.rows]
+    for what, where in (("the run", run), *(("X", each) for each in matrices)):
         if inside(absolute(folder), absolute(where)):
             raise ValueError(f"{out} is in {what} at {where}: choose another folder for pictures")
     X = None

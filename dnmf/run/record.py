@@ -73,6 +73,11 @@ class Part(msgspec.Struct, frozen=True):
     start: Annotated[int, Meta(ge=0, le=LONGEST)]
     stop: Annotated[int, Meta(ge=1, le=LONGEST)]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where there are no such rows."""
+        if self.stop <= self.start:
+            raise ValueError(f"rows {self.start} to {self.stop - 1}: a part has one row at least")
+
 
 class StoredX(msgspec.Struct, frozen=True, kw_only=True):
     """X as it was when the run began. `parts`: where its rows are, if they are not all that is at its path."""

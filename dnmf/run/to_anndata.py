@@ -40,7 +40,8 @@ def write_back(
         have names are matched by them, in any order; rows must have the same names in the same order.
     """
     group = open_anndata(store, obsm=obsm, varm=varm, overwrite=overwrite)
-    _check_not_x(store, (f"obsm/{obsm}", f"varm/{varm}"), result.about.x.path)
+    for part in result.about.x.rows:
+        _check_not_x(store, (f"obsm/{obsm}", f"varm/{varm}"), part.path)
     if result.W is None:
         raise ValueError("the factorization has no W (keep_W was False): factorize X again, and keep it")
     targets = [("obsm", "obs", obsm, result.W), ("varm", "var", varm, result.V.T)]

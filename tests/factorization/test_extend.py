@@ -231,6 +231,16 @@ def test_new_rows_may_be_anything_that_x_may_be(tmp_path: Path) -> None:
         assert found.W.shape == expected.W.shape
 
 
+def test_one_row_and_rows_of_zeros_are_new_rows(tmp_path: Path) -> None:
+    run, _, _ = begin(tmp_path, max_iter=2)
+    one = dnmf.extend(run, X[-1:])
+    assert one.W.shape == (1, RANK)
+    none = dnmf.extend(run, np.zeros((5, N), "f4"), out=tmp_path / "none.zarr")
+    assert not np.asarray(none.W).any()
+    assert (none.loss, none.relative_error) == (0, 0)
+    assert_same_sample(sample_of(tmp_path / "none.zarr"), sample_of(run))
+
+
 def test_columns_are_matched_by_their_names(tmp_path: Path) -> None:
     cells, genes = ([f"{what}{i}" for i in range(count)] for what, count in (("c", OLD + NEW), ("g", N)))
     data = anndata.AnnData(sparse.csr_matrix(X), pd.DataFrame(index=cells), pd.DataFrame(index=genes))
@@ -243,8 +253,10 @@ def test_columns_are_matched_by_their_names(tmp_path: Path) -> None:
     unnamed = dnmf.extend(run, sparse.csr_matrix(X[OLD:]))
     assert unnamed.labels.columns.tolist() == genes
     assert unnamed.labels.rows is None
+    other = data[OLD:].copy()
+    other.var_names = ["h0", "h1", *genes[2:]]
     with pytest.raises(ValueError, match=r"2 of 30 columns of X are none of the model's, the first is 'h0'"):
-        dnmf.extend(run, data[OLD:].copy()[:, :].to_df().rename(columns={"g0": "h0", "g1": "h1"}))
+        dnmf.extend(run, other)
 
 
 @pytest.mark.parametrize(
