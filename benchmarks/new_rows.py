@@ -94,10 +94,10 @@ def qualities(kind: str, seed: int, folder: Path) -> str:
     )
     best = loss(X, anew.V, beta)
     ratios = [loss(X, result.V, beta) / best for result in (before, more, exact)]
-    others = loss(X, in_batches(X, seed), beta) / best if beta == 2 else float("nan")
+    others = f"{loss(X, in_batches(X, seed), beta) / best:.3f}" if beta == 2 else "–"
     reads = [sum(store.reads().values()) for store in counted]
     return (
-        f"| {kind} | {seed} | {ratios[0]:.4f} | {ratios[1]:.5f} | {ratios[2]:.5f} | {others:.3f} | {reads[0]} | "
+        f"| {kind} | {seed} | {ratios[0]:.4f} | {ratios[1]:.5f} | {ratios[2]:.5f} | {others} | {reads[0]} | "
         f"{more.reads:g} | {'yes' if same else 'no'} |"
     )
 
