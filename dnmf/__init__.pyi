@@ -3,6 +3,7 @@ from .estimators.held_out import held_out_error as held_out_error
 from .estimators.minibatch import MiniBatchNMF as MiniBatchNMF
 from .estimators.nmf import NMF as NMF
 from .estimators.nmf import non_negative_factorization as non_negative_factorization
+from .factorization.extend import extend as extend
 from .factorization.factorize import factorize as factorize
 from .factorization.ranks import ranks as ranks
 from .factorization.resume import resume as resume

@@ -22,7 +22,8 @@ def compare(first: str, second: str, out: str | None) -> None:
     one, two = dnmf.open_run(first), dnmf.open_run(second)
     picture = None if out is None else here(out)
     if picture is not None:
-        refuse_inside(picture, {"the first run": first, "the second run": second})
+        refuse_inside(picture, "the first run", first)
+        refuse_inside(picture, "the second run", second)
     say("\n".join(pairs(one, two).lines(terminal_width())))
     say(pairs_in_words(one, two))
     if picture is not None:

@@ -101,17 +101,17 @@ def errors_as_sentences() -> Iterator[None]:
 
 
 @contextmanager
-def hint_at_resume(run: str) -> Iterator[Callable[[Event], None]]:
+def hint_at_resume(run: str, after: type[Event] = Planned) -> Iterator[Callable[[Event], None]]:
     """Say at once why a run ended early and how to go on with it; and end soon, where its cluster may not answer.
 
-    Gives a listener, which notes that the run is begun. Wrong values, such as a negative entry of X, will not be right
-    the next time.
+    Gives a listener, which notes by an event that the run can go on by itself. Wrong values, such as a negative entry
+    of X, will not be right the next time.
     """
     begun = False
 
     def note(event: Event) -> None:
         nonlocal begun
-        begun = begun or isinstance(event, Planned)
+        begun = begun or isinstance(event, after)
 
     try:
         yield note

@@ -10,6 +10,7 @@ from dnmf.cli.components import components
 from dnmf.cli.convert import convert
 from dnmf.cli.demo import demo
 from dnmf.cli.errors import errors_as_sentences
+from dnmf.cli.extend import extend
 from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
 from dnmf.cli.output import lasting_streams
@@ -40,7 +41,7 @@ def cli(debug: bool) -> None:
 
 
 COMMANDS = (
-    demo, convert, ranks, factorize, submit, resume, status, cancel, transform, info, components, compare, plot,
+    demo, convert, ranks, factorize, submit, resume, status, cancel, transform, extend, info, components, compare, plot,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

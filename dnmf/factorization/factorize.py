@@ -11,7 +11,7 @@ from dnmf.arrays.rows import is_sparse
 from dnmf.events import Listener
 from dnmf.factorization.ranks import pick_rank
 from dnmf.factorization.sampling import EarlierSample, along, earlier_sample
-from dnmf.factorization.session import Session, drive, job_for, open_session
+from dnmf.factorization.session import Session, check_held, check_output, drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.foreign import factor_of
 from dnmf.matrix.matrix import Matrix
@@ -21,7 +21,7 @@ from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan
 from dnmf.rank_selection.asked import USUAL, ranks_of
 from dnmf.run.labels import write_labels
-from dnmf.run.opening import check_out, create_run
+from dnmf.run.opening import create_run
 from dnmf.run.result import Factorization, open_run
 
 
@@ -129,12 +129,12 @@ def factorize(
     # In memory any sparse X can be read by rows: of every layout one answer comes out.
     X = _by_rows(X)
     with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
-        matrix, client = session.matrix, session.client
+        matrix = session.matrix
         if strict:
             check_complete(matrix)
         tell_missing(matrix)
         factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
-        _check_out(session, out, factors, overwrite=overwrite, keep_W=keep_W)
+        check_output(session, out, factors, overwrite=overwrite, keep_W=keep_W)
         earlier = None if sample is None else _earlier(sample, matrix, first)
         cut = _cut(session, parameters, out, earlier)
         session.check_workers(out)
@@ -171,8 +171,7 @@ def _cut(session: Session, parameters: Parameters, out: str | Path | None, earli
         sampled=parameters.init in SAMPLED,
         axes=along(earlier),
     )
-    if cut.in_run and session.client and out is None:
-        raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
+    check_held(session, cut, out)
     return cut if earlier is None else earlier.plan(cut)
 
 
@@ -193,19 +192,6 @@ def _ranks(rank: object, init: str) -> tuple[int, ...]:
             f"{', '.join(SAMPLED)} is required with it"
         )
     return ranks_of(f"2:{USUAL}" if rank == "auto" else rank)
-
-
-def _check_out(
-    session: Session, out: str | Path | None, factors: Factors | None, *, overwrite: bool, keep_W: bool
-) -> None:
-    """Refuse an output that is missing where it is needed, exists, or is where X or a first factor is."""
-    if out is not None:
-        session.check_apart(out, exists=check_out(out, overwrite=overwrite), factors=factors or ())
-    elif session.client is not None and (keep_W or factors is not None):
-        raise ValueError(
-            "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where V is "
-            "all you need and first factors are not your own, keep_W=False"
-        )
 
 
 def _given_factors(init: Factors, matrix: Matrix, rank: int) -> Factors:

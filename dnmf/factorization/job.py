@@ -38,9 +38,15 @@ class OutOfRange(Exception):  # noqa: N818, no error: what is computed begins ag
         self.exponent = exponent
 
 
-def loss_for(parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None) -> AnyLoss:
-    """What is minimized for X that is cut along an axis; in a pass maybe with an order of the components."""
-    long, short = parameters.penalties(matrix.grid.shape, axis)
+def loss_for(
+    parameters: Parameters, matrix: Matrix, axis: int, order: tuple[int, ...] | None = None, *, before: int = 0
+) -> AnyLoss:
+    """What is minimized for X that is cut along an axis; in a pass maybe with an order of the components.
+
+    `before` are rows before those of X that count, too: penalties grow with their number.
+    """
+    m, n = matrix.grid.shape
+    long, short = parameters.penalties((before + m, n), axis)
     long, short = scaled_penalties(long, short, matrix.exponent, parameters.beta_loss, matrix.dtype)
     return loss_of(
         parameters.solver, parameters.beta_loss, long, short,
@@ -53,9 +59,10 @@ class Job:
     """All that stays the same from the first pass to the last.
 
     `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
-    `begun` the short factor (k, N) that a comparison of ranks has made an exact step with, where there are any.
-    `by_blocks` says whether what computes reaches the run, `relayed` whether another process goes on where this one can
-    not. `most` is how many passes may be from one generation to the next, None for any number.
+    where there are any; `warm` is the V (k, n) of a run that is extended, `begun` the short factor (k, N) that a
+    comparison of ranks has made an exact step with. `by_blocks` says whether what computes reaches the run, `relayed`
+    whether another process goes on where this one can not. `most` is how many passes may be from one generation to the
+    next, None for any number.
     """
 
     matrix: Matrix
@@ -72,6 +79,24 @@ class Job:
     relayed: bool = False
     most: int | None = None
     begun: Array | None = None
+    warm: Array | None = None
+
+    @property
+    def before(self) -> int:
+        """Rows before those of X for which the sample and the short factor stand, too: see `extend`."""
+        return self.keeper.record.before
+
+    @property
+    def passes(self) -> int:
+        """Passes at most: new rows are solved in one, for more of them would fit V to these alone."""
+        return 1 if self.before else self.parameters.passes
+
+    @property
+    def loss_of_all(self) -> AnyLoss:
+        """The loss of all rows for which the sample stands."""
+        if not self.before:
+            return self.loss
+        return loss_for(self.parameters, self.matrix, self.plan.axis, before=self.before)
 
     @property
     def group(self) -> zarr.Group:
@@ -92,7 +117,7 @@ class Job:
             threads=workers.threads,
             peak=cut.peak,
             limit=workers.memory,
-            max_iter=self.parameters.max_iter,
+            max_iter=min(self.passes, self.parameters.max_iter),
         )
 
     def tell(self, event: Event) -> None:

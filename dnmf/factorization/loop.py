@@ -33,7 +33,6 @@ from dnmf.losses.protocol import (
     is_noisy,
     relative_error,
 )
-from dnmf.parameters import Parameters
 from dnmf.run.arrays import StoredArray
 from dnmf.run.generations import new_generation
 from dnmf.run.history import History
@@ -118,7 +117,8 @@ def _all_passes(job: Job, first: First, saving: Saving) -> tuple[Job, Iterate, H
 
 def _begun_again(job: Job, exponent: int) -> Job:
     """The job on 2ᵉ X, from the start."""
-    if job.parameters.init == "given" and job.given is None:
+    given = job.parameters.init == "given" and job.given is None
+    if given or (job.keeper.record.extends and job.warm is None):
         raise ValueError(
             f"{shown(job.group.store_path)} was stopped before X was read once, and its first factors, which were "
             f"given, belong to another scale of X: start it again"
@@ -136,7 +136,7 @@ def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
     at, target = _generation(job, iteration)
     # The first pass sets components in their own order.
     move = iterate.move if iteration == 1 else loss.update
-    unseen = iteration == 1 and (iterate.surrogate is None or job.kept is not None)
+    unseen = iteration == 1 and (iterate.surrogate is None or (job.kept is not None and not job.before))
     what = pass_over(loss, shared, move, sweeps=sweeps, target=target, first=unseen)
     bytes_read = job.matrix.grid.stored_nbytes if iterate.source.stored else 0
     pending = job.engine.read(iterate.source, iterate.L, what, job.ticker(iteration))
@@ -175,8 +175,8 @@ def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, sa
     gain = _gain(iterate, found, moved, total) / (total + NEGLIGIBLE * found.norm) if found.norm else 0.0
     ended = replace(iterate, loss=found.loss, total=total, norm=found.norm, gain=gain, sums=found.of_components)
     # Only a loss that is good to six digits ends a run.
-    if found.exact or iterate.iteration == job.parameters.passes:
-        ended = replace(ended, reason=_reason(job.parameters, ended, misled=misled))
+    if found.exact or iterate.iteration == job.passes:
+        ended = replace(ended, reason=_reason(job, ended, misled=misled))
     if iterate.surrogate is not None and _disappoints(job, iterate, found, total):
         ended = replace(ended, steps=ended.steps // 2)
     following = ended if ended.reason else _moved(ended, found, moved, misled=misled)
@@ -249,7 +249,7 @@ def _tell(job: Job, iterate: Iterate, running: RunningPass, found: Evaluation) -
 def _may_be_last(job: Job, iterate: Iterate) -> bool:
     """Whether the pass after this one may end the run, so that its loss must be exact."""
     tol = job.parameters.tol
-    if iterate.iteration + 1 == job.parameters.passes:
+    if iterate.iteration + 1 == job.passes:
         return True
     if iterate.iteration == 0:
         return iterate.surrogate is not None and iterate.surrogate.whole
@@ -259,10 +259,12 @@ def _may_be_last(job: Job, iterate: Iterate) -> bool:
     )
 
 
-def _reason(parameters: Parameters, iterate: Iterate, *, misled: bool) -> str | None:
+def _reason(job: Job, iterate: Iterate, *, misled: bool) -> str | None:
     """Why to stop after a pass, as a sentence, or None to go on. What the sample misled to is no place to stop at."""
-    iteration, gain = iterate.iteration, iterate.gain
+    parameters, iteration, gain = job.parameters, iterate.iteration, iterate.gain
     passes = f"{iteration} pass" + ("" if iteration == 1 else "es")
+    if job.before:
+        return f"V is that of a sample of all {job.before + job.plan.length} rows, and W of the new ones belongs to it"
     if iterate.loss == 0:
         return f"after {passes} the loss is 0: X is factorized exactly"
     # The published rules may overshoot where penalties outweigh the loss: a move that does is no reason to stop.

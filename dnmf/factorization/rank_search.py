@@ -13,6 +13,7 @@ from msgspec import structs
 from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.schedulers import Scheduler
 from dnmf.events import Event, Listener, Ranked, RankTried, Sampled, StripDone, log
+from dnmf.factorization.reads import Drawing
 from dnmf.factorization.sampling import EarlierSample, draw_sample
 from dnmf.factorization.session import Session
 from dnmf.factorization.verification import verify_ranks
@@ -134,12 +135,12 @@ def search_inside(search: Search, run: zarr.Group, kept: StoredSample | None) ->
 def _draw(search: Search) -> tuple[StoredSample, Source[Any]]:
     """Read X for its sample; again, as X times a power of two, where its entries are out of range."""
     began, exponent = time.perf_counter(), 0
+    how = Drawing(search.asked.seed, search.cut.sample, search.asked.beta_loss)
     while True:
         matrix = search.matrix.scaled(exponent)
         kept, extent, source = draw_sample(
-            search.engine, search.engine.open(matrix), matrix, search.cut,
-            seed=search.asked.seed, beta=search.asked.beta_loss, tick=search.ticker(0),
-        )  # fmt: skip
+            search.engine, search.engine.open(matrix), matrix, search.cut, how=how, tick=search.ticker(0)
+        )
         more = check_fits(extent, search.asked.beta_loss, matrix.dtype)
         if not more:
             search.tell(Sampled(kept.rows, time.perf_counter() - began, kept.bytes_read))

@@ -8,9 +8,12 @@ from itertools import starmap
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dnmf.arrays.extent import Extent, extent_for_squares, extent_of, merge_extents
 from dnmf.arrays.products import row_powers
-from dnmf.arrays.rows import Array, Value, in_lines
+from dnmf.arrays.rows import Array, Rows, Value, in_lines
 from dnmf.arrays.sample import ColumnSums, Sized, draw_from, merge
 from dnmf.engine.read import Move, Read, Total, Visit
 from dnmf.losses.protocol import AnyLoss, FromColumns, Shared, add, add_up
@@ -51,9 +54,7 @@ def _seen(visits: Iterator[Visit], *, fold: Callable[[Iterator[Visit]], Any], be
     extents: list[Extent] = []
 
     def look(visit: Visit) -> Visit:
-        rows = visit.rows
-        found = extent_for_squares(rows, row_powers(rows, 2)) if beta == 2 else extent_of(rows, beta)
-        extents[:] = [merge_extents([*extents, found])]
+        extents[:] = [merge_extents([*extents, extent_for(visit.rows, beta)])]
         return visit
 
     value = fold(map(look, visits))
@@ -77,27 +78,52 @@ def _sums_of(visit: Visit, *, loss: AnyLoss) -> Value:
     return loss.sums(visit.rows, visit.shared, visit.L)
 
 
-def sampling(*, seed: int, size: int, beta: float, width: int | None = None) -> Read:
-    """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`: a `Seen`.
+def extent_for(rows: Rows, beta: float, squares: NDArray[np.float64] | None = None) -> Extent:
+    """The extremes of rows (h, N), as they matter for a loss; their squared norms (h,) where they are known."""
+    if beta != 2:
+        return extent_of(rows, beta)
+    return extent_for_squares(rows, row_powers(rows, 2) if squares is None else squares)
 
-    Columns of Y are added up one by one where their number is given as `width`.
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """How a sample of rows of Y is drawn.
+
+    Attributes
+    ----------
+    seed, size, beta : of the sample, see `dnmf.arrays.sample`.
+    width : number of columns of Y, where they are added up one by one; else None.
+    before : rows that come before those of Y: rows are drawn by their numbers, which go on from there.
+    seen : the β of the loss, where the sample is one for another β.
     """
-    drawn = partial(_draw, seed=seed, size=size, beta=beta, width=width)
-    return Read(Total(drawn, partial(_merge_seen, add=partial(merge, size=size)), SAMPLE_SPLIT))
+
+    seed: int
+    size: int
+    beta: float
+    width: int | None = None
+    before: int = 0
+    seen: float | None = None
 
 
-def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float, width: int | None) -> Seen:
+def sampling(how: Drawing) -> Read:
+    """The read for a sample of rows of Y, drawn by their size: a `Seen`."""
+    add = partial(_merge_seen, add=partial(merge, size=how.size))
+    return Read(Total(partial(_draw, how=how), add, SAMPLE_SPLIT))
+
+
+def _draw(visits: Iterator[Visit], *, how: Drawing) -> Seen:
     extents: list[Extent] = []
-    columns = None if width is None else ColumnSums.of_none(width)
+    columns = None if how.width is None else ColumnSums.of_none(how.width)
+    beta = how.beta if how.seen is None else how.seen
 
     def look(visit: Visit) -> Sized:
         rows = in_lines(visit.rows)
-        sizes = row_powers(rows, beta)
-        found = extent_for_squares(rows, sizes) if beta == 2 else extent_of(rows, beta)
+        sizes = row_powers(rows, how.beta)
+        found = extent_for(rows, beta, sizes if how.beta == 2 else None)
         extents[:] = [merge_extents([*extents, found])]
-        return Sized(rows, visit.first, sizes)
+        return Sized(rows, how.before + visit.first, sizes)
 
-    sample = draw_from(map(look, visits), seed=seed, size=size, beta=beta, columns=columns)
+    sample = draw_from(map(look, visits), seed=how.seed, size=how.size, beta=how.beta, columns=columns)
     return Seen(sample, *extents)
 
 

@@ -82,12 +82,14 @@ def _surrogate(job: Job, rows: Array | None) -> AnySurrogate:
     if job.kept is None:
         raise OSError(f"{shown(job.group.store_path)} has lost the sample that it would go on with: start it again")
     drawn = stand_in(job.kept.sample, job.plan.sample, rank=job.parameters.rank, seed=job.parameters.seed)
-    return job.loss.surrogate(drawn).with_rows(rows)
+    return job.loss_of_all.surrogate(drawn).with_rows(rows)
 
 
 def _asks_the_same(job: Job, record: Record) -> bool:
     """Whether what ended the run, if anything did, ends it still."""
     before, now = record.parameters, job.parameters
+    if job.before:  # one pass, whatever is asked for
+        return True
     return (before.max_iter, before.tol) == (now.max_iter, now.tol) and record.status != "finished"
 
 

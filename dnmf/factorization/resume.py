@@ -26,6 +26,7 @@ from dnmf.run.lease import Lease, check_free, let_go_on
 from dnmf.run.opening import open_group
 from dnmf.run.record import Begun, Record, as_json, full_record, read_record
 from dnmf.run.result import Factorization, open_run
+from dnmf.run.stored_x import open_x
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import shown
 
@@ -82,7 +83,7 @@ def open_job(
     _check_goes_on(record, parameters, where)
     if X is None and is_given(record.x.path):
         raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
-    X = record.x.path if X is None else X
+    X = open_x(record.x) if X is None else X
     with open_session(X, out=where, memory_limit=parameters.memory_limit) as session:
         _check_same(session.matrix, record)
         before = record.state.plan
@@ -92,7 +93,10 @@ def open_job(
         if kept and cut.heights != before.heights:
             kept = replace(kept, checksums=None)
         exponent = record.state.exponent
-        yield job_for(session, parameters, cut, group, listeners, on_disk=True, kept=kept, exponent=exponent)
+        yield job_for(
+            session, parameters, cut, group, listeners, on_disk=True, kept=kept, exponent=exponent,
+            extends=record.extends,
+        )  # fmt: skip
 
 
 def with_changes(record: Record, changes: dict[str, Any]) -> Parameters:
@@ -123,14 +127,26 @@ def _check_goes_on(record: Record, parameters: Parameters, where: object) -> Non
         raise ValueError(f"{where} is of an older dnmf, which kept nothing to go on from: start it again")
     if state.next is None and parameters.init == "given":
         raise ValueError(f"{where} was stopped before its first factors were written, which were given: start it again")
+    _check_extension(record, where)
     if record.status == "finished":
         if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
             raise ValueError(f"{where} is finished ({record.stopped}): give a larger max_iter or a smaller tol")
         if not (before.keep_W or state.axis):
             raise ValueError(f"{where} is finished and keeps no W, which going on needs: start it again")
-    if record.iteration >= parameters.passes and not state.reason:
+    if not record.before and record.iteration >= parameters.passes and not state.reason:
         raise ValueError(
             f"{where} has made {record.iteration} passes and max_iter is {parameters.max_iter}: give a larger one"
+        )
+
+
+def _check_extension(record: Record, where: object) -> None:
+    """Refuse a run that extends another one where it cannot go on by itself."""
+    if record.extends and record.state.next is None:
+        raise ValueError(f"{where} was stopped before its first factors were written: start it again, `dnmf extend`")
+    if record.before and record.status == "finished":
+        raise ValueError(
+            f"{where} is finished: it has W of new rows alone, and more passes over these would fit V to them; passes "
+            f"over all rows are made by `dnmf extend {where} {record.x.path} --exact`"
         )
 
 

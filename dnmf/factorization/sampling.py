@@ -9,7 +9,7 @@ import zarr
 from dnmf.arrays.extent import Extent
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Engine, Source, Tick
-from dnmf.factorization.reads import sampling
+from dnmf.factorization.reads import Drawing, sampling
 from dnmf.matrix.matrix import Matrix
 from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
@@ -20,12 +20,12 @@ from dnmf.stores.identity import same
 
 
 def draw_sample(
-    engine: Engine[Any], source: Source[Any], matrix: Matrix, cut: Plan, *, seed: int, beta: float, tick: Tick
+    engine: Engine[Any], source: Source[Any], matrix: Matrix, cut: Plan, *, how: Drawing, tick: Tick
 ) -> tuple[StoredSample, Extent, Source[Any]]:
     """Read X for its sample; also how large its entries are, and X for the reads after that."""
     # Where strips are columns of X, those of Y are its rows, of which nobody asks.
-    width = cut.width if cut.axis == 0 else None
-    pending = engine.read(source, None, sampling(seed=seed, size=cut.sample, beta=beta, width=width), tick)
+    how = replace(how, width=cut.width if cut.axis == 0 else None)
+    pending = engine.read(source, None, sampling(how), tick)
     outcome = pending.wait()
     checksums = outcome.checksums if matrix.repeats else None
     kept = StoredSample(
@@ -103,6 +103,10 @@ def _origin(path: str | Path) -> tuple[zarr.Group, StoredX, State, zarr.Group | 
         return group, ranked.x, ranked.state, group
     group, begun = open_group(path)
     record = full_record(begun, path)
+    if record.before:
+        raise ValueError(
+            f"the sample in {path} is one of all rows that it extends, and X are the new ones alone: give no sample"
+        )
     return group, record.x, record.state, None
 
 

@@ -27,7 +27,8 @@ from dnmf.plan.strips import Plan
 from dnmf.run.keeper import Keeper
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
-from dnmf.run.record import new_record
+from dnmf.run.opening import check_out
+from dnmf.run.record import Extends, new_record
 from dnmf.stores.identity import nested
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import absolute
@@ -114,6 +115,25 @@ def open_session(
             yield Session(matrix, client, workers)
 
 
+def check_output(
+    session: Session, out: str | Path | None, factors: Factors | None = None, *, overwrite: bool, keep_W: bool
+) -> None:
+    """Refuse an output that is missing where it is needed, exists, or is where X or a first factor is."""
+    if out is not None:
+        session.check_apart(out, exists=check_out(out, overwrite=overwrite), factors=factors or ())
+    elif session.client is not None and (keep_W or factors is not None):
+        raise ValueError(
+            "out is None on a cluster, whose workers write W there: give a path that all of them reach, or, where V is "
+            "all you need and first factors are not your own, keep_W=False"
+        )
+
+
+def check_held(session: Session, cut: Plan, out: str | Path | None) -> None:
+    """Refuse a cluster that can keep the long factor nowhere."""
+    if cut.in_run and session.client and out is None:
+        raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
+
+
 def job_for(
     session: Session,
     parameters: Parameters,
@@ -126,13 +146,16 @@ def job_for(
     kept: StoredSample | None = None,
     begun: Array | None = None,
     exponent: int = 0,
+    warm: Array | None = None,
+    extends: Extends | None = None,
 ) -> Job:
     """The job of factorizing a session's X into a run; `on_disk` says whether that outlives this process.
 
-    It is 2 to the `exponent` times X that is computed with, where that is known before X is read.
+    It is 2 to the `exponent` times X that is computed with, where that is known before X is read. `extends` says what
+    is extended by X, and `warm` is the V of that.
     """
     matrix, workers, (cut, engine) = session.matrix.scaled(exponent), session.workers, session.engine(cut)
-    record = new_record(matrix, parameters, cut)
+    record = new_record(matrix, parameters, cut, extends=extends)
     return Job(
         matrix=matrix,
         parameters=parameters,
@@ -147,6 +170,7 @@ def job_for(
         listeners=tuple(listeners),
         by_blocks=session.client is None or on_disk,
         most=None if session.client is None else MOST,
+        warm=warm,
     )
 
 

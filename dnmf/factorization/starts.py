@@ -37,16 +37,18 @@ import numpy as np
 
 from dnmf.arrays.draws import random_rows
 from dnmf.arrays.excerpt import Excerpt, excerpt
-from dnmf.arrays.extent import times_power
+from dnmf.arrays.extent import merge_extents, times_power
 from dnmf.arrays.products import gram
 from dnmf.arrays.rows import Array
-from dnmf.arrays.sample import Sample, stand_in
+from dnmf.arrays.sample import Sample, merge, stand_in
 from dnmf.arrays.sketch import Sketch, nndsvd
 from dnmf.engine.blocks import Draw
 from dnmf.engine.protocol import Engine, Source
 from dnmf.events import Sampled, Saved, Started
 from dnmf.factorization.job import Iterate, Job
+from dnmf.factorization.reads import Drawing, extent_for
 from dnmf.factorization.sampling import draw_sample
+from dnmf.factorization.warm import LONG, TOL, warm_factor
 from dnmf.losses.extrapolation import Fit
 from dnmf.losses.least_squares.in_memory import affordable, alternate, random_start
 from dnmf.losses.protocol import AnyLoss, AnySurrogate, Trial
@@ -63,9 +65,8 @@ from dnmf.run.record import Start
 
 RANDOM_STARTS, FIRST_STREAM = 7, 10
 
-# Of the factorization of the sample: iterations of every start, of those that are ahead then, of the best one at most,
-# and its tolerance.
-SHORT, FURTHER, FINALISTS, LONG, TOL = 10, 20, 3, 1000, 1e-4
+# Of the factorization of the sample: iterations of every start, and of those that are ahead then.
+SHORT, FURTHER, FINALISTS = 10, 20, 3
 
 # Sweeps by which a factor that was found on an excerpt is solved on all of the sketch.
 EXTENDED = 3
@@ -107,17 +108,20 @@ def _random(job: Job, source: Source[Any]) -> Iterate:
 def _sampled(job: Job, source: Source[Any]) -> Iterate:
     """From the sample, which is drawn now, or was kept by another run."""
     began, loss, size = time.perf_counter(), job.loss, job.plan.sample
-    kept, source = (job.kept.scaled(job.matrix.exponent), source) if job.kept else _draw(job, source)
+    kept, norm, source = _kept(job.kept, job, source) if job.kept and not job.before else draw(job, source)
     sample = kept.sample
     if job.kept is None or not kept.bytes_read:  # else it was drawn just now, and told
         job.tell(Sampled(kept.rows, time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
-    norm = sample.norm if sample.beta == loss.beta else math.nan
-    if job.kept is None:
+    norm = norm if sample.beta == loss.beta else math.nan
+    if job.kept is None or job.before:
         job.keeper.keep_sample(kept)
     drawn = stand_in(sample, size, rank=job.parameters.rank, seed=job.parameters.seed)
-    surrogate = loss.surrogate(drawn)
-    S, share = _short_factor(job, drawn.sketch, surrogate, sample)
+    surrogate = job.loss_of_all.surrogate(drawn)
+    if job.warm is None:
+        S, share = _short_factor(job, drawn.sketch, surrogate, sample)
+    else:
+        S, share = warm_factor(job, job.warm, drawn.sketch, surrogate)
     error = None if share is None else math.sqrt(share)
     start = Start(time.perf_counter() - began, kept.bytes_read, drawn.sketch.rows, error)
     job.tell(Started(start.seconds, error))
@@ -135,13 +139,30 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
     )
 
 
-def _draw(job: Job, source: Source[Any]) -> tuple[StoredSample, Source[Any]]:
-    """Read X for its sample; X for the passes after that."""
-    kept, extent, source = draw_sample(
-        job.engine, source, job.matrix, job.plan, seed=job.parameters.seed, beta=job.loss.beta, tick=job.ticker(0)
-    )
+def _kept(kept: StoredSample, job: Job, source: Source[Any]) -> tuple[StoredSample, float, Source[Any]]:
+    """A sample that is there, of X as it is computed with; the norm of X; and X as it was."""
+    kept = kept.scaled(job.matrix.exponent)
+    return kept, kept.sample.norm, source
+
+
+def draw(job: Job, source: Source[Any]) -> tuple[StoredSample, float, Source[Any]]:
+    """Read X for its sample; the norm of X; and X for the passes after that.
+
+    Where rows come before those of X, the sample that is kept is one of these: merged with it, it is one of all rows.
+    """
+    old = job.kept.scaled(job.matrix.exponent).sample if job.before and job.kept else None
+    how = Drawing(
+        job.parameters.seed, job.plan.sample, beta=job.loss.beta if old is None else old.beta, before=job.before,
+        seen=job.loss.beta,
+    )  # fmt: skip
+    kept, extent, source = draw_sample(job.engine, source, job.matrix, job.plan, how=how, tick=job.ticker(0))
+    norm = kept.sample.norm
+    if old is not None:
+        if len(old.keys):
+            extent = merge_extents([extent, extent_for(old.rows, job.loss.beta)])
+        kept = replace(kept, sample=merge([old, kept.sample], size=how.size))
     job.check_range(extent)
-    return kept, source
+    return kept, norm, source
 
 
 def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:

@@ -77,6 +77,11 @@ class Matrix(ABC):
         return self.arrays
 
     @property
+    def parts(self) -> tuple[tuple[str, int, int], ...]:
+        """Where its rows are, where that is not all that is at its location: path, first row, one beyond the last."""
+        return ()
+
+    @property
     def numbers(self) -> Any:
         """X as an array-like whose slices are its numbers, as they are computed with but for their dtype."""
         return self.array

@@ -21,7 +21,7 @@ from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.names import names_in_store, names_of_anndata
 from dnmf.matrix.sparse import SPARSE, SparseInMemory, StoredSparse
 from dnmf.stores.credentials import plain_address, refuse_credentials
-from dnmf.stores.missing_chunks import ZarrArray, missing
+from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.paths import absolute
 from dnmf.stores.places import answering
 
@@ -81,20 +81,23 @@ def tell_missing(matrix: Matrix) -> None:
     FileNotFoundError
         If it lacks all of them.
     """
-    array = None if matrix.sparse else next(iter(matrix.arrays), None)
-    found = None if array is None else missing(array)
-    if array is None or found is None or not found.count:
-        return
+    for array in () if matrix.sparse else matrix.arrays:
+        found = missing(array)
+        if found is not None and found.count:
+            _tell_missing(array, found, matrix.location)
+
+
+def _tell_missing(array: ZarrArray, found: Missing, location: str) -> None:
     which, noun = f" (the first is {found.key})" if found.key else "", "shards" if array.shards else "chunks"
     if found.count == found.total:
         raise FileNotFoundError(
-            f"{matrix.location} lacks all of its {found.total} {noun}{which}: nothing was written to it, or it was "
-            f"lost; write X again"
+            f"{location} lacks all of its {found.total} {noun}{which}: nothing was written to it, or it was lost; "
+            f"write X again"
         )
     warnings.warn(
-        f"{matrix.location} lacks {found.count} of {found.total} {noun}{which}: they are missing or were never "
-        f"written, and are read as {array.fill_value}; --strict (strict=True) refuses them",
-        stacklevel=3,
+        f"{location} lacks {found.count} of {found.total} {noun}{which}: they are missing or were never written, and "
+        f"are read as {array.fill_value}; --strict (strict=True) refuses them",
+        stacklevel=4,
     )
 
 

@@ -116,15 +116,15 @@ class Grid(ABC):
         share = ceil(self.shape[axis] / demand.workers.count) * demand.rank * self.itemsize
         return list(dict.fromkeys((5 * share > demand.workers.memory, True)))
 
-    def sample_rows(self, axis: int, demand: Demand) -> int:
+    def sample_rows(self, axis: int, demand: Demand, *, before: int = 0) -> int:
         """Rows (columns, for axis 1) of a sample: of X and the rank alone, unless workers are too small for it.
 
         Then it is halved until merging it takes at most half of what a worker may use. Rows of sparse X count as one of
-        average bytes.
+        average bytes. `before` are rows that it stands for beside those of X.
         """
         sizes, workers = demand.sizes, demand.workers
         most = max(sizes.sample_bytes // self._row_bytes(axis), sizes.sample_rows_per_component * demand.rank)
-        rows = min(self.shape[axis], sizes.sample_rows, most)
+        rows = min(before + self.shape[axis], sizes.sample_rows, most)
         free = (workers.usable - IDLE_WORKER - workers.slack) // 2
         while rows > 1 and self._sample_bytes(axis, rows, workers) > free:
             rows //= 2

@@ -14,7 +14,7 @@ from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
 if TYPE_CHECKING:
-    from dnmf.run.record import Start
+    from dnmf.run.record import Record, Start, StoredX
     from dnmf.run.result import Factorization
 
 
@@ -26,7 +26,8 @@ def facts(run: "Factorization") -> dict[str, str]:
     lines, asked = rows_or_columns(about.state.axis), asdict(about.parameters)
     return {
         "status": about.status,
-        "X": f"{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
+        "X": f"{_rows_of(x)}{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
+        **_extension(about),
         "strips": f"{about.state.height} {lines} each",
         "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
         "passes": str(about.iteration),
@@ -39,6 +40,21 @@ def facts(run: "Factorization") -> dict[str, str]:
         "stopped": run.stopped or "no: it is going on, or was killed",
         "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
     }
+
+
+def _rows_of(x: "StoredX") -> str:
+    """Which rows of the matrix at its path X are, where that is one of which they are not all."""
+    if len(x.parts) != 1:
+        return ""
+    return f"rows {x.parts[0].start} to {x.parts[0].stop - 1} of "
+
+
+def _extension(about: "Record") -> dict[str, str]:
+    """What a run extends, where it does."""
+    if (extends := about.extends) is None:
+        return {}
+    rows = "which are in X, too" if extends.exact else "which W does not hold and the error does not count"
+    return {"extends": f"{extends.run}, {extends.rows} rows, {rows}"}
 
 
 def _begun(start: "Start", lines: str) -> str:

@@ -222,6 +222,8 @@ def _no_markers(found: _Found, result: "Factorization") -> str | None:
         return "strips of this run are columns of X, and what is added up over strips is by row of X"
     if found.sums.residual is None:
         return f"the run keeps no sums of its last pass, and {_one_more_pass(result)} gives them"
+    if result.about.before:
+        return "the run is of rows that were added to others, and means and deviations of columns are those of all rows"
     if found.kept.columns is None:
         return (
             "means and deviations of columns come from the read that draws a sample, and this run has none, or one of "

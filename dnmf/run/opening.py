@@ -12,18 +12,21 @@ that the run goes on from has none. The names of X's rows and columns, where it 
 The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`, of
 which a run that has just begun has the first four keys:
 
-    format          2; see `dnmf.run.record` for what older ones cost
+    format          a number; see `dnmf.run.record` for what older ones cost
     status          "running", "finished" or "stopped"
     stopped         a sentence that says why the run ended, or null
     at              path of the sub-group that holds the last whole generation, "" for the top, null for none yet
     iteration       passes of that generation
     relative_error  ‖X − W V‖ / ‖X‖ of that generation; for other losses √(loss / Σ x^β)
-    x               path, shape, dtype, chunks, decoded bytes, fingerprint, and squared norm (Σ x^β) of X
+    x               path, shape, dtype, chunks, decoded bytes, fingerprint, and squared norm (Σ x^β) of X; where
+                    it is not all that is at its path, `parts`: path, first row and one beyond the last of each
     parameters      everything that was asked for, the seed too
     start           how the first factors came about, null before they are there
     state           how X is cut, what is saved how often, and `next`: path of the group from which a resumed run goes
                     on, null where there are no first factors yet; what is there is that of X times 2 to the `exponent`
     versions        of dnmf, dask, numpy and zarr
+    extends         the run that this one extends by new rows, where these rows are, and whether they are in X, too; or
+                    null
 """
 
 from collections.abc import Mapping

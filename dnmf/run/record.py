@@ -27,7 +27,8 @@ from dnmf.validation import Mismatch, validated
 # and go on. What going on with one of an older format costs:
 # 1: its checksums have another name, as they are of another kind: X is not compared with what it was until it is read.
 # 2: nothing. A dnmf that knows no later one would go on with X itself where 3 computes with a power of two times X.
-FORMAT, CHECKSUMS = 3, "xxh3"
+# 3: nothing. A dnmf that knows no later one would take X to be all that is at its path, and new rows to be all rows.
+FORMAT, CHECKSUMS = 4, "xxh3"
 
 # More than any matrix has rows or columns, and more passes than anybody makes.
 LONGEST, MOST_PASSES = 2**48, 10**7
@@ -65,8 +66,21 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     at: At | None
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Rows start to stop − 1 of a matrix at a path."""
+
+    path: str
+    start: Annotated[int, Meta(ge=0, le=LONGEST)]
+    stop: Annotated[int, Meta(ge=1, le=LONGEST)]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where there are no such rows."""
+        if self.stop <= self.start:
+            raise ValueError(f"rows {self.start} to {self.stop - 1}: a part has one row at least")
+
+
 class StoredX(msgspec.Struct, frozen=True, kw_only=True):
-    """X as it was when the run began."""
+    """X as it was when the run began. `parts`: where its rows are, if they are not all that is at its path."""
 
     path: str
     shape: Annotated[tuple[Length, Length], Meta(description="two positive integers")]
@@ -77,6 +91,30 @@ class StoredX(msgspec.Struct, frozen=True, kw_only=True):
     ]
     fingerprint: str
     norm: float | None = None
+    parts: Annotated[tuple[Part, ...], Meta(max_length=MOST_CHUNKS, description="parts")] = ()
+
+    @property
+    def rows(self) -> tuple[Part, ...]:
+        """Where its rows are."""
+        return self.parts or (Part(self.path, 0, self.shape[0]),)
+
+
+class Extends(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run extends by new rows.
+
+    `run` is the path of another one, `identity` its token; `earlier` is where the rows are that it stands for, as many
+    as its sample was drawn from. With `exact`, X holds these rows, too; else it holds the new ones alone.
+    """
+
+    run: str
+    identity: str | None
+    earlier: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=MOST_CHUNKS, description="one or more parts")]
+    exact: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows before the new ones."""
+        return sum(part.stop - part.start for part in self.earlier)
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -132,6 +170,17 @@ class Record(Begun, frozen=True, kw_only=True):
     start: Start | None
     state: State
     versions: Annotated[dict[str, str], Meta(description="an object of texts")]
+    extends: Extends | None = None
+
+    @property
+    def before(self) -> int:
+        """Rows before those of X for which V and the sample stand, too."""
+        return 0 if self.extends is None or self.extends.exact else self.extends.rows
+
+    @property
+    def all_rows(self) -> tuple[Part, ...]:
+        """Where all rows are for which V and the sample stand."""
+        return (*(self.extends.earlier if self.extends and self.before else ()), *self.x.rows)
 
 
 BegunT = TypeVar("BegunT", bound=Begun)
@@ -141,12 +190,12 @@ class _Formatted(msgspec.Struct, frozen=True):
     format: Positive
 
 
-def new_record(matrix: Matrix, parameters: Parameters, plan: Plan) -> Record:
+def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, extends: Extends | None = None) -> Record:
     """The record of a run that holds nothing yet."""
     return Record(
         format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=stored_x(matrix),
         parameters=parameters, start=None, state=state_of(matrix, plan, every=parameters.checkpoint_every),
-        versions=versions(),
+        versions=versions(), extends=extends,
     )  # fmt: skip
 
 
@@ -159,6 +208,7 @@ def stored_x(matrix: Matrix) -> StoredX:
         nbytes=matrix.grid.stored_nbytes,
         chunks=tuple(matrix.grid.chunk),
         fingerprint=matrix.fingerprint,
+        parts=tuple(Part(*place) for place in matrix.parts),
     )
 
 

@@ -1,7 +1,9 @@
 """Results into the AnnData that X came from: W as `obsm`, V as `varm`, what components are as `uns` of its store."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ def write_back(
         that have names are matched by them, in any order; rows must have the same names in the same order.
     """
     group = open_anndata(store, obsm=obsm, varm=varm, uns=uns, overwrite=overwrite)
-    _check_not_x(store, (f"obsm/{obsm}", f"varm/{varm}", f"uns/{uns}"), result.about.x.path)
+    _check_not_x(store, (f"obsm/{obsm}", f"varm/{varm}", f"uns/{uns}"), [part.path for part in result.about.x.rows])
     if result.W is None:
         raise ValueError("the factorization has no W (keep_W was False): factorize X again, and keep it")
     targets = [("obsm", "obs", obsm, result.W), ("varm", "var", varm, result.V.T)]
@@ -114,9 +116,9 @@ def open_anndata(
     return group
 
 
-def _check_not_x(store: str | Path, members: tuple[str, ...], x: str) -> None:
-    """Refuse to write where X of the factorization is."""
-    for member in members:
+def _check_not_x(store: str | Path, members: Sequence[str], matrices: Sequence[str]) -> None:
+    """Refuse to write where X of the factorization is, or a part of it."""
+    for member, x in product(members, matrices):
         if nested(f"{absolute(store)}/{member}", x):
             raise ValueError(f"{member} of {store} is the X of this factorization: choose another name")
 

@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
 
 def test_the_help_names_every_command_and_loads_no_heavy_library() -> None:
     told = command("--help").stdout
-    names = "cancel compare components convert demo factorize info plot ranks resume status submit transform"
+    names = "cancel compare components convert demo extend factorize info plot ranks resume status submit transform"
     for name in names.split():
         assert re.search(rf"^  {name} ", told, flags=re.MULTILINE)
     code = "import sys, dnmf.cli.main; sys.exit(any(name in sys.modules for name in ('dask', 'zarr', 'matplotlib')))"
@@ -310,3 +310,29 @@ def test_sparse_files_losses_layers_new_rows_and_anndata(address: str, tmp_path:
     assert told == "W.zarr: W of 80 rows and 3 components\n"
     W = zarr.open_group(tmp_path / "W.zarr", mode="r")["W"][...]
     np.testing.assert_allclose(W, np.asarray(dnmf.transform(X * 2, other)), rtol=1e-5, atol=1e-7)
+
+
+def test_new_rows_are_taken_into_a_run(folder: Path, address: str, tmp_path: Path) -> None:
+    """On a cluster, and from an array that grew; what the run then says of itself."""
+    array = zarr.create_array(tmp_path / "X.zarr", shape=(600, 50), chunks=(50, 50), dtype="f4")
+    array[...] = X
+    run("factorize", "X.zarr", "--rank", 4, "--out", "run.zarr", "--max-iter", 3, "--quiet", cwd=tmp_path)
+    array.resize((800, 50))
+    array[600:] = X[:200]
+    words = ("run.zarr", "X.zarr", "--rank", "+1", "--scheduler", address)
+    told = run("extend", *words, "--out", "more.zarr", cwd=tmp_path).stdout
+    assert "\nV is that of a sample of all 800 rows, and W of the new ones belongs to it\n" in told
+    assert re.search(
+        r"^more.zarr: relative error 0.\d+, [12] reads? of X; `dnmf info more.zarr` tells more$", told, re.M
+    )
+    info = run("info", "more.zarr", cwd=tmp_path).stdout
+    assert re.search(r"^X +rows 600 to 799 of \S+X.zarr, 200 × 50 float32", info, re.M)
+    assert re.search(
+        r"^extends +\S+run.zarr, 600 rows, which W does not hold and the error does not count$", info, re.M
+    )
+    assert "reconstructions" in run("plot", "more.zarr", "--out", "figures", cwd=tmp_path).stdout
+    run("extend", *words, "--out", "exact.zarr", "--exact", "--quiet", cwd=tmp_path)
+    assert dnmf.open_run(tmp_path / "exact.zarr").W.shape == (800, 5)
+    again = run("resume", "more.zarr", "--max-iter", 9, cwd=tmp_path, code=1).stderr
+    assert "it has W of new rows alone, and more passes over these would fit V to them" in again
+    assert "it has no new rows" in run("extend", "more.zarr", "X.zarr", "--out", "no.zarr", cwd=tmp_path, code=1).stderr

@@ -11,7 +11,7 @@ import pytest
 from dnmf.arrays.rows import Array
 from dnmf.engine import blocks
 from dnmf.engine.read import Read
-from dnmf.factorization.reads import pass_over, sampling, solving
+from dnmf.factorization.reads import Drawing, pass_over, sampling, solving
 from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import Known
 from dnmf.matrix.strips import Cut, Strips, one_ahead
@@ -44,7 +44,7 @@ def reads(beta: float) -> Iterator[Read]:
     shared = loss.prepare(S, Known(None, float("nan"), exact=True))
     yield pass_over(loss, shared, loss.solve, sweeps=2, target=None, first=True)
     yield pass_over(loss, shared, loss.solve, sweeps=2, target=None)
-    yield sampling(seed=0, size=7, beta=beta)
+    yield sampling(Drawing(seed=0, size=7, beta=beta))
     yield solving(loss, S, tol=1e-3, iterations=20)
 
 

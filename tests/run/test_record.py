@@ -39,6 +39,12 @@ FULL = OLDEST | {
               "next": "generations/000002-ab/next", "reason": None, "before": "generations/000001-ab"},
 }  # fmt: skip
 
+PART = {"path": "x.zarr", "start": 0, "stop": 20}
+EXTENDED = FULL | {
+    "x": FULL["x"] | {"parts": [PART | {"start": 20, "stop": 30}]},
+    "extends": {"run": "run.zarr", "identity": "ab", "earlier": [PART], "exact": False},
+}
+
 
 def with_value(path: str, value: Any) -> dict[str, Any]:
     """A whole record with another value at a path; ... takes it away."""
@@ -47,7 +53,9 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
     return changed
 
 
-@pytest.mark.parametrize("data", [FULL, OLDEST, {name: FULL[name] for name in ("format", "status", "stopped")}])
+@pytest.mark.parametrize(
+    "data", [FULL, EXTENDED, OLDEST, {name: FULL[name] for name in ("format", "status", "stopped")}]
+)
 def test_what_is_written_is_what_is_read_back(group: zarr.Group, data: dict[str, Any]) -> None:
     record = parse_record({"at": None} | data, "run")
     write_record(group, record)
@@ -59,11 +67,11 @@ def test_what_is_written_is_what_is_read_back(group: zarr.Group, data: dict[str,
 def test_the_document_is_that_of_format_1() -> None:
     written = as_json(parse_record(FULL, "run"))
     missing = {
-        "x": {"norm": None},
+        "x": {"norm": None, "parts": []},
         "parameters": {"keep_W": True, "checkpoint_every": None},
         "state": {"exponent": 0, "piece": 0},
     }
-    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()}
+    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()} | {"extends": None}
     begun = {"format": 1, "status": "running", "stopped": None, "at": None}
     assert as_json(parse_record(begun, "run")) == begun
 
@@ -147,3 +155,16 @@ def test_a_newer_format_is_refused_whatever_else_it_says() -> None:
     )
     with pytest.raises(ValueError, match="its record is None, and an object is required"):
         parse_record(None, "run.zarr")
+
+
+def test_rows_before_are_those_that_x_does_not_hold() -> None:
+    found = parse_record(EXTENDED, "run")
+    assert isinstance(found, Record)
+    assert found.before == 20
+    assert [(part.start, part.stop) for part in found.all_rows] == [(0, 20), (20, 30)]
+    assert found.extends is not None
+    exact = replace(found, extends=replace(found.extends, exact=True))
+    assert (exact.before, len(exact.all_rows)) == (0, 1)
+    assert parse_record(FULL, "run").all_rows[0].stop == 10
+    with pytest.raises(ValueError, match="rows 20 to 19: a part has one row at least"):
+        parse_record(EXTENDED | {"x": FULL["x"] | {"parts": [PART | {"start": 20}]}}, "run")
