@@ -73,9 +73,9 @@ def loss_of(X: Any, V: Any, **asked: Any) -> float:
         return float(2 * (np.where(X > 0, X * np.log(X / M), 0) - X + M).sum())
 
 
-@pytest.mark.parametrize(("kind", "beta"), [(stored, 2.0), (stored, 1.0), ("csr", 2.0)], ids=str)
-def test_the_sample_is_the_one_that_all_rows_give(tmp_path: Path, kind: Any, beta: float) -> None:
-    kind = (lambda path, X: sparse_stored(path, sparse.csr_matrix(X))) if kind == "csr" else kind
+@pytest.mark.parametrize(("sparsely", "beta"), [(False, 2.0), (False, 1.0), (True, 2.0)])
+def test_the_sample_is_the_one_that_all_rows_give(tmp_path: Path, sparsely: bool, beta: float) -> None:
+    kind = (lambda path, X: sparse_stored(path, sparse.csr_matrix(X))) if sparsely else stored
     X, asked = problem(counts=True), {"beta_loss": beta, "solver": "mu", "max_iter": 2}
     run, _, new = begin(tmp_path, X, kind=kind, **asked)
     more = dnmf.extend(run, new, out=tmp_path / "more.zarr", rank="+1")
