@@ -48,7 +48,7 @@ def _of_a_run(path: str, folder: Path, x: str | None) -> "dict[str, Figure]":
     return run_figures(result, _numbers(result, x)) | component_figures(result)
 
 
-def _numbers(result: dnmf.Factorization, x: str | None) -> "Drawable | None":
+def _numbers(result: "dnmf.Factorization", x: str | None) -> "Drawable | None":
     """X, to draw reconstructions of, where it is found and has rows that make curves; else None, and a word why."""
     from dnmf.matrix.foreign import is_given
     from dnmf.matrix.opening import open_matrix

@@ -66,16 +66,16 @@ def assert_same_sample(one: Sample, other: Sample) -> None:
 
 def loss_of(X: Any, V: Any, **asked: Any) -> float:
     """Of all rows, each solved against a V."""
-    M = dnmf.transform(X, V, tol=1e-6, max_iter=1000, **asked).astype("f8") @ V.astype("f8")
+    M = dnmf.transform(X, V, tol=1e-4, max_iter=300, **asked).astype("f8") @ V.astype("f8")
     if not asked:
         return float(((X - M) ** 2).sum())
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(2 * (np.where(X > 0, X * np.log(X / M), 0) - X + M).sum())
 
 
-@pytest.mark.parametrize(("sparsely", "beta"), [(False, 2.0), (False, 1.0), (True, 2.0)])
-def test_the_sample_is_the_one_that_all_rows_give(tmp_path: Path, sparsely: bool, beta: float) -> None:
-    kind = (lambda path, X: sparse_stored(path, sparse.csr_matrix(X))) if sparsely else stored
+@pytest.mark.parametrize(("kind", "beta"), [(stored, 2.0), ("csr", 1.0)], ids=["dense", "csr"])
+def test_the_sample_is_the_one_that_all_rows_give(tmp_path: Path, kind: Any, beta: float) -> None:
+    kind = (lambda path, X: sparse_stored(path, sparse.csr_matrix(X))) if kind == "csr" else kind
     X, asked = problem(counts=True), {"beta_loss": beta, "solver": "mu", "max_iter": 2}
     run, _, new = begin(tmp_path, X, kind=kind, **asked)
     more = dnmf.extend(run, new, out=tmp_path / "more.zarr", rank="+1")
@@ -149,7 +149,7 @@ def test_a_run_is_extended_again_and_again(tmp_path: Path) -> None:
     assert whole.loss == pytest.approx(dnmf.factorize(X, RANK + 1).loss, rel=2e-3)
 
 
-@pytest.mark.parametrize("kind", ["dense", "csr"])
+@pytest.mark.parametrize("kind", ["dense", pytest.param("csr", marks=pytest.mark.long)])
 def test_exact_makes_passes_over_all_rows(tmp_path: Path, kind: str) -> None:
     as_csr = lambda path, X: sparse_stored(path, sparse.csr_matrix(X))  # noqa: E731
     run, _, new = begin(tmp_path, problem(counts=True), kind=as_csr if kind == "csr" else stored)
@@ -192,7 +192,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_first_factors(tmp_path: Path, e
             dnmf.resume(out, max_iter=1000)
 
 
-@pytest.mark.parametrize(("old", "new"), [(-80, -80), (-80, 0), (0, 60), (0, -40)])
+@pytest.mark.parametrize(("old", "new"), [(-80, 0), (0, 60), (0, -40)])
 def test_rows_of_any_size_go_with_rows_of_any_size(tmp_path: Path, old: int, new: int) -> None:
     """Entries near 2 to such powers: what is computed with is scaled so that both fit."""
     small = problem(noise=0.0)
