@@ -89,7 +89,11 @@ class Sampled:
 
         >>> str(Sampled(8000, 2.5, 10**9))
         'sample of 8000, 2.50 s  400 MB/s'
+        >>> str(Sampled(8000, 0.0, 0))
+        'sample of 8000, which was there'
         """
+        if not self.bytes_read:
+            return f"sample of {self.rows}, which was there"
         return f"sample of {self.rows}, {self.seconds:.2f} s  {self.bytes_read / self.seconds / 1e6:.0f} MB/s"
 
 

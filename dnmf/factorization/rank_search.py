@@ -113,6 +113,7 @@ def search_ranks(search: Search, group: zarr.Group, earlier: EarlierSample | Non
         kept, source = read_sample(group), None
     else:
         kept, source = (earlier.cut_as(search.cut), None) if earlier else _draw(search)
+        search.tell(Sampled(kept.rows, kept.seconds, kept.bytes_read))
         write_sample(group, kept)
     if not has_labels(group):
         write_labels(group, search.matrix.labels)
@@ -134,7 +135,7 @@ def search_inside(search: Search, run: zarr.Group, kept: StoredSample | None) ->
 
 def _draw(search: Search) -> tuple[StoredSample, Source[Any]]:
     """Read X for its sample; again, as X times a power of two, where its entries are out of range."""
-    began, exponent = time.perf_counter(), 0
+    exponent = 0
     how = Drawing(search.asked.seed, search.cut.sample, search.asked.beta_loss)
     while True:
         matrix = search.matrix.scaled(exponent)
@@ -143,7 +144,6 @@ def _draw(search: Search) -> tuple[StoredSample, Source[Any]]:
         )
         more = check_fits(extent, search.asked.beta_loss, matrix.dtype)
         if not more:
-            search.tell(Sampled(kept.rows, time.perf_counter() - began, kept.bytes_read))
             return kept, source
         exponent += more
 

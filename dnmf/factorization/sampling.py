@@ -1,5 +1,6 @@
 """The sample of X: drawn in one read, or that of an earlier run or comparison of ranks."""
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,18 @@ def draw_sample(
     """Read X for its sample; also how large its entries are, and X for the reads after that."""
     # Where strips are columns of X, those of Y are its rows, of which nobody asks.
     how = replace(how, width=cut.width if cut.axis == 0 else None)
+    began = time.perf_counter()
     pending = engine.read(source, None, sampling(how), tick)
     outcome = pending.wait()
     checksums = outcome.checksums if matrix.repeats else None
     kept = StoredSample(
-        outcome.value.value, cut.axis, cut.sample, matrix.grid.stored_nbytes, checksums, matrix.exponent
+        outcome.value.value,
+        cut.axis,
+        cut.sample,
+        matrix.grid.stored_nbytes,
+        checksums,
+        matrix.exponent,
+        seconds=time.perf_counter() - began,
     )
     return kept, outcome.value.extent, pending.source
 

@@ -110,8 +110,7 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
     began, loss, size = time.perf_counter(), job.loss, job.plan.sample
     kept, norm, source = _kept(job.kept, job, source) if job.kept and not job.before else draw(job, source)
     sample = kept.sample
-    if job.kept is None or not kept.bytes_read:  # else it was drawn just now, and told
-        job.tell(Sampled(kept.rows, time.perf_counter() - began, kept.bytes_read))
+    job.tell(Sampled(kept.rows, kept.seconds or time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = norm if sample.beta == loss.beta else math.nan
     if job.kept is None or job.before:

@@ -33,6 +33,7 @@ class StoredSample:
     bytes_read : of X, decoded, that it cost.
     checksums : (strips,) of the read that it came from.
     exponent : it is one of X times 2 to it.
+    seconds : that drawing it took, where this process has drawn it.
     """
 
     sample: Sample
@@ -41,6 +42,7 @@ class StoredSample:
     bytes_read: int
     checksums: NDArray[np.uint64] | None
     exponent: int = 0
+    seconds: float = 0.0
 
     @property
     def rows(self) -> int:
