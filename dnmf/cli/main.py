@@ -12,6 +12,7 @@ from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
 from dnmf.cli.output import lasting_streams
 from dnmf.cli.plot import plot
+from dnmf.cli.report import report
 from dnmf.cli.resume import resume
 from dnmf.cli.signals import signals_as_exceptions
 from dnmf.cli.status import status
@@ -36,7 +37,7 @@ def cli(debug: bool) -> None:
     """Non-negative matrix factorization, X ≈ W V, of Zarr matrices larger than memory."""
 
 
-for command in (demo, convert, factorize, submit, resume, status, cancel, transform, info, plot):
+for command in (demo, convert, factorize, submit, resume, status, cancel, transform, info, plot, report):
     cli.add_command(command)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import zarr
 
-from dnmf.matrix.opening import open_matrix
+from dnmf.matrix.opening import find, open_matrix
 from dnmf.matrix.sparse import SPARSE
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
@@ -80,6 +80,16 @@ def matrix_facts(path: str) -> dict[str, str]:
         "missing": _in_words(found, arrays),
     }
     return {name: text for name, text in said.items() if text}
+
+
+def completeness(path: str) -> str:
+    """How many chunks of the X at a path are missing, in words, or that it is not there: nothing of X is read."""
+    try:
+        found = find(path, None).array
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"not known, as X does not open ({error})"
+    arrays = (found,) if isinstance(found, zarr.Array) else tuple(array for _, array in found.arrays())
+    return _in_words([missing(array) for array in arrays], arrays)
 
 
 def _in_words(found: list[Missing | None], arrays: tuple[ZarrArray, ...]) -> str:

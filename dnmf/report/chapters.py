@@ -1,0 +1,220 @@
+"""What the report of a run says, as values that a template sets in a page: facts, curves, portraits, commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.losses import NAMED
+from dnmf.matrix.foreign import is_given
+from dnmf.report.again import Command, made_again, next_commands
+from dnmf.report.charts import Chart, Curve, Scale, dots, line, scale_of, thinned
+from dnmf.report.facts import completeness, facts
+from dnmf.report.portraits import Portrait, count, percent, portraits
+from dnmf.run.result import Factorization
+
+# Facts of a run that tell how it was made, and what each of them is called in a report.
+MADE = {
+    "parameters": "Parameters", "strips": "Strips", "start": "Start", "passes": "Passes", "reads": "Reads",
+    "seconds": "Seconds", "gradient": "Gradient at the end", "stopped": "Why it ended", "versions": "Versions",
+}  # fmt: skip
+
+LOSSES = {0.0: "Itakura–Saito", 1.0: "Kullback–Leibler", 2.0: "least squares"}
+
+# Passes in the table at most; of more, some are left out.
+MOST_PASSES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """What is told of passes: a chart of the error, if there are two; and a table, in which `left_out` are not."""
+
+    chart: Chart | None
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The report of a run.
+
+    Attributes
+    ----------
+    title, name : of the page, and of X.
+    lead : the most important sentence.
+    figures : the most important numbers, by name.
+    matrix, made : what there is to say of X, and of how the run was made.
+    again, then : how it is made again, and what may be done next.
+    why : why it has so many components.
+    components : portraits, the one with the largest share first.
+    by_loss : whether shares are of ‖X‖², not of the sum of X.
+    named : whether columns of X have names.
+    notes : what is not known of components, and why.
+    passes : the loss, pass by pass.
+    """
+
+    title: str
+    name: str
+    lead: str
+    figures: Mapping[str, str]
+    matrix: Mapping[str, str]
+    made: Mapping[str, str]
+    again: Command
+    then: tuple[Command, ...]
+    why: str
+    components: tuple[Portrait, ...]
+    by_loss: bool
+    named: bool
+    notes: tuple[str, ...]
+    passes: Passes
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Names of the facts that are known of some component."""
+        return frozenset(name for each in self.components for name in each.facts)
+
+
+def page_of(run: Factorization, at: str) -> Page:
+    """The report of a run that is at a path: of X no number is read, of W one chunk at a time is in memory."""
+    about, told = run.about, facts(run)
+    described, drawn = portraits(run)
+    name = about.x.path if is_given(about.x.path) else PurePosixPath(about.x.path).name
+    return Page(
+        title=f"{_components(about.parameters.rank)} of {name}",
+        name=name,
+        lead=_lead(run),
+        figures=_figures(run),
+        matrix=_matrix(run),
+        made={"Status": told["status"]} | {shown: told[name] for name, shown in MADE.items()},
+        again=made_again(about, at),
+        then=next_commands(about, at),
+        why=_why(run),
+        components=drawn,
+        by_loss=not bool(np.isnan(described.share).all()),
+        named=described.names is not None,
+        notes=described.notes,
+        passes=_passes(run),
+    )
+
+
+def loss_in_words(beta: float) -> str:
+    """The name of the loss of a β.
+
+    >>> loss_in_words(1.0), loss_in_words(1.5)
+    ('Kullback–Leibler', 'the β-divergence with β = 1.5')
+    """
+    return LOSSES.get(beta, f"the β-divergence with β = {beta:g}")
+
+
+def _components(rank: int) -> str:
+    return f"{count(rank)} component{'s' if rank > 1 else ''}"
+
+
+def _lead(run: Factorization) -> str:
+    """What came out, in a sentence or two."""
+    (m, n), rank, beta = run.about.x.shape, run.about.parameters.rank, run.about.parameters.beta_loss
+    square = 1 - run.relative_error**2
+    fit = f", which leaves {percent(1 - square)} of ‖X‖²" if beta == 2 and 0 <= square <= 1 else ""
+    end = {
+        "finished": "",
+        "running": " It is going on: this is its last saved state.",
+        "stopped": " It was stopped before its end: this is its last saved state.",
+    }[run.about.status]
+    return (
+        f"X has {count(m)} rows and {count(n)} columns, and is written as W V with {_components(rank)}, by "
+        f"{loss_in_words(beta)}{fit}.{end}"
+    )
+
+
+def _figures(run: Factorization) -> dict[str, str]:
+    start = run.about.start
+    assert start is not None
+    return {
+        "components": count(run.about.parameters.rank),
+        "relative error": f"{run.relative_error:.4f}",
+        "reads of X": f"{run.reads:.4g}",
+        "pass" if run.about.iteration == 1 else "passes": count(run.about.iteration),
+        "seconds": f"{start.seconds + float(np.sum(run.history['seconds'])):.4g}",
+    }
+
+
+def _matrix(run: Factorization) -> dict[str, str]:
+    """What there is to say of X: from the run, and which of its chunks are there, which no reading tells."""
+    x, labels = run.about.x, run.labels
+    sparse = len(x.chunks) == 1
+    m, n = x.shape
+    said = {
+        "Shape": f"{count(m)} rows × {count(n)} columns",
+        "Kind": f"{'sparse' if sparse else 'dense'}, {x.dtype}",
+        "Bytes": f"{_bytes(x.nbytes)} decoded",
+        "Chunks": f"{count(x.chunks[0])} non-zeros" if sparse else " × ".join(map(count, x.chunks)),
+        "Where": x.path,
+        "Names": _named(labels.rows is not None, labels.columns is not None),
+        "Missing chunks": "" if is_given(x.path) else completeness(x.path),
+    }
+    return {name: text for name, text in said.items() if text}
+
+
+def _named(rows: bool, columns: bool) -> str:
+    if rows == columns:
+        return "rows and columns have names" if rows else "none: rows and columns have numbers, from 0"
+    return "rows have names, columns have numbers, from 0" if rows else "columns have names, rows have numbers, from 0"
+
+
+def _bytes(size: int) -> str:
+    """Bytes as people read them.
+
+    >>> _bytes(2_100_000_000), _bytes(512)
+    ('2.1 GB', '512 bytes')
+    """
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"
+
+
+def _why(run: Factorization) -> str:
+    return (
+        f"{_components(run.about.parameters.rank)} were asked for. This run alone does not say whether X has as many: "
+        f"an error that falls with every further component is no proof of any."
+    )
+
+
+def _passes(run: Factorization) -> Passes:
+    """The error pass by pass, and how often X had been read by then."""
+    loss, seconds = run.history["loss"].astype("f8"), run.history["seconds"].astype("f8")
+    start = run.about.start
+    assert start is not None
+    reads = (start.bytes_read + np.cumsum(run.history["bytes_read"].astype("f8"))) / run.about.x.nbytes
+    errors = run.relative_error * np.sqrt(loss / loss[-1]) if loss[-1] > 0 else np.sqrt(loss)
+    numbers = np.arange(1, len(loss) + 1)
+    shown = thinned(len(loss), MOST_PASSES)
+    rows = tuple(
+        (count(int(numbers[i])), f"{errors[i]:.6f}", f"{loss[i]:.6e}", f"{reads[i]:.4g}", f"{seconds[i]:.3g}")
+        for i in shown.tolist()
+    )
+    chart = _error_chart(numbers, errors, reads) if len(loss) > 1 else None
+    return Passes(chart, ("pass", "relative error", "loss", "reads of X so far", "seconds"),
+                  rows, len(loss) - len(shown))  # fmt: skip
+
+
+def _error_chart(numbers: NDArray[np.int_], errors: NDArray[np.float64], reads: NDArray[np.float64]) -> Chart:
+    keep = thinned(len(numbers))
+    across = Scale(1, len(numbers))
+    up = scale_of(errors[keep])
+    x, y = across.percent(numbers[keep]), up.percent(errors[keep])
+    says = [f"pass {numbers[i]}: relative error {errors[i]:.6f} after {reads[i]:.4g} reads of X" for i in keep.tolist()]
+    curves = [Curve(line(x, y), "line")] + ([Curve(dots(x, y), "dots")] if len(keep) <= MOST_PASSES else [])
+    return Chart(
+        title="Relative error by pass",
+        description=f"From {errors[0]:.4g} after pass 1 to {errors[-1]:.4g} after pass {len(errors)}.",
+        x_label="passes",
+        y_label="Relative error",
+        x_ticks=across.ticks(6, whole=True),
+        y_ticks=up.ticks(4),
+        curves=tuple(curves),
+        points=tuple(zip(x.tolist(), y.tolist(), says, strict=True)),
+    )

@@ -1,0 +1,100 @@
+"""The report of a run as one page of HTML, which needs nothing but itself: no network, no server, no program.
+
+It is set by the templates beside this file; what it says is put together in `dnmf.report.chapters`.
+"""
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dnmf.report.chapters import page_of
+from dnmf.run.result import Factorization, open_run
+from dnmf.stores.identity import inside
+from dnmf.stores.paths import absolute, here, is_url
+
+# What a report begins with: nothing else at its place is replaced.
+MARK = "<!doctype html>\n<!-- a report of dnmf -->\n"
+
+
+def write_report(run: str | Path | Factorization, out: str | Path) -> Path:
+    """Write a report: one HTML file that opens offline, with all there is to say of a run. X is not read.
+
+    Parameters
+    ----------
+    run : path or URL of a run, or what `factorize` returned.
+    out : the file to write. A report that is there is replaced; anything else is not.
+
+    Returns
+    -------
+    Where it is.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no run, or if `out` is in it or in X.
+    FileExistsError
+        If there is something else at `out`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import dnmf
+    >>> from dnmf.report.page import write_report
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> run = dnmf.factorize([[1.0, 2.0], [2.0, 4.0]], 1, out=folder / "run.zarr")
+    >>> write_report(run, folder / "report.html").name
+    'report.html'
+    """
+    result = run if isinstance(run, Factorization) else open_run(run)
+    at = "run.zarr" if isinstance(run, Factorization) else str(run)
+    file = _free(out, [result.about.x.path] + ([] if isinstance(run, Factorization) else [at]))
+    text = render(result, at)
+    # Whole or not at all: who looks at it meanwhile sees the one of before.
+    begun = file.with_name(f".{file.name}.partial")
+    begun.write_text(text, encoding="utf-8")
+    begun.replace(file)
+    return file
+
+
+def render(run: Factorization, at: str) -> str:
+    """The report of the run at a path as HTML."""
+    # Names may come from anywhere, and may mean harm: all that is no template is escaped.
+    setting = Environment(
+        loader=PackageLoader("dnmf.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    style, script = (Markup(_source(setting, name)) for name in ("report.css", "report.js"))
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    page = page_of(run, at)
+    return MARK + setting.get_template("run.html").render(
+        page=page, style=style, script=script, digest=digest, version=version("dnmf")
+    )
+
+
+def _source(setting: Environment, name: str) -> str:
+    assert setting.loader is not None
+    return setting.loader.get_source(setting, name)[0]
+
+
+def _free(out: str | Path, kept: list[str]) -> Path:
+    """The file to write, if nothing is lost by that."""
+    file = here(out)
+    for place in kept:
+        if is_url(place) or Path(place).exists():
+            where = absolute(place)
+            if inside(absolute(file), where):
+                raise ValueError(f"{out} is in {place}: choose another file for the report")
+    if file.is_dir():
+        raise FileExistsError(f"{out} is a folder: name a file in it, as in {file / 'report.html'}")
+    if file.exists() and not _is_report(file):
+        raise FileExistsError(f"{out} exists and is not a report of dnmf, so it is not overwritten: choose another file")
+    return file
+
+
+def _is_report(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(MARK)) == MARK.encode()
