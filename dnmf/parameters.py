@@ -130,12 +130,8 @@ class Parameters:
     inner_iter: int | None = _is(
         COUNT, "--inner-iter", help="Updates of a factor per pass; as many as pay if not given."
     )
-    alpha_W: float = _is(  # noqa: N815, scikit-learn's name
-        AMOUNT, "--alpha-w", default=0.0, help="Penalty on W, as scikit-learn's alpha_W."
-    )
-    alpha_H: float = _is(  # noqa: N815
-        AMOUNT, "--alpha-h", default="same", help="Penalty on V; that on W if not given."
-    )
+    alpha_W: float = _is(AMOUNT, "--alpha-w", default=0.0, help="Penalty on W, as scikit-learn's alpha_W.")
+    alpha_H: float = _is(AMOUNT, "--alpha-h", default="same", help="Penalty on V; that on W if not given.")
     l1_ratio: float = _is(SHARE, "--l1-ratio", default=0.0, help="Share of the penalties that is on sums, not squares.")
     shuffle: bool = _is(TRUTH, default=False, help="Set components in another order in every pass, with solver cd.")
     snapshot_every: int | None = _is(COUNT, "--snapshot-every", help="Keep the short factor every so many passes.")
@@ -143,7 +139,7 @@ class Parameters:
         TRUTH, "--cache/--no-cache", default=True, may_change=True, help="Keep X in memory where it fits in half of it."
     )
     memory_limit: int | None = _is(COUNT, "--memory-limit", may_change=True, help="Per worker, such as 2GiB.")
-    keep_W: bool = _is(TRUTH, newer=True, default=True, help="Write W where it is the long factor.")  # noqa: N815
+    keep_W: bool = _is(TRUTH, newer=True, default=True, help="Write W where it is the long factor.")
     checkpoint_every: int | None = _is(
         COUNT, "--checkpoint-every", may_change=True, newer=True,
         help="Passes from one saved state to the next; if not given, after a pass as soon as it costs 2 % of the time.",

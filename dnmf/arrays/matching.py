@@ -57,4 +57,4 @@ def match(known: ArrayLike, components: ArrayLike) -> Match:
 
 
 def _at_length_one(F: NDArray[np.float64]) -> NDArray[np.float64]:
-    return F / np.maximum(np.linalg.norm(F, axis=1, keepdims=True), np.finfo("f8").tiny)
+    return np.asarray(F / np.maximum(np.linalg.norm(F, axis=1, keepdims=True), np.finfo("f8").tiny))

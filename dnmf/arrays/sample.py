@@ -14,18 +14,35 @@ and H. Kaplan, PODC 2007, doi:10.1145/1281100.1281133.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.draws import random_rows
-from dnmf.arrays.products import row_powers, total
+from dnmf.arrays.products import add_columns, row_powers, total
 from dnmf.arrays.rows import Rows, aligned, in_lines, is_sparse, stack, with_data
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 
 STREAM = 2  # of the random numbers: 0 and 1 are those of W and V
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnSums:
+    """Σ y and Σ y² of each column of some rows, (N,) and (N,): their means and deviations follow."""
+
+    sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def of_none(cls, width: int) -> "ColumnSums":
+        """Those of no rows at all."""
+        return cls(np.zeros(width), np.zeros(width))
+
+    def times_power(self, exponent: int) -> "ColumnSums":
+        """Those of the rows times 2 to an exponent."""
+        return ColumnSums(np.ldexp(self.sums, exponent), np.ldexp(self.squares, 2 * exponent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,7 @@ class Sample:
     norm : size of all rows that were seen: for β = 2 it is ‖Y‖².
     total : sum of all entries that were seen.
     beta : of the loss for which rows were drawn.
+    columns : sums of all rows that were seen, column by column, where they were asked for.
     """
 
     rows: Rows
@@ -50,6 +68,7 @@ class Sample:
     norm: float
     total: float
     beta: float = 2.0
+    columns: ColumnSums | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +108,22 @@ def draw(y: Rows, first: int, *, seed: int, size: int, beta: float = 2.0) -> Sam
     return draw_from([Sized(lines, first, row_powers(lines, beta))], seed=seed, size=size, beta=beta)
 
 
-def draw_from(pieces: Iterable[Sized], *, seed: int, size: int, beta: float = 2.0) -> Sample:
-    """The sample of a strip that comes in pieces, one or more, in their order; its rows in any order."""
+def draw_from(
+    pieces: Iterable[Sized], *, seed: int, size: int, beta: float = 2.0, columns: ColumnSums | None = None
+) -> Sample:
+    """The sample of a strip that comes in pieces, one or more, in their order; its rows in any order.
+
+    Where `columns` are given, all rows are added to them, column by column: they change, and are the sample's.
+    """
     drawing, norms, totals = _Drawing(size + 1), [], []
     for piece in pieces:
+        if columns is not None:
+            add_columns(piece.rows, columns.sums, columns.squares)
         drawing.add(piece, _keys(piece, seed))
         norms.append(float(piece.sizes.sum()))
         totals.append(total(piece.rows))
         del piece  # the next one needs the room
-    return drawing.sample(math.fsum(norms), math.fsum(totals), beta)
+    return replace(drawing.sample(math.fsum(norms), math.fsum(totals), beta), columns=columns)
 
 
 def _keys(piece: Sized, seed: int) -> NDArray[np.float64]:
@@ -160,7 +186,16 @@ def merge(parts: Sequence[Sample], *, size: int) -> Sample:
         norm=math.fsum(part.norm for part in parts),
         total=math.fsum(part.total for part in parts),
         beta=parts[0].beta,
+        columns=_added([part.columns for part in parts]),
     )
+
+
+def _added(parts: Sequence[ColumnSums | None]) -> ColumnSums | None:
+    """Sums by column of several parts; None where one of them has none."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return ColumnSums(*(np.add.reduce([getattr(part, name) for part in known]) for name in ("sums", "squares")))
 
 
 def _smallest(keys: NDArray[np.float64], count: int) -> NDArray[np.intp]:

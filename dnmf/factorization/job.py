@@ -11,6 +11,7 @@ from msgspec import structs
 from dnmf.arrays.checksum import Checksums
 from dnmf.arrays.extent import Extent
 from dnmf.arrays.rows import Array
+from dnmf.components.sums import ComponentSums
 from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.read import check_same
 from dnmf.events import Event, Listener, Planned, StripDone, log
@@ -165,6 +166,7 @@ class Iterate:
     gain : the decrease that moving the short factor brings, relative to the objective.
     norm : ‖X‖², Σ x^β for other losses; NaN before it is known.
     at : the generation that holds the factors of the last pass, or None.
+    sums : of the last pass, of every component; None before the first one.
     checksums : of the strips of X, as they were first read; None before that.
     reason : why the last pass was the last one, as a sentence, or None.
     """
@@ -183,6 +185,7 @@ class Iterate:
     gain: float = math.inf
     norm: float = math.nan
     at: str | None = None
+    sums: ComponentSums | None = None
     checksums: Checksums | None = None
     reason: str | None = None
 
@@ -206,4 +209,4 @@ class Iterate:
     @property
     def ending(self) -> Ending:
         """What the record of a run says of it, as where a pass ended."""
-        return Ending(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason)
+        return Ending(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason, self.sums)

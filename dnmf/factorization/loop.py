@@ -173,7 +173,7 @@ def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, sa
     total, moved = found.loss + found.penalties, found.step()
     misled = iterate.surrogate is not None and iterate.iteration > 1 and _rose(job, iterate, total)
     gain = _gain(iterate, found, moved, total) / (total + NEGLIGIBLE * found.norm) if found.norm else 0.0
-    ended = replace(iterate, loss=found.loss, total=total, norm=found.norm, gain=gain)
+    ended = replace(iterate, loss=found.loss, total=total, norm=found.norm, gain=gain, sums=found.of_components)
     # Only a loss that is good to six digits ends a run.
     if found.exact or iterate.iteration == job.parameters.passes:
         ended = replace(ended, reason=_reason(job.parameters, ended, misled=misled))

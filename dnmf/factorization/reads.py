@@ -11,7 +11,7 @@ from typing import Any
 from dnmf.arrays.extent import Extent, extent_for_squares, extent_of, merge_extents
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Value, in_lines
-from dnmf.arrays.sample import Sized, draw_from, merge
+from dnmf.arrays.sample import ColumnSums, Sized, draw_from, merge
 from dnmf.engine.read import Move, Read, Total, Visit
 from dnmf.losses.protocol import AnyLoss, FromColumns, Shared, add, add_up
 from dnmf.losses.settle_in_range import settle_in_range
@@ -77,14 +77,18 @@ def _sums_of(visit: Visit, *, loss: AnyLoss) -> Value:
     return loss.sums(visit.rows, visit.shared, visit.L)
 
 
-def sampling(*, seed: int, size: int, beta: float) -> Read:
-    """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`: a `Seen`."""
-    drawn = partial(_draw, seed=seed, size=size, beta=beta)
+def sampling(*, seed: int, size: int, beta: float, width: int | None = None) -> Read:
+    """The read for a sample of `size` rows of Y, drawn by their size, see `dnmf.arrays.sample`: a `Seen`.
+
+    Columns of Y are added up one by one where their number is given as `width`.
+    """
+    drawn = partial(_draw, seed=seed, size=size, beta=beta, width=width)
     return Read(Total(drawn, partial(_merge_seen, add=partial(merge, size=size)), SAMPLE_SPLIT))
 
 
-def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float) -> Seen:
+def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float, width: int | None) -> Seen:
     extents: list[Extent] = []
+    columns = None if width is None else ColumnSums.of_none(width)
 
     def look(visit: Visit) -> Sized:
         rows = in_lines(visit.rows)
@@ -93,7 +97,7 @@ def _draw(visits: Iterator[Visit], *, seed: int, size: int, beta: float) -> Seen
         extents[:] = [merge_extents([*extents, found])]
         return Sized(rows, visit.first, sizes)
 
-    sample = draw_from(map(look, visits), seed=seed, size=size, beta=beta)
+    sample = draw_from(map(look, visits), seed=seed, size=size, beta=beta, columns=columns)
     return Seen(sample, *extents)
 
 

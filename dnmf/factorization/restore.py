@@ -68,6 +68,7 @@ def _iterate_from(job: Job, found: Generation) -> tuple[Iterate, History]:
         norm=last.norm,
         checksums=last.checksums if cut_alike else None,
         at=record.at,
+        sums=found.sums,
         reason=record.state.reason if _asks_the_same(job, record) else None,
     )
     history = History(job.parameters.snapshot_every, job.plan.axis, iterate.S)

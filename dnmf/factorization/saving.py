@@ -53,7 +53,9 @@ class Saving:
             # As it is read back: else a scheduler would remember where it came from for ever.
             L = job.engine.save(ended.L, job.long_at(at))
             following = replace(following, at=at, L=L)
-        job.keeper.commit(at, ended.ending, following.checkpoint, self._history)
+        # Sums are as large as two short factors: they are kept of a pass that the run may end with.
+        ending = ended.ending if ended.reason else replace(ended.ending, sums=None)
+        job.keeper.commit(at, ending, following.checkpoint, self._history)
         self._unsaved, self._saved, self._since = None, ended.iteration, time.monotonic()
         self._cost = self._since - began
         job.tell(Saved(ended.iteration))

@@ -137,7 +137,9 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
 def _draw(job: Job, source: Source[Any]) -> tuple[StoredSample, Source[Any]]:
     """Read X for its sample; X for the passes after that."""
     size, bytes_read = job.plan.sample, job.matrix.grid.stored_nbytes
-    what = sampling(seed=job.parameters.seed, size=size, beta=job.loss.beta)
+    # Where strips are columns of X, those of Y are its rows, of which nobody asks.
+    width = job.plan.width if job.plan.axis == 0 else None
+    what = sampling(seed=job.parameters.seed, size=size, beta=job.loss.beta, width=width)
     pending = job.engine.read(source, None, what, job.ticker(0))
     outcome = pending.wait()
     job.check_range(outcome.value.extent)

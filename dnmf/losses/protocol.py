@@ -19,6 +19,7 @@ import numpy as np
 
 from dnmf.arrays.rows import Array, Rows, Value, ValueT
 from dnmf.arrays.sample import StandIn
+from dnmf.components.sums import ComponentSums
 from dnmf.losses.extrapolation import Fit
 from dnmf.rules import Penalty
 
@@ -90,6 +91,10 @@ class Evaluation(Protocol):
 
     def gradient_norm(self) -> float:
         """Norm of the projected gradient of the objective with respect to S."""
+
+    @property
+    def of_components(self) -> ComponentSums:
+        """What the sums say of every component of L and S."""
 
 
 SharedT = TypeVar("SharedT", bound=Shared)

@@ -13,10 +13,12 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array
+from dnmf.components.sums import ComponentSums
 from dnmf.losses.protocol import STEPS
 from dnmf.run.arrays import below, has, open_array, read_whole, write_array
 from dnmf.run.factors import long_factor, stored_long
 from dnmf.run.history import read_history, read_snapshots
+from dnmf.run.kept_sums import read_sums
 from dnmf.run.record import CHECKSUMS, MOST_PASSES, Record, open_below, read_record
 from dnmf.stores.missing_chunks import missing
 from dnmf.validation import Mismatch, validated
@@ -118,12 +120,13 @@ def read_checkpoint(group: zarr.Group, path: str) -> Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A whole state as it was read: the record that names it, its checkpoint, and the history."""
+    """A whole state as it was read: the record that names it, its checkpoint, the history, sums if it has them."""
 
     record: Record
     checkpoint: Checkpoint
     passes: Mapping[str, NDArray[np.generic]]
     snapshots: Mapping[int, Array]
+    sums: ComponentSums | None = None
 
 
 def read_generation(group: zarr.Group, record: Record) -> Generation:
@@ -153,7 +156,7 @@ def _read(group: zarr.Group, record: Record) -> Generation:
     found = missing(stored_long(group, record)) if record.at else None
     if found and found.count:
         raise OSError(f"{found.count} of {found.total} chunks of {long_factor(record).name} are missing")
-    return Generation(record, checkpoint, passes, snapshots)
+    return Generation(record, checkpoint, passes, snapshots, read_sums(group, record))
 
 
 def _before(group: zarr.Group, record: Record, wrong: Exception) -> Record:

@@ -38,6 +38,11 @@ class Factor:
         """The names of its dimensions."""
         return DIMENSIONS[self.name]
 
+    @property
+    def across(self) -> str:
+        """The name of its dimension that is not "component"."""
+        return {"W": "row", "V": "column"}[self.name]
+
     def array(self, group: zarr.Group, at: str) -> StoredArray:
         """A Zarr array for its chunks at `at`, a path below `group`, that is not listed yet: it has no metadata."""
         template = self._create(zarr.create_group(MemoryStore()), self.name)

@@ -9,12 +9,13 @@ from zarr.errors import ZarrUserWarning
 
 from dnmf.run.factors import DIMENSIONS
 from dnmf.run.history import KEPT
+from dnmf.run.kept_sums import SUMS
 from dnmf.stores.local_disk import folders
 
 GENERATIONS = "generations"
 
 # What a generation may hold, and so the top of a finished run.
-MEMBERS = (*DIMENSIONS, *KEPT, "snapshots", "snapshot_pass", "next")
+MEMBERS = (*DIMENSIONS, *KEPT, "snapshots", "snapshot_pass", SUMS, "next")
 
 
 def new_generation(group: zarr.Group, iteration: int) -> str:

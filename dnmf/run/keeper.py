@@ -13,6 +13,7 @@ import zarr
 from msgspec.structs import replace
 
 from dnmf.arrays.rows import Array
+from dnmf.components.sums import ComponentSums
 from dnmf.losses.scale import in_units_of_x
 from dnmf.run.arrays import StoredArray
 from dnmf.run.checkpoint import Checkpoint, write_checkpoint
@@ -20,6 +21,7 @@ from dnmf.run.factors import Factor, long_factor, short_factor, write_factor
 from dnmf.run.generations import clear_top, drop_all_generations, drop_generations, new_generation
 from dnmf.run.history import History, write_history, write_snapshots
 from dnmf.run.kept_sample import StoredSample, write_sample
+from dnmf.run.kept_sums import write_sums
 from dnmf.run.record import Record, Start, keep_record, remembered_record, set_stopped, write_record
 from dnmf.stores.local_disk import sweep
 
@@ -29,12 +31,16 @@ Save: TypeAlias = Callable[[StoredArray], None]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a pass ended with, as the record says it; `short` is the short factor (k, N) of its loss."""
+    """What a pass ended with, as the record says it; `short` is the short factor (k, N) of its loss.
+
+    `sums` are those of the pass, None where they are not to be kept.
+    """
 
     short: Array
     start: Start
     relative_error: float
     reason: str | None = None
+    sums: ComponentSums | None = None
 
 
 def nobody_else() -> None:
@@ -167,10 +173,12 @@ class Keeper:
             save(self.long.array(self.group, at))
 
     def _write_all(self, at: str, ended: Ending, history: History) -> None:
-        """Beside the chunks of the long factor: the short factor, the history, snapshots; then list the long factor."""
+        """Beside the chunks of the long factor: all else of a pass; then list the long factor."""
         short = self.short
         write_factor(short, self.group, at, ended.short if short.name == "V" else ended.short.T)
         write_history(self.group, at, history.passes)
         write_snapshots(self.group, at, short.dimensions, history.snapshots)
+        if ended.sums is not None:
+            write_sums(self.group, at, ended.sums, short.across)
         if self._keeps_long:
             self.long.publish(self.group, at)

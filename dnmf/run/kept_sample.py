@@ -12,10 +12,13 @@ from scipy.sparse import csr_matrix
 
 from dnmf.arrays.extent import times_power
 from dnmf.arrays.rows import Rows, is_sparse
-from dnmf.arrays.sample import Sample
+from dnmf.arrays.sample import ColumnSums, Sample
 from dnmf.run.arrays import has, open_array, read_whole, write_array
 from dnmf.run.record import CHECKSUMS, MOST_EXPONENT, open_below
 from dnmf.validation import Mismatch, validated
+
+# What is added up of every column of X.
+COLUMNS = ("sums", "squares")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,9 @@ class StoredSample:
         with np.errstate(over="ignore", under="ignore"):
             grown, total = np.exp2(by * sample.beta), float(np.ldexp(sample.total, by))
             rows, keys, sizes = times_power(sample.rows, by), sample.keys / grown, sample.sizes * grown
-        moved = replace(sample, rows=rows, keys=keys, sizes=sizes, norm=float(sample.norm * grown), total=total)
+        columns = sample.columns and sample.columns.times_power(by)
+        norm = float(sample.norm * grown)
+        moved = replace(sample, rows=rows, keys=keys, sizes=sizes, norm=norm, total=total, columns=columns)
         return replace(self, sample=moved, checksums=None, exponent=exponent)
 
 
@@ -79,6 +84,9 @@ def write_sample(group: zarr.Group, kept: StoredSample) -> None:
         write_array(there, CHECKSUMS, kept.checksums, ("strip",))
     for name in ("index", "keys", "sizes"):
         write_array(there, name, getattr(sample, name), ("drawn",))
+    if sample.columns is not None:
+        for name in COLUMNS:
+            write_array(there, f"column_{name}", getattr(sample.columns, name), ("across",))
     if is_sparse(rows):
         there.create_group("rows", attributes={"encoding-type": "csr_matrix", "shape": list(rows.shape)})
         for name in ("data", "indices", "indptr"):
@@ -114,8 +122,32 @@ def read_sample(group: zarr.Group) -> StoredSample:
     keys, sizes = (read_whole(open_array(kept, name, index.shape)) for name in ("keys", "sizes"))
     checksums = read_whole(open_array(kept, CHECKSUMS, (None,), "u")) if has(kept, CHECKSUMS) else None
     rows = _read_rows(kept, len(index))
-    sample = Sample(rows, index, keys, sizes, norm=numbers.norm, total=numbers.total, beta=numbers.beta)
+    columns = _read_columns(kept, rows.shape[1])
+    sample = Sample(rows, index, keys, sizes, numbers.norm, numbers.total, numbers.beta, columns)
     return StoredSample(sample, numbers.axis, numbers.size, numbers.bytes_read, checksums, numbers.exponent)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the read for a sample added up of all of X times 2 to the exponent: ΣX, and Σx and Σx² of each column."""
+
+    total: float
+    columns: ColumnSums | None
+    exponent: int
+
+
+def read_totals(group: zarr.Group, n: int) -> Totals:
+    """What the read for the sample of a run on X (m, n) added up; its rows are not read. Raises as `read_sample`."""
+    kept = open_below(group, "sample")
+    numbers = validated(dict(kept.attrs), _Numbers, lambda wrong: _damaged(kept, wrong))
+    return Totals(numbers.total, _read_columns(kept, n) if numbers.axis == 0 else None, numbers.exponent)
+
+
+def _read_columns(kept: zarr.Group, width: int) -> ColumnSums | None:
+    """Sums by column; None of a sample that has none, as one of columns, or of an older dnmf."""
+    if not has(kept, f"column_{COLUMNS[0]}"):
+        return None
+    return ColumnSums(*(read_whole(open_array(kept, f"column_{name}", (width,))) for name in COLUMNS))
 
 
 def _damaged(kept: zarr.Group, wrong: Mismatch) -> ValueError:

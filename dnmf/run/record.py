@@ -94,7 +94,7 @@ class Start(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """How X is cut and what a resumed run goes on from. A run of a dnmf that resumed none lacks what has a default.
 
-    What is in `next` is that of X times 2 to the `exponent`; all else is that of X.
+    What is in `next` and `sums` is that of X times 2 to the `exponent`; all else is that of X.
     """
 
     axis: Literal[0, 1]

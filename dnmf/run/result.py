@@ -1,6 +1,6 @@
 """What a factorization gives back, and what is opened again from a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,13 @@ import zarr
 from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array
+from dnmf.components.features import By
 from dnmf.matrix.labels import Labels
 from dnmf.run.arrays import below, has, open_array, read_whole
+from dnmf.run.components import as_frame, describe
 from dnmf.run.factors import as_stored
 from dnmf.run.history import read_history, read_snapshots
+from dnmf.run.kept_sums import Kept, read_kept
 from dnmf.run.labels import read_labels
 from dnmf.run.opening import open_whole
 from dnmf.run.record import Record, as_json
@@ -39,6 +42,7 @@ class Factorization:
     snapshots : the short factor by pass, where snapshots were asked for: (k, n) for V, (m, k) for W.
     about : what the run says of itself, as a typed value.
     named : gives the names of X's rows and columns, when they are asked for.
+    kept : gives what reads of X have added up, when it is asked for.
     """
 
     W: Any
@@ -48,6 +52,7 @@ class Factorization:
     snapshots: Mapping[int, Array]
     about: Record
     named: Callable[[], Labels] = field(default=Labels, kw_only=True, compare=False, repr=False)
+    kept: Callable[[], Kept] = field(default=Kept, kw_only=True, compare=False, repr=False)
 
     @property
     def labels(self) -> Labels:
@@ -81,6 +86,44 @@ class Factorization:
         sizes = np.linalg.norm(self.V, norm, axis=1)
         sizes = np.where(sizes > 0, sizes, 1).astype(self.V.dtype)
         return self.W * sizes, self.V / sizes[:, None]
+
+    def components_table(
+        self, top: int = 10, by: By = "specificity", agreement: "Factorization | Sequence[float] | None" = None
+    ) -> Any:
+        """What each component is: one row for each, those that X needs most first. X is not read.
+
+        Columns are `component` (its number: 1 is the first row of V), `share` (by how much of ‖X‖² the loss grows
+        without it), `mass` (its share of the sum of X), `alone` (how much of ‖X‖² it explains on its own),
+        `sparseness_V`, `sparseness_W` (0 to 1), `agreement`, and `features`, the names of the columns of X that lead
+        it, or their numbers. What is not known is NaN. Formulas are in `dnmf.components`.
+
+        Parameters
+        ----------
+        top : features for each component.
+        by : what ranks them: "specificity" (how many times as often in the component as in all), "weight" (entries of
+            V), or "marker" (by how many deviations a column of X rises with the component).
+        agreement : another factorization of X, whose components are matched one to one: cosines of the pairs, NaN for
+            components without a partner; or a number for each component, in the order of the run.
+
+        Returns
+        -------
+        pandas DataFrame
+            Where pandas is not installed, a `dnmf.components.table.Table` of the same columns, which prints as one.
+
+        Raises
+        ------
+        ValueError
+            If there are no marker scores, or the other factorization is not one of the same columns.
+
+        Examples
+        --------
+        >>> import dnmf
+        >>> X = np.kron(np.eye(2), [[3.0, 1.0], [6.0, 2.0]])
+        >>> table = dnmf.factorize(X, 2).components_table(top=1)
+        >>> sorted(table["features"]), [round(share, 3) for share in table["share"]]
+        ([('0',), ('2',)], [0.5, 0.5])
+        """
+        return as_frame(describe(self, top=top, by=by, agreement=agreement).table)
 
     @property
     def stopped(self) -> str | None:
@@ -142,4 +185,5 @@ def _open_generation(group: zarr.Group, record: Record, *, W: bool) -> Factoriza
         snapshots=read_snapshots(group, at),
         about=record,
         named=partial(read_labels, group, (m, n)),
+        kept=partial(read_kept, group, record),
     )

@@ -107,7 +107,8 @@ def step(y: Rows, L: Array, components: Components, problem: Problem, kept: floa
         L[L < LEAST_ENTRY] = 0
     sums = strip_sums(y, L, H, beta=beta)
     H8 = H.astype("f8")
-    penalties = of_W.l1 * sums.mass + of_H.l1 * H8.sum() + of_W.l2 * sums.square + of_H.l2 * np.vdot(H8, H8)
+    total, square = sums.mass.sum(), sums.squares.sum()
+    penalties = of_W.l1 * total + of_H.l1 * H8.sum() + of_W.l2 * square + of_H.l2 * np.vdot(H8, H8)
     below = sums.denominator.copy()
     if beta == 1:
         below[below == 0] = 1

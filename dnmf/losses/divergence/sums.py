@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from dnmf.arrays.parts import cuts, part_of
 from dnmf.arrays.products import left, row_powers
 from dnmf.arrays.rows import Array, Rows
+from dnmf.components.sums import ComponentSums
 from dnmf.losses import SWEEPS
 from dnmf.losses.divergence.entries import dense_models, form_model, require_positive, row_divergences, split_terms
 from dnmf.plan.parts import LARGE_PART
@@ -59,15 +60,15 @@ class Sums:
     denominator : (k, N), L M^(β−1); for β = 1 all columns are the same, and it is (k, 1).
     loss : twice the divergence of Y from M.
     norm : Σ y^β.
-    mass, square : sum of L's entries and of their squares.
+    mass, squares : (k,) sum of each row of L, and of its squares.
     """
 
     numerator: NDArray[np.float64]
     denominator: NDArray[np.float64]
     loss: float
     norm: float
-    mass: float
-    square: float
+    mass: NDArray[np.float64]
+    squares: NDArray[np.float64]
 
 
 def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = None) -> Sums:
@@ -107,8 +108,8 @@ def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | Non
         below,
         loss,
         norm=float(powers.sum() if weights is None else powers @ weights),
-        mass=float(L8.sum()),
-        square=float(np.vdot(L8, L8)),
+        mass=L8.sum(axis=1),
+        squares=np.einsum("kh,kh->k", L8, L8),
     )
 
 
@@ -154,7 +155,8 @@ class Evaluation:
     def penalties(self) -> float:
         if not (self.long or self.short):
             return 0.0
-        return self.long.value(self.sums.mass, self.sums.square) + self.short.of(self.shared.S)
+        total, square = float(self.sums.mass.sum()), float(self.sums.squares.sum())
+        return self.long.value(total, square) + self.short.of(self.shared.S)
 
     def step(self) -> Array:
         """The short factor after one update, in float64: a second one would need another look at Y."""
@@ -181,3 +183,7 @@ class Evaluation:
         S, sums = self.shared.S, self.sums
         gradient = 2 * (sums.denominator - sums.numerator + self.short.gradient(S.astype("f8")))
         return float(np.linalg.norm(gradient[S > 0]))
+
+    @property
+    def of_components(self) -> ComponentSums:
+        return ComponentSums(self.sums.mass, self.sums.squares, self.norm)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from dnmf.arrays.parts import cuts, part_of
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.components.sums import ComponentSums
 from dnmf.losses.protocol import CLOSE
 from dnmf.plan.parts import LARGE_PART, part_rows
 from dnmf.rules import Penalty
@@ -69,14 +70,14 @@ class Sums:
     gram : (k, k), L Lᵀ.
     square : ‖Y − Lᵀ B‖², or 0 where B = 0.
     norm : ‖Y‖² where the base is float64, else 0.
-    mass : sum of L's entries.
+    mass : (k,) sum of each row of L.
     """
 
     cross: NDArray[np.float64]
     gram: NDArray[np.float64]
     square: float
     norm: float
-    mass: float
+    mass: NDArray[np.float64]
 
 
 def strip_sums(y: Rows, L: Array, base: Array | None) -> Sums:
@@ -89,7 +90,7 @@ def strip_sums(y: Rows, L: Array, base: Array | None) -> Sums:
     base : (k, N), or None for B = 0. Its dtype is that of the residual; with float64 the sums have ‖Y‖² too.
     """
     L8 = L.astype("f8")
-    gram, mass = L8 @ L8.T, float(L8.sum())
+    gram, mass = L8 @ L8.T, L8.sum(axis=1)
     if is_sparse(y):
         if base is None:
             return Sums(_sparse_cross(y, L, ADDITIONS * y.shape[1]), gram, 0.0, 0.0, mass)
@@ -205,7 +206,8 @@ class Evaluation:
     def penalties(self) -> float:
         if not (self.long or self.short):
             return 0.0
-        return self.long.value(self.sums.mass, float(np.trace(self.sums.gram))) + self.short.of(self.shared.S)
+        total, square = float(self.sums.mass.sum()), float(np.trace(self.sums.gram))
+        return self.long.value(total, square) + self.short.of(self.shared.S)
 
     @property
     def exact(self) -> bool:
@@ -244,3 +246,10 @@ class Evaluation:
         S, sums = self.shared.S, self.sums
         gradient = 2 * (sums.gram @ self._from_base(S) - sums.cross + self.short.gradient(S.astype("f8")))
         return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))
+
+    @property
+    def of_components(self) -> ComponentSums:
+        """Where the sums were taken about S, L (Y − Lᵀ S) is one of them, and nothing is subtracted."""
+        sums = self.sums
+        residual = sums.cross - sums.gram @ self._from_base(self.shared.S)
+        return ComponentSums(sums.mass, np.diag(sums.gram), self.norm, sums.gram, residual)

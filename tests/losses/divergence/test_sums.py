@@ -23,7 +23,7 @@ BETAS = [-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 # Where X may hold zeros.
 POSITIVE = [beta for beta in BETAS if beta > 0]
 PENALTIES = [NO_PENALTY, Penalty(0.7), Penalty(0.0, 0.3), Penalty(0.2, 0.5)]
-ARRAYS, SCALARS = ("numerator", "denominator"), ("loss", "norm", "mass", "square")
+ARRAYS, SCALARS = ("numerator", "denominator"), ("loss", "norm", "mass", "squares")
 
 PAIRS = [(beta, kind) for beta in BETAS for kind in ("dense", "sparse")]
 
@@ -99,7 +99,8 @@ def test_sums_are_those_of_the_textbook(request, beta, dtype, kind, pieces):
     assert_allclose(found.loss, naive.beta_loss(Y, L.T, S, beta), rtol=1e-5 if dtype == "f4" else 1e-11)
     norm = sum(float(y) ** beta for y in Y.flat if y > 0) if beta else Y.size
     assert_allclose(found.norm, norm, rtol=1e-6 if dtype == "f4" else 1e-12)
-    assert_allclose([found.mass, found.square], [L.sum(dtype="f8"), (L.astype("f8") ** 2).sum()], rtol=1e-12)
+    L8 = L.astype("f8")
+    assert_allclose([found.mass, found.squares], [L8.sum(axis=1), (L8**2).sum(axis=1)], rtol=1e-12)
 
 
 @pytest.mark.parametrize("beta", [-0.5, 0.0])
@@ -290,7 +291,7 @@ def test_zeros_do_no_harm(kind, data, beta, found):
         assert np.isfinite(factor).all()
         assert (factor >= 0).all()
         assert (factor[before == 0] == 0).all()
-    assert np.isfinite([found.loss, found.norm, found.mass, found.square]).all()
+    assert np.isfinite([found.loss, found.norm, *found.mass, *found.squares]).all()
     assert np.isfinite(evaluated(found, S, beta, penalty).gain(after))
 
 

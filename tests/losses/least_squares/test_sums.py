@@ -208,7 +208,7 @@ def test_sums_of_sparse_strips_are_those_of_dense_ones(data, problem, about):
     digits = 1e-12 if about or Y.dtype == np.float64 else 1e-6
     assert_allclose(total.cross, naive.product(L, Y - model), rtol=0, atol=digits * size)
     assert_allclose(total.gram, L.astype("f8") @ L.T.astype("f8"), rtol=1e-12)
-    assert_allclose([total.norm, total.mass], [square(Y) if about else 0, L.sum(dtype="f8")], rtol=1e-12)
+    assert_allclose([total.norm, *total.mass], [square(Y) if about else 0, *L.sum(axis=1, dtype="f8")], rtol=1e-12)
     expected = square(Y - model) if about else 0
     assert_allclose(total.square, expected, rtol=0, atol=1e-11 * (square(Y) + square(model)))
 
@@ -222,11 +222,24 @@ def test_sums_of_sparse_rows_in_many_pieces_are_those_of_one(monkeypatch):
     assert_allclose(strip_sums(naive.csr(Y), L, None).cross, whole.cross, rtol=1e-13)
 
 
+@pytest.mark.parametrize("about", [None, "f4", "f8"])
+def test_what_the_sums_say_of_components_does_not_depend_on_their_base(about):
+    Y, L, S, _ = fitted(0.1, (60, 8))
+    base = None if about is None else S.astype(about)
+    found = evaluated(add(strips(Y, L, (20, 40), base)), base, S, norm=square(Y)).of_components
+    L8, R = L.astype("f8"), Y - L.T.astype("f8") @ S.astype("f8")
+    assert_allclose(found.residual, L8 @ R, rtol=0, atol=1e-6 * np.abs(L8 @ Y).max())
+    assert_allclose(found.cross(S), L8 @ Y, rtol=1e-6)
+    assert_allclose(found.gram, L8 @ L8.T, rtol=1e-12)
+    assert_allclose([found.mass, found.squares], [L8.sum(axis=1), (L8**2).sum(axis=1)], rtol=1e-12)
+    assert found.norm == square(Y)
+
+
 @pytest.mark.parametrize("about", [False, True])
-def test_the_mass_of_a_factor_is_the_sum_of_its_entries(about):
+def test_the_mass_of_a_component_is_the_sum_of_its_entries(about):
     Y, L, S, _ = fitted(0.1, (60, 8))
     total = add(strips(Y, L, (20, 40), S if about else None))
-    assert_allclose(total.mass, L.sum(dtype="f8"), rtol=1e-12)
+    assert_allclose(total.mass, L.sum(axis=1, dtype="f8"), rtol=1e-12)
 
 
 @pytest.mark.parametrize("about", [False, True])

@@ -1,0 +1,122 @@
+"""Which features a component stands for: by weight, by specificity, or as markers. A feature is a column of X."""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.components.sums import F8
+
+By: TypeAlias = Literal["specificity", "weight", "marker"]
+
+# What features are ranked by; the usual one first.
+RANKINGS: tuple[By, ...] = ("specificity", "weight", "marker")
+
+# Scores that differ by less than one part in so many count as equal, and weights decide.
+DIGITS = 1000
+
+# A column varies less than rounding where its variance is below this share of its mean square.
+CONSTANT = 1e-12
+
+
+def weights(V: NDArray[np.floating]) -> F8:
+    """Rows of V (k, n) scaled to sum 1, so that an entry is the feature's share of the component; 0 for one of zeros.
+
+    >>> weights(np.array([[1.0, 3.0], [0.0, 0.0]])).tolist()
+    [[0.25, 0.75], [0.0, 0.0]]
+    """
+    V8 = np.asarray(V, "f8")
+    # By the largest entry first: the sum of a row may leave the range of numbers.
+    V8 = V8 / _or_one(V8.max(axis=1, keepdims=True, initial=0))
+    return np.asarray(V8 / _or_one(V8.sum(axis=1, keepdims=True)))
+
+
+def specificity(V: NDArray[np.floating], mass: F8) -> F8:
+    """How many times as often a feature is in a component as in all of W V, (k, n): 1 for one that is everywhere.
+
+        v_aj / Σ_b v_bj s_b,   with s = Σ_i w_ia, rows of V of sum 1, and times Σ_b s_b
+
+    So features that lead every component, such as the words of all topics and the genes of all cells, lead in none. At
+    most it is 1 over the component's share of Σ W V, which is what features have that are in no other component. 0
+    where no component has the feature.
+
+    Parameters
+    ----------
+    V : (k, n).
+    mass : (k,) sum of each component's matrix, Σ_i w_ia · Σ_j v_aj.
+    """
+    alike = weights(V)
+    everywhere = (mass / _or_one(mass.sum())) @ alike
+    return np.divide(alike, everywhere, out=np.zeros_like(alike), where=everywhere > 0)
+
+
+def markers(cross: F8, gram: F8, mass: F8, means: F8, deviations: F8) -> F8:
+    """By how many deviations a feature rises with a component, the others held fixed, (k, n).
+
+        B⁻¹ (C − Σw μᵀ) / σ,   with C = Wᵀ X, B = Wᵀ W
+
+    These are the coefficients of ordinary least squares of z-scored columns of X on W. Negative ones say that a feature
+    is low where the component is high. 0 for columns that are constant. Where components of W depend on one another,
+    the shortest coefficients are taken.
+
+    Parameters
+    ----------
+    cross, gram : C (k, n) and B (k, k).
+    mass : (k,) Σ_i w_ia.
+    means, deviations : (n,) of the columns of X.
+
+    References
+    ----------
+    D. Kotliar et al., eLife 8, 2019, e43803, doi:10.7554/eLife.43803: the gene scores of a program. This differs: W is
+    taken as it is, there its rows are scaled to sum 1.
+    """
+    # Components of length one: the inverse is not to depend on their scale.
+    lengths = _or_one(np.sqrt(np.diag(gram)))
+    varies = deviations > 0
+    centred = cross - np.outer(mass, means)
+    scored = np.divide(centred, deviations, out=np.zeros_like(centred), where=varies)
+    unit = gram / np.outer(lengths, lengths)
+    return np.asarray(np.linalg.pinv(unit, hermitian=True) @ (scored / lengths[:, None]) / lengths[:, None])
+
+
+def deviations(sums: F8, squares: F8, rows: int) -> tuple[F8, F8]:
+    """Mean and standard deviation of columns (n,), from Σx and Σx² over so many rows; 0 for constant columns.
+
+    >>> mean, deviation = deviations(np.array([4.0, 6.0]), np.array([10.0, 18.0]), 2)
+    >>> mean.tolist(), deviation.tolist()
+    ([2.0, 3.0], [1.0, 0.0])
+    """
+    means, mean_squares = sums / rows, squares / rows
+    variances = mean_squares - means**2
+    return means, np.sqrt(np.where(variances > CONSTANT * mean_squares, variances, 0))
+
+
+def leading(scores: F8, alike: F8, count: int, *, least: float = 0.0) -> list[NDArray[np.intp]]:
+    """The features of each component with the largest scores above 0, the first one first: k arrays of at most `count`.
+
+    Where scores are as good as equal, the larger weight comes first.
+
+    Parameters
+    ----------
+    scores : (k, n) by which features are ranked.
+    alike : (k, n) rows of V of sum 1.
+    least : what a feature must be of the component. What is only just there may be as specific as can be, and says
+        nothing: there 1/n, what the average feature is, is a fair bound.
+
+    Examples
+    --------
+    >>> alike = np.array([[0.6, 0.4, 0.0], [0.0, 0.5, 0.5]])
+    >>> [features.tolist() for features in leading(alike, alike, 2)]
+    [[0, 1], [1, 2]]
+    """
+    return [_largest(*rows, count, least) for rows in zip(scores, alike, strict=True)]
+
+
+def _largest(scores: F8, alike: F8, count: int, least: float) -> NDArray[np.intp]:
+    able = np.flatnonzero((alike >= least) & (scores > 0))
+    steps = np.rint(scores[able] / (scores[able].max(initial=0) or 1) * DIGITS)
+    return able[np.lexsort((able, -alike[able], -steps))[:count]]
+
+
+def _or_one(sizes: F8) -> F8:
+    return np.where(sizes > 0, sizes, 1.0)
