@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.losses import NAMED
 from dnmf.matrix.foreign import is_given
 from dnmf.report.again import Command, made_again, next_commands
 from dnmf.report.charts import Chart, Curve, Scale, dots, line, scale_of, thinned
@@ -21,7 +20,7 @@ MADE = {
     "seconds": "Seconds", "gradient": "Gradient at the end", "stopped": "Why it ended", "versions": "Versions",
 }  # fmt: skip
 
-LOSSES = {0.0: "Itakura–Saito", 1.0: "Kullback–Leibler", 2.0: "least squares"}
+LOSSES = {0.0: "the Itakura–Saito divergence", 1.0: "the Kullback–Leibler divergence", 2.0: "least squares"}
 
 # Passes in the table at most; of more, some are left out.
 MOST_PASSES = 60
@@ -54,6 +53,7 @@ class Page:
     named : whether columns of X have names.
     notes : what is not known of components, and why.
     passes : the loss, pass by pass.
+    error : what the relative error is.
     """
 
     title: str
@@ -70,6 +70,7 @@ class Page:
     named: bool
     notes: tuple[str, ...]
     passes: Passes
+    error: str
 
     @property
     def known(self) -> frozenset[str]:
@@ -97,6 +98,7 @@ def page_of(run: Factorization, at: str) -> Page:
         named=described.names is not None,
         notes=described.notes,
         passes=_passes(run),
+        error=_error(about.parameters.beta_loss),
     )
 
 
@@ -104,7 +106,7 @@ def loss_in_words(beta: float) -> str:
     """The name of the loss of a β.
 
     >>> loss_in_words(1.0), loss_in_words(1.5)
-    ('Kullback–Leibler', 'the β-divergence with β = 1.5')
+    ('the Kullback–Leibler divergence', 'the β-divergence with β = 1.5')
     """
     return LOSSES.get(beta, f"the β-divergence with β = {beta:g}")
 
@@ -150,12 +152,16 @@ def _matrix(run: Factorization) -> dict[str, str]:
         "Shape": f"{count(m)} rows × {count(n)} columns",
         "Kind": f"{'sparse' if sparse else 'dense'}, {x.dtype}",
         "Bytes": f"{_bytes(x.nbytes)} decoded",
-        "Chunks": f"{count(x.chunks[0])} non-zeros" if sparse else " × ".join(map(count, x.chunks)),
+        "Chunks": "" if is_given(x.path) else _chunks(x.chunks),
         "Where": x.path,
         "Names": _named(labels.rows is not None, labels.columns is not None),
         "Missing chunks": "" if is_given(x.path) else completeness(x.path),
     }
     return {name: text for name, text in said.items() if text}
+
+
+def _chunks(chunks: tuple[int, ...]) -> str:
+    return f"{count(chunks[0])} non-zeros" if len(chunks) == 1 else " × ".join(map(count, chunks))
 
 
 def _named(rows: bool, columns: bool) -> str:
@@ -181,6 +187,15 @@ def _why(run: Factorization) -> str:
         f"{_components(run.about.parameters.rank)} were asked for. This run alone does not say whether X has as many: "
         f"an error that falls with every further component is no proof of any."
     )
+
+
+def _error(beta: float) -> str:
+    """What the relative error is, for the loss of a β."""
+    if beta == 2:
+        return "The relative error is ‖X − W V‖ ÷ ‖X‖."
+    known = {0.0: "the number of entries of X", 1.0: "the sum of X"}
+    sums = known.get(beta, f"the sum of the entries of X to the power {beta:g}")
+    return f"The relative error is √(loss ÷ {sums}), and the loss is twice {loss_in_words(beta)} of X from W V."
 
 
 def _passes(run: Factorization) -> Passes:

@@ -6,6 +6,7 @@ A template draws them, as SVG that is stretched to whatever width there is, with
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -130,9 +131,7 @@ def line(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     """
     known = np.isfinite(y)
     begins = known & ~np.concatenate([[False], known[:-1]])
-    return "".join(
-        f"{'M' if begins[i] else 'L'}{x[i]:g},{y[i]:g}" for i in np.flatnonzero(known)
-    )
+    return "".join(f"{'M' if begins[i] else 'L'}{x[i]:g},{y[i]:g}" for i in np.flatnonzero(known))
 
 
 def area(x: NDArray[np.float64], y: NDArray[np.float64], base: float = 100.0) -> str:
@@ -151,7 +150,13 @@ def thinned(count: int, most: int = MOST_POINTS) -> NDArray[np.intp]:
 
 
 def profile(
-    values: ArrayLike, says: Sequence[str], *, title: str, description: str, x_label: str, x_ticks: tuple[Tick, ...] = ()
+    values: ArrayLike,
+    says: Sequence[str],
+    *,
+    title: str,
+    description: str,
+    x_label: str,
+    x_ticks: tuple[Tick, ...] = (),
 ) -> Chart:
     """Numbers of at least 0 one beside the other, as an area that fills the chart; `says` has the text of each."""
     heights = np.asarray(values, "f8")
@@ -161,7 +166,7 @@ def profile(
     edges = np.concatenate([[0], x, [100]]), np.concatenate([y[:1], y, y[-1:]])
     curves = (Curve(area(*edges), "area"), Curve(line(*edges), "line"))
     points = tuple(zip(x.tolist(), y.tolist(), says, strict=True))
-    return Chart(title, description, x_label, "", x_ticks, (), curves, points)
+    return Chart(title, description, x_label, "", (), (), curves, points)
 
 
 def pooled(values: ArrayLike, blocks: int = PROFILE) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -174,5 +179,5 @@ def pooled(values: ArrayLike, blocks: int = PROFILE) -> tuple[NDArray[np.float64
     numbers = np.asarray(values, "f8")
     blocks = min(blocks, len(numbers))
     edges = -(-np.arange(blocks + 1) * len(numbers) // blocks)
-    places = np.array([i + int(np.argmax(numbers[i:j])) for i, j in zip(edges[:-1], edges[1:], strict=True)])
+    places = np.array([i + int(np.argmax(numbers[i:j])) for i, j in pairwise(edges.tolist())])
     return numbers[places], places

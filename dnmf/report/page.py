@@ -91,7 +91,9 @@ def _free(out: str | Path, kept: list[str]) -> Path:
     if file.is_dir():
         raise FileExistsError(f"{out} is a folder: name a file in it, as in {file / 'report.html'}")
     if file.exists() and not _is_report(file):
-        raise FileExistsError(f"{out} exists and is not a report of dnmf, so it is not overwritten: choose another file")
+        raise FileExistsError(
+            f"{out} exists and is not a report of dnmf, so it is not overwritten: choose another file"
+        )
     return file
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,8 +116,9 @@ def main_shares(described: Components) -> F8:
 
 def _facts(described: Components, i: int, leads: int | None, m: int) -> dict[str, str]:
     """Numbers of a component, in words, as far as they are known."""
+    by_mass = np.isnan(described.share).all()
     known = {
-        "of the sum of X": percent(described.mass[i]),
+        "of the sum of X": "–" if by_mass else percent(described.mass[i]),
         "explains alone": percent(described.alone[i]),
         "leads in": "–" if leads is None else f"{count(leads)} of {count(m)} rows",
         "agreement": decimal(described.agreement[i]),
@@ -129,7 +131,7 @@ def _facts(described: Components, i: int, leads: int | None, m: int) -> dict[str
 def _features(described: Components, i: int) -> Bars:
     scores, alike = described.scores[i], described.weights[i]
     largest = float(scores.max(initial=0)) or 1
-    names = [_called(described.names, j, "column") for j in described.features[i].tolist()]
+    names = map(described.name, described.features[i].tolist())
     bars = tuple(
         Bar(name, score / largest, f"{score:.3g} ×", percent(weight))
         for name, score, weight in zip(names, scores.tolist(), alike.tolist(), strict=True)
@@ -142,7 +144,7 @@ def _features(described: Components, i: int) -> Bars:
 
 def _rows(strongest: Strongest, a: int, names: Names | None) -> Bars:
     bars = tuple(
-        Bar(_called(names, i, "row"), share, percent(share))
+        Bar(str(i) if names is None else str(names[i]), share, percent(share))
         for i, share in zip(strongest.rows[a].tolist(), strongest.shares[a].tolist(), strict=True)
     )
     return Bars(
@@ -181,7 +183,7 @@ def _along_rows(along: F8, m: int, names: Names | None, number: int) -> Chart:
     edges = (-(-np.arange(len(along) + 1) * m // len(along))).tolist()
     called = [
         _called(names, i, "row") if j - i == 1 else f"{_called(names, i, 'row')} to {_called(names, j - 1, '').strip()}"
-        for i, j in zip(edges[:-1], edges[1:], strict=True)
+        for i, j in pairwise(edges)
     ]
     says = [f"{name}: {percent(share)} on average" for name, share in zip(called, along.tolist(), strict=True)]
     return profile(

@@ -24,7 +24,7 @@ def _in_memory(W, sizes, count, blocks):
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 7), st.integers(0, 9))
-def test_the_cut_of_W_does_not_matter(m, k, height, seed):
+def test_the_cut_of_the_long_factor_does_not_matter(m, k, height, seed):
     rng = np.random.default_rng(seed)
     # Small integers, and many zeros: shares are equal often.
     W, sizes = rng.integers(0, 3, (m, k)).astype("f4"), rng.integers(1, 3, k).astype("f8")
@@ -46,7 +46,7 @@ def test_a_chunk_that_is_large_is_looked_at_part_by_part(monkeypatch):
     np.testing.assert_allclose(parts.along, whole.along, rtol=1e-12)
 
 
-def test_a_chunk_of_W_is_computed_once_and_let_go_before_the_next():
+def test_a_chunk_is_computed_once_and_let_go_before_the_next():
     seen = []
 
     def block(values, block_info=None):
