@@ -123,3 +123,33 @@ def csr(X, zeros=()) -> csr_matrix:
                 indices.append(j)
         indptr.append(len(data))
     return csr_matrix((np.array(data, X.dtype), np.array(indices, "i4"), np.array(indptr, "i4")), shape=X.shape)
+
+
+def shares(X, W, V) -> tuple[Array, Array, Array]:
+    """Of each component: by what share of ‖X‖² the loss grows without it, its share of ΣX, what it explains alone."""
+    X, W, V = (np.asarray(A, "f8") for A in (X, W, V))
+    size, R = (X**2).sum(), X - W @ V
+    lost, mass, alone = np.zeros((3, len(V)))
+    for a in range(len(V)):
+        M = np.outer(W[:, a], V[a])
+        lost[a] = ((R + M) ** 2).sum() - (R**2).sum()
+        mass[a] = M.sum()
+        # Stretched to fit best, what is left of X is ‖X − c M‖².
+        c = (X * M).sum() / (M**2).sum() if M.any() else 0.0
+        alone[a] = size - ((X - c * M) ** 2).sum()
+    return lost / size, mass / X.sum(), alone / size
+
+
+def hoyer(v) -> float:
+    """How sparse a vector is: 1 for a single entry that is not 0, 0 where all are the same."""
+    root = math.sqrt(len(v))
+    return (root - math.fsum(abs(x) for x in v) / math.sqrt(math.fsum(x * x for x in v))) / (root - 1)
+
+
+def marker_scores(X, W) -> Array:
+    """Coefficients of ordinary least squares of z-scored columns of X on W; a constant column has 0."""
+    X, W = np.asarray(X, "f8"), np.asarray(W, "f8")
+    deviations = X.std(axis=0)
+    constant = X.max(axis=0) == X.min(axis=0)
+    Z = np.where(constant, 0, (X - X.mean(axis=0)) / np.where(constant, 1, deviations))
+    return np.linalg.lstsq(W, Z, rcond=None)[0]
