@@ -7,11 +7,15 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.arrays.matching import match
 from dnmf.matrix.foreign import is_given
 from dnmf.report.again import Command, made_again, next_commands
 from dnmf.report.charts import Chart, Curve, Scale, dots, line, scale_of, thinned
-from dnmf.report.facts import completeness, facts
-from dnmf.report.portraits import Portrait, count, percent, portraits
+from dnmf.report.facts import facts, stored_facts
+from dnmf.report.portraits import Portrait, portraits
+from dnmf.report.rank_view import RankView, rank_view
+from dnmf.report.words import components, count, loss_in_words, percent
+from dnmf.run.ranking import Ranking
 from dnmf.run.result import Factorization
 
 # Facts of a run that tell how it was made, and what each of them is called in a report.
@@ -20,7 +24,8 @@ MADE = {
     "seconds": "Seconds", "gradient": "Gradient at the end", "stopped": "Why it ended", "versions": "Versions",
 }  # fmt: skip
 
-LOSSES = {0.0: "the Itakura–Saito divergence", 1.0: "the Kullback–Leibler divergence", 2.0: "least squares"}
+# Cosine from which on a component of a run and one of the sample are taken for the same.
+ALIKE = 0.8
 
 # Passes in the table at most; of more, some are left out.
 MOST_PASSES = 60
@@ -48,6 +53,7 @@ class Page:
     matrix, made : what there is to say of X, and of how the run was made.
     again, then : how it is made again, and what may be done next.
     why : why it has so many components.
+    ranks : the comparison of ranks that speaks for that, or None.
     components : portraits, the one with the largest share first.
     by_loss : whether shares are of ‖X‖², not of the sum of X.
     named : whether columns of X have names.
@@ -65,6 +71,7 @@ class Page:
     again: Command
     then: tuple[Command, ...]
     why: str
+    ranks: RankView | None
     components: tuple[Portrait, ...]
     by_loss: bool
     named: bool
@@ -78,21 +85,28 @@ class Page:
         return frozenset(name for each in self.components for name in each.facts)
 
 
-def page_of(run: Factorization, at: str) -> Page:
-    """The report of a run that is at a path: of X no number is read, of W one chunk at a time is in memory."""
+def page_of(run: Factorization, at: str, ranks: Ranking | None = None) -> Page:
+    """The report of a run that is at a path: of X no number is read, of W one chunk at a time is in memory.
+
+    Raises
+    ------
+    ValueError
+        If the comparison of ranks is one of another X.
+    """
     about, told = run.about, facts(run)
-    described, drawn = portraits(run)
+    described, drawn = portraits(run, None if ranks is None else agreement_of(run, ranks))
     name = about.x.path if is_given(about.x.path) else PurePosixPath(about.x.path).name
     return Page(
-        title=f"{_components(about.parameters.rank)} of {name}",
+        title=f"{components(about.parameters.rank)} of {name}",
         name=name,
         lead=_lead(run),
         figures=_figures(run),
-        matrix=_matrix(run),
+        matrix=stored_facts(about.x, run.labels),
         made={"Status": told["status"]} | {shown: told[name] for name, shown in MADE.items()},
         again=made_again(about, at),
         then=next_commands(about, at),
-        why=_why(run),
+        why=_why(run, ranks),
+        ranks=rank_view(ranks) if ranks else None,
         components=drawn,
         by_loss=not bool(np.isnan(described.share).all()),
         named=described.names is not None,
@@ -100,19 +114,6 @@ def page_of(run: Factorization, at: str) -> Page:
         passes=_passes(run),
         error=_error(about.parameters.beta_loss),
     )
-
-
-def loss_in_words(beta: float) -> str:
-    """The name of the loss of a β.
-
-    >>> loss_in_words(1.0), loss_in_words(1.5)
-    ('the Kullback–Leibler divergence', 'the β-divergence with β = 1.5')
-    """
-    return LOSSES.get(beta, f"the β-divergence with β = {beta:g}")
-
-
-def _components(rank: int) -> str:
-    return f"{count(rank)} component{'s' if rank > 1 else ''}"
 
 
 def _lead(run: Factorization) -> str:
@@ -126,7 +127,7 @@ def _lead(run: Factorization) -> str:
         "stopped": " It was stopped before its end: this is its last saved state.",
     }[run.about.status]
     return (
-        f"X has {count(m)} rows and {count(n)} columns, and is written as W V with {_components(rank)}, by "
+        f"X has {count(m)} rows and {count(n)} columns, and is written as W V with {components(rank)}, by "
         f"{loss_in_words(beta)}{fit}.{end}"
     )
 
@@ -143,50 +144,38 @@ def _figures(run: Factorization) -> dict[str, str]:
     }
 
 
-def _matrix(run: Factorization) -> dict[str, str]:
-    """What there is to say of X: from the run, and which of its chunks are there, which no reading tells."""
-    x, labels = run.about.x, run.labels
-    sparse = len(x.chunks) == 1
-    m, n = x.shape
-    said = {
-        "Shape": f"{count(m)} rows × {count(n)} columns",
-        "Kind": f"{'sparse' if sparse else 'dense'}, {x.dtype}",
-        "Bytes": f"{_bytes(x.nbytes)} decoded",
-        "Chunks": "" if is_given(x.path) else _chunks(x.chunks),
-        "Where": x.path,
-        "Names": _named(labels.rows is not None, labels.columns is not None),
-        "Missing chunks": "" if is_given(x.path) else completeness(x.path),
-    }
-    return {name: text for name, text in said.items() if text}
+def agreement_of(run: Factorization, ranks: Ranking) -> NDArray[np.float64] | None:
+    """(k,) how well both halves of the sample find what each component of a run is in the sample.
 
+    NaN for components that are not found in the sample; None where the comparison knows nothing of this rank.
 
-def _chunks(chunks: tuple[int, ...]) -> str:
-    return f"{count(chunks[0])} non-zeros" if len(chunks) == 1 else " × ".join(map(count, chunks))
-
-
-def _named(rows: bool, columns: bool) -> str:
-    if rows == columns:
-        return "rows and columns have names" if rows else "none: rows and columns have numbers, from 0"
-    return "rows have names, columns have numbers, from 0" if rows else "columns have names, rows have numbers, from 0"
-
-
-def _bytes(size: int) -> str:
-    """Bytes as people read them.
-
-    >>> _bytes(2_100_000_000), _bytes(512)
-    ('2.1 GB', '512 bytes')
+    Raises
+    ------
+    ValueError
+        If the comparison of ranks is one of another X.
     """
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.3g} {name}"
-    return f"{size} bytes"
+    x, other, rank = run.about.x, ranks.about.x, len(run.V)
+    if (x.shape, x.fingerprint) != (other.shape, other.fingerprint):
+        raise ValueError(
+            f"the ranks are of {other.path} {other.shape}, and the run is of {x.path} {x.shape}, or X has changed "
+            f"between them: give a comparison of ranks of this X"
+        )
+    if rank not in ranks.components:
+        return None
+    mine = run.V if ranks.about.state.axis == 0 else np.asarray(run.W).T
+    order, alike = match(mine, ranks.components[rank])
+    return np.where(alike >= ALIKE, ranks.agreement[rank][order], np.nan)
 
 
-def _why(run: Factorization) -> str:
-    return (
-        f"{_components(run.about.parameters.rank)} were asked for. This run alone does not say whether X has as many: "
-        f"an error that falls with every further component is no proof of any."
-    )
+def _why(run: Factorization, ranks: Ranking | None) -> str:
+    rank = run.about.parameters.rank
+    if ranks is None:
+        return (
+            f"{components(rank)} were asked for. This run alone does not say whether X has as many: an error that falls "
+            f"with every further component is no proof of any."
+        )
+    chosen = "as the comparison of ranks picks" if ranks.best == rank else f"where the comparison picks {ranks.best}"
+    return f"The run has {components(rank)}, {chosen}."
 
 
 def _error(beta: float) -> str:

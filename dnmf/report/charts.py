@@ -34,7 +34,7 @@ class Curve:
     """
 
     path: str
-    kind: Literal["line", "area", "dots", "range"]
+    kind: Literal["line", "area", "dots", "range", "mark"]
     series: int = 0
     name: str = ""
 
@@ -142,6 +142,11 @@ def area(x: NDArray[np.float64], y: NDArray[np.float64], base: float = 100.0) ->
 def dots(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     """The path of lines without length: with round ends they are dots, however the chart is stretched."""
     return "".join(f"M{a:g},{b:g}h0" for a, b in zip(x, y, strict=True) if math.isfinite(b))
+
+
+def ranges(x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
+    """The path of upright lines from low to high."""
+    return "".join(f"M{a:g},{b:g}V{c:g}" for a, b, c in zip(x, low, high, strict=True))
 
 
 def thinned(count: int, most: int = MOST_POINTS) -> NDArray[np.intp]:

@@ -11,7 +11,11 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dnmf.report.chapters import page_of
+from dnmf.report.chapters import Page, page_of
+from dnmf.report.rank_chapters import RanksPage, ranks_page_of
+from dnmf.run.arrays import has
+from dnmf.run.opening import open_group
+from dnmf.run.ranking import INSIDE, Ranking, is_ranking, open_ranks
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.identity import inside
 from dnmf.stores.paths import absolute, here, is_url
@@ -20,13 +24,15 @@ from dnmf.stores.paths import absolute, here, is_url
 MARK = "<!doctype html>\n<!-- a report of dnmf -->\n"
 
 
-def write_report(run: str | Path | Factorization, out: str | Path) -> Path:
+def write_report(run: str | Path | Factorization, out: str | Path, *, ranks: str | Path | None = None) -> Path:
     """Write a report: one HTML file that opens offline, with all there is to say of a run. X is not read.
 
     Parameters
     ----------
-    run : path or URL of a run, or what `factorize` returned.
+    run : path or URL of a run, or of a comparison of ranks; or what `factorize` returned.
     out : the file to write. A report that is there is replaced; anything else is not.
+    ranks : path of a comparison of ranks, which says why the run has so many components. If None, the one that the run
+        holds, where its rank was chosen.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def write_report(run: str | Path | Factorization, out: str | Path) -> Path:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no run, or if `out` is in it or in X.
+        If there is no run, if the ranks are those of another X, or if `out` is in the run or in X.
     FileExistsError
         If there is something else at `out`.
 
@@ -49,19 +55,35 @@ def write_report(run: str | Path | Factorization, out: str | Path) -> Path:
     >>> write_report(run, folder / "report.html").name
     'report.html'
     """
+    if not isinstance(run, Factorization) and is_ranking(run):
+        found = open_ranks(run)
+        file = _free(out, [found.about.x.path, str(run)])
+        return _write(file, _render("ranks.html", ranks_page_of(found, str(run))))
     result = run if isinstance(run, Factorization) else open_run(run)
     at = "run.zarr" if isinstance(run, Factorization) else str(run)
-    file = _free(out, [result.about.x.path] + ([] if isinstance(run, Factorization) else [at]))
-    text = render(result, at)
-    # Whole or not at all: who looks at it meanwhile sees the one of before.
+    file = _free(out, [result.about.x.path, *([] if isinstance(run, Factorization) else [at])])
+    return _write(file, _render("run.html", page_of(result, at, _ranking(run, ranks))))
+
+
+def _ranking(run: str | Path | Factorization, ranks: str | Path | None) -> Ranking | None:
+    """The comparison of ranks that is given, or that the run at a path holds."""
+    if ranks is not None:
+        return open_ranks(ranks)
+    if isinstance(run, Factorization) or not has(open_group(run)[0], INSIDE):
+        return None
+    return open_ranks(run)
+
+
+def _write(file: Path, text: str) -> Path:
+    """Write a page, whole or not at all: who looks at it meanwhile sees the one of before."""
     begun = file.with_name(f".{file.name}.partial")
     begun.write_text(text, encoding="utf-8")
     begun.replace(file)
     return file
 
 
-def render(run: Factorization, at: str) -> str:
-    """The report of the run at a path as HTML."""
+def _render(template: str, page: Page | RanksPage) -> str:
+    """A page as HTML."""
     # Names may come from anywhere, and may mean harm: all that is no template is escaped.
     setting = Environment(
         loader=PackageLoader("dnmf.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -69,8 +91,7 @@ def render(run: Factorization, at: str) -> str:
     )  # fmt: skip
     style, script = (Markup(_source(setting, name)) for name in ("report.css", "report.js"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
-    page = page_of(run, at)
-    return MARK + setting.get_template("run.html").render(
+    return MARK + setting.get_template(template).render(
         page=page, style=style, script=script, digest=digest, version=version("dnmf")
     )
 

@@ -1,6 +1,6 @@
 """What a report shows of each component: what leads it, where it is strong, how large and how sure it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from dnmf.components.words import Components
 from dnmf.matrix.labels import Labels, Names
 from dnmf.report.charts import PROFILE, Chart, pooled, profile
 from dnmf.report.strongest import Strongest, strongest_rows
+from dnmf.report.words import count, decimal, percent
 from dnmf.run.components import describe
 from dnmf.run.result import Factorization
 
@@ -78,9 +79,15 @@ class Portrait:
     charts: tuple[Chart, ...]
 
 
-def portraits(run: Factorization) -> tuple[Components, tuple[Portrait, ...]]:
-    """All components in the order of their shares: V and one scan of W tell, X is not read."""
-    described, labels = describe(run, top=NAMED), run.labels
+def portraits(run: Factorization, agreement: F8 | None = None) -> tuple[Components, tuple[Portrait, ...]]:
+    """All components in the order of their shares: V and one scan of W tell, X is not read.
+
+    Parameters
+    ----------
+    run : X ≈ W V.
+    agreement : (k,) how sure each component is, in the order of the run.
+    """
+    described, labels = describe(run, top=NAMED, agreement=agreement), run.labels
     sizes = run.V.astype("f8").sum(axis=1)
     strongest = None if run.W is None else strongest_rows(run.W, sizes, count=NAMED, blocks=PROFILE)
     drawn = _portraits(described, weights(run.V), labels, strongest, run.about.x.shape[0])
@@ -197,36 +204,3 @@ def _along_rows(along: F8, m: int, names: Names | None, number: int) -> Chart:
 def _span(names: Names | None, length: int, kind: str) -> str:
     """What a profile goes along."""
     return f"{kind}s {_called(names, 0, '').strip()} to {_called(names, length - 1, '').strip()}"
-
-
-def percent(share: float) -> str:
-    """A share as people read it.
-
-    >>> percent(0.1234), percent(0.000012), percent(0.0), percent(float("nan"))
-    ('12.3 %', '0.0012 %', '0 %', '–')
-    """
-    if np.isnan(share):
-        return "–"
-    hundred = 100 * float(share)
-    if 0 < hundred < 1e-4:
-        return "< 0.0001 %"
-    return f"{hundred:.1f} %" if abs(hundred) >= 1 else f"{hundred:.2g} %"
-
-
-def decimal(number: float) -> str:
-    """A number between 0 and 1."""
-    return "–" if np.isnan(number) else f"{number:.2f}"
-
-
-def count(number: int) -> str:
-    """A whole number as people read it.
-
-    >>> count(16384).split()
-    ['16', '384']
-    """
-    return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names one after the other."""
-    return ", ".join(names)
