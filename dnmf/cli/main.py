@@ -5,6 +5,8 @@ import sys
 import click
 
 from dnmf.cli.cancel import cancel
+from dnmf.cli.compare import compare
+from dnmf.cli.components import components
 from dnmf.cli.convert import convert
 from dnmf.cli.demo import demo
 from dnmf.cli.errors import errors_as_sentences
@@ -37,7 +39,10 @@ def cli(debug: bool) -> None:
     """Non-negative matrix factorization, X ≈ W V, of Zarr matrices larger than memory."""
 
 
-for command in (demo, convert, factorize, submit, resume, status, cancel, transform, info, plot, report):
+COMMANDS = (
+    demo, convert, factorize, submit, resume, status, cancel, transform, info, components, compare, plot, report,
+)  # fmt: skip
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -7,6 +7,7 @@ full disk (what is written is dropped).
 import codecs
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -116,3 +117,8 @@ def say(text: object, *, err: bool = False) -> None:
     """Print a line, to standard output or to the stream of errors."""
     # Given a stream, click takes it as it is; its own choice would take one that says ASCII for a mistake.
     click.echo(text, file=sys.stderr if err else sys.stdout)
+
+
+def terminal_width() -> int | None:
+    """Cells of a line of the terminal that standard output is shown on; None where it goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

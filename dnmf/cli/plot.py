@@ -1,5 +1,8 @@
 """`dnmf plot`."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import click
 
 import dnmf
@@ -11,19 +14,17 @@ from dnmf.cli.output import say
 @click.option("--out", required=True, help="Folder to write to.")
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: str, x: str | None) -> None:
-    """Draw loss, components and reconstructions."""
+    """Draw loss, components, their top features, a map of V, and reconstructions."""
     from dnmf.matrix.foreign import is_given
     from dnmf.matrix.opening import open_matrix
+    from dnmf.report.components import component_figures
     from dnmf.report.figures import run_figures, save
-    from dnmf.stores.identity import inside
-    from dnmf.stores.paths import absolute, here
+    from dnmf.stores.paths import here
 
     folder = here(out)
     result = dnmf.open_run(run)
     path = x or result.about.x.path
-    for what, where in (("the run", run), ("X", path)):
-        if inside(absolute(folder), absolute(where)):
-            raise ValueError(f"{out} is in {what} at {where}: choose another folder for pictures")
+    refuse_inside(folder, {"the run": run, "X": path})
     X = None
     try:
         matrix = open_matrix(path)
@@ -35,5 +36,15 @@ def plot(run: str, out: str, x: str | None) -> None:
             say("X is sparse, its rows make no curves: drawn without reconstructions")
         else:
             X = matrix.numbers
-    for name, file in save(run_figures(result, X), folder).items():
+    for name, file in save(run_figures(result, X) | component_figures(result), folder).items():
         say(f"{name:16s} {file}")
+
+
+def refuse_inside(target: Path, kept: Mapping[str, str]) -> None:
+    """Raise ValueError where pictures would be written into what is kept, by what it is called and where it is."""
+    from dnmf.stores.identity import inside
+    from dnmf.stores.paths import absolute
+
+    for what, where in kept.items():
+        if inside(absolute(target), absolute(where)):
+            raise ValueError(f"{target} is in {what} at {where}: choose another folder for pictures")

@@ -4,12 +4,14 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 from unicodedata import east_asian_width
 
-# What is printed for a number that is not known.
-UNKNOWN = "–"
+# What is printed for a number that is not known, and before texts that are below their row.
+UNKNOWN, INDENT = "–", "    "
+
+# Numbers below this would be 0.000.
+LEAST_SHOWN = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,31 @@ class Table:
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
+    @property
+    def known(self) -> "Table":
+        """The table without columns in which nothing is known."""
+        return Table({name: column for name, column in self.columns.items() if not all(x != x for x in column)})
+
     def lines(self, width: int | None = None) -> list[str]:
-        """The table as text, the last column wrapped where a line would be wider than `width`."""
-        *numbers, last = self.columns
-        shown = [[name, *map(_shown, self.columns[name])] for name in numbers]
-        heads = ["  ".join(row) for row in zip(*map(_aligned, shown), strict=True)]
-        indent = len(heads[0]) + 2
-        room = None if width is None else max(20, width - indent)
-        texts = [[last], *(_wrapped(each, room) for each in self.columns[last])]
-        return list(chain.from_iterable(_joined(head, text, indent) for head, text in zip(heads, texts, strict=True)))
+        """The table as lines; on a terminal of so many cells the last column is below the others, wrapped."""
+        *names, last = self.columns
+        columns = [[name.replace("_", " "), *map(_shown, self.columns[name])] for name in names]
+        heads = ["  ".join(row) for row in zip(*map(_aligned, columns), strict=True)]
+        if width is None:
+            texts = [last, *(", ".join(each) for each in self.columns[last])]
+            return [f"{head}  {text}".rstrip() for head, text in zip(heads, texts, strict=True)]
+        if len(heads[0]) <= width:
+            found = [heads[0]]
+            blocks = [[head] for head in heads[1:]]
+        else:
+            found = []
+            blocks = [
+                _wrapped([f"{column[0]} {value}" for column, value in zip(columns, row, strict=True)], width)
+                for row in zip(*(column[1:] for column in columns), strict=True)
+            ]
+        for block, texts in zip(blocks, self.columns[last], strict=True):
+            found += [*block, *(INDENT + line for line in _wrapped(texts, width - len(INDENT)))]
+        return found
 
     def csv(self) -> str:
         """The table as CSV, which pandas reads back: texts of a row each in a column of its own, last_1, last_2, …"""
@@ -59,10 +77,12 @@ class Table:
 
 
 def _shown(value: Any) -> str:
-    """A number as it is printed: shares to three digits after the point."""
+    """A number as it is printed: three digits after the point, where that leaves any."""
     if value != value:  # NaN
         return UNKNOWN
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0e}" if 0 < abs(value) < LEAST_SHOWN else f"{value:.3f}"
 
 
 def _written(value: Any) -> Any:
@@ -75,24 +95,16 @@ def _aligned(texts: list[str]) -> list[str]:
     return [text.rjust(width) for text in texts]
 
 
-def _wrapped(texts: Sequence[str], room: int | None) -> list[str]:
-    """Texts one after another, in lines of so many cells; one that is longer is cut."""
-    if room is None:
-        return [", ".join(texts)]
-    lines, line = [], ""
-    for text in texts:
-        cut = text if cells(text) <= room - 1 else shortened(text, room - 1)
-        if line and cells(line) + 2 + cells(cut) > room - 1:
-            lines.append(line + ",")
-            line = cut
+def _wrapped(texts: Sequence[str], width: int) -> list[str]:
+    """Texts one after another, with commas, in lines of so many cells; one that is longer than a line is cut."""
+    lines: list[str] = []
+    for text in (shortened(text, max(8, width - 1)) for text in texts):
+        if lines and cells(lines[-1]) + 2 + cells(text) < width:
+            lines[-1] += f", {text}"
         else:
-            line = f"{line}, {cut}" if line else cut
-    return [*lines, line]
-
-
-def _joined(head: str, texts: list[str], indent: int) -> list[str]:
-    first, *others = texts
-    return [f"{head}  {first}".rstrip(), *(" " * indent + text for text in others)]
+            lines[-1:] = [f"{line}," for line in lines[-1:]]
+            lines.append(text)
+    return lines
 
 
 def cells(text: str) -> int:

@@ -119,7 +119,7 @@ def components(result: Factorization, *, shape: Sequence[int] | None = None) -> 
     short = short / np.maximum(short.max(axis=1, keepdims=True), np.finfo(short.dtype).tiny)
     layout = (min(4, -(-len(short) // 5)), 3.2, 1.1) if shape is None else (8, 1.3, 1.4 * min(2.0, shape[0] / shape[1]))
     names = result.labels.columns if tall else result.labels.rows
-    figure, panels = _grid(len(short), layout)
+    figure, panels = panel_grid(len(short), layout)
     figure.supxlabel("" if shape is not None else "column of X" if tall else "row of X", fontsize=10)
     for number, (axes, component) in enumerate(zip(panels, short, strict=True), start=1):
         if shape is None:
@@ -158,7 +158,7 @@ def images(
     4
     """
     F = np.asarray(components)
-    figure, panels = _grid(len(F), (columns, 1.3, 1.4 * min(2.0, shape[0] / shape[1])))
+    figure, panels = panel_grid(len(F), (columns, 1.3, 1.4 * min(2.0, shape[0] / shape[1])))
     for number, (axes, values) in enumerate(zip(panels, F, strict=True)):
         _draw_image(axes, values / max(np.abs(values).max(), np.finfo("f8").tiny), shape, signed=bool((F < 0).any()))
         axes.set_title(str(number + 1) if titles is None else titles[number], fontsize=9, pad=3)
@@ -181,12 +181,12 @@ def _title(number: int, component: Array, names: Names | None) -> str:
     return f"{number}: {', '.join(shown)}"
 
 
-def _grid(count: int, layout: tuple[int, float, float]) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels, row by row, sharing their axes: at most so many a row, of so many inches."""
+def panel_grid(count: int, layout: tuple[int, float, float], *, alike: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, so many a row, of so many inches each; they share their axes where they are alike."""
     columns = min(count, layout[0])
     rows = -(-count // columns)
     figure = Figure(figsize=(max(7.0, layout[1] * columns), 0.9 + layout[2] * rows), layout="constrained")
-    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    panels = list(figure.subplots(rows, columns, sharex=alike, sharey=alike, squeeze=False).flat)
     for unused in panels[count:]:
         unused.remove()
     # Shared axes are labelled in the last row only, and that row may be short.
@@ -242,7 +242,7 @@ def _samples(X: Drawable, result: Factorization, by_rows: bool) -> Iterator[tupl
 
 
 def _sample_curves(samples: Sequence[tuple[str, Array, Array]], across: str) -> Figure:
-    figure, panels = _grid(len(samples), (3, 3.4, 2.4))
+    figure, panels = panel_grid(len(samples), (3, 3.4, 2.4))
     for axes, (title, given, learned) in zip(panels, samples, strict=True):
         axes.plot(given, color=shades(0)[0], linewidth=5.5, label="X")
         axes.plot(learned, color=shades(1)[1], linewidth=1, label="W V")

@@ -73,10 +73,11 @@ def _in_order_of(first: "Factorization", second: "Factorization") -> Array:
             f"the first factorization is of {n} columns and the second of {other}: two of the same columns of X are "
             f"required"
         )
-    try:
-        places = first.labels.columns_in(second.labels.columns)
-    except ValueError as wrong:
+    known, there = first.labels.columns, second.labels.columns
+    if known is not None and there is not None and (odd := sorted(set(known) ^ set(there))):
         raise ValueError(
-            f"the factorizations are of columns of other names, and only the same ones can be compared: {wrong}"
-        ) from None
+            f"the two factorizations are of columns of other names: {odd[0]!r} and {len(odd) - 1} more are in one of "
+            f"them alone; two of the same columns of X are required"
+        )
+    places = first.labels.columns_in(there)
     return second.V if places is None else second.V[:, places]

@@ -23,6 +23,9 @@ from dnmf.run.kept_sums import Kept
 if TYPE_CHECKING:
     from dnmf.run.result import Factorization
 
+# Components that agree to this cosine are called the same.
+CLOSE = 0.9
+
 
 def describe(
     result: "Factorization",
@@ -65,6 +68,38 @@ def describe(
         names=result.labels.columns,
         notes=found.notes(result),
     )
+
+
+def pairs(first: "Factorization", second: "Factorization", *, top: int = 5) -> Table:
+    """The components of two factorizations that go together, in the order of the first one's shares.
+
+    Columns are `first` and `second` (numbers of the components), `cosine`, and `features` (those of the first). Raises
+    as `compare`.
+    """
+    found = compare(first, second)
+    partner = dict(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    told = describe(first, top=top)
+    rows = [
+        (a + 1, partner[a] + 1, float(found.cosines[a, partner[a]]), names)
+        for a, names in zip((told.number - 1).tolist(), told.named_features, strict=True)
+        if a in partner
+    ]
+    return Table(dict(zip(("first", "second", "cosine", "features"), map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def pairs_in_words(first: "Factorization", second: "Factorization") -> str:
+    """How alike the components of two factorizations are, as a sentence. Raises as `compare`."""
+    found = compare(first, second)
+    alike = found.of_pairs
+    least, close = int(alike.argmin()), int((alike >= CLOSE).sum())
+    said = (
+        f"{close} of {len(alike)} pairs agree to a cosine of {CLOSE:g} or more; the median is {np.median(alike):.3f}, "
+        f"the least {alike[least]:.3f} ({found.first[least] + 1} and {found.second[least] + 1})"
+    )
+    for name, alone in zip(("first", "second"), found.unmatched, strict=True):
+        if len(alone):
+            said += f"; without a partner in the {name}: {', '.join(str(a + 1) for a in alone.tolist())}"
+    return said
 
 
 def as_frame(table: Table) -> Any:
