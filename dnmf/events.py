@@ -94,6 +94,30 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class RankTried:
+    """One more rank was tried on the sample: `done` of `total`; `seconds` since the first one began."""
+
+    rank: int
+    done: int
+    total: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} tried, {self.done} of {self.total}, {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Ranks were compared; `pick` is the rank that is picked, `sentence` says why."""
+
+    pick: int
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"rank {self.pick}: {self.sentence}"
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """First factors are there, `seconds` after the start; `relative_error` is that of the sample, or None."""
 
@@ -167,13 +191,13 @@ class Saved:
         return f"saved {f'pass {self.iteration}' if self.iteration else 'the first factors'}"
 
 
-Event = Planned | StripDone | Sampled | Started | PassDone | Saved | Stopped
+Event = Planned | StripDone | Sampled | RankTried | Ranked | Started | PassDone | Saved | Stopped
 Listener = Callable[[Event], None]
 
 
 def log(event: Event) -> None:
-    """A listener that writes to the logger `dnmf`: strips and what is saved for debugging, all else for information."""
-    logger.log(logging.DEBUG if isinstance(event, StripDone | Saved) else logging.INFO, "%s", event)
+    """A listener that writes to the logger `dnmf`: for debugging strips, ranks and what is saved, else all."""
+    logger.log(logging.DEBUG if isinstance(event, StripDone | RankTried | Saved) else logging.INFO, "%s", event)
 
 
 class Cancelled(Exception):  # noqa: N818, it is no error

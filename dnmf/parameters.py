@@ -109,7 +109,7 @@ def _is(
 class Parameters:
     """What was asked for, checked; `of` fills in defaults. See `factorize` for what each of them does."""
 
-    rank: int = _is(COUNT, "--rank", default=MISSING, help="Number of components k.")
+    rank: int = _is(COUNT, "--rank", default=MISSING, help="Number of components k; auto or a range to choose it.")
     solver: str = _is(SOLVER, "--solver", default="cd", help="Coordinate descent or multiplicative.")
     beta_loss: float = _is(
         LOSS, "--beta-loss", default="frobenius",

@@ -7,9 +7,8 @@ import click
 import dnmf
 from dnmf.cli.driving import computing, tell_end
 from dnmf.cli.errors import hint_at_resume
-from dnmf.cli.options import drop_none, parameters, somewhere
+from dnmf.cli.options import check_asked, drop_none, parameters, somewhere
 from dnmf.events import Listener
-from dnmf.parameters import Parameters
 
 if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
@@ -54,7 +53,7 @@ def factorize(
     if back:
         open_anndata(x, overwrite=overwrite)
         check_apart(x, out)
-    Parameters.of(drop_none(asked))
+    check_asked(asked)
     place = computing(where, X.grid.nbytes, asked["memory_limit"], quiet=quiet)
     with place, show_progress(quiet=quiet) as listeners, hint_at_resume(out) as note:
         result = dnmf.factorize(

@@ -14,6 +14,7 @@ from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
 from dnmf.cli.output import lasting_streams
 from dnmf.cli.plot import plot
+from dnmf.cli.ranks import ranks
 from dnmf.cli.report import report
 from dnmf.cli.resume import resume
 from dnmf.cli.signals import signals_as_exceptions
@@ -40,7 +41,7 @@ def cli(debug: bool) -> None:
 
 
 COMMANDS = (
-    demo, convert, factorize, submit, resume, status, cancel, transform, info, components, compare, plot, report,
+    demo, convert, ranks, factorize, submit, resume, status, cancel, transform, info, components, compare, plot, report,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dnmf.cli.errors import quiet_dask
-from dnmf.parameters import COUNT, DECLARED, LOSS, Declared, Names, Range
+from dnmf.parameters import COUNT, DECLARED, LOSS, Declared, Names, Parameters, Range
 
 if TYPE_CHECKING:
     from dnmf.clusters.kind import Profile
@@ -47,6 +47,24 @@ class Bytes(click.ParamType[int]):
             self.fail(f"{value!r}{missing} is not possible: {required} is required", param, ctx)
 
 
+class Rank(click.ParamType[int | str]):
+    """A number of components, auto, or ranks to choose from."""
+
+    name = "rank"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or the text."""
+        from dnmf.rank_selection.asked import ranks_of
+
+        if value == "auto":
+            return value
+        try:
+            asked = ranks_of(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a positive integer, nor auto, nor a range such as 5:40", param, ctx)
+        return asked[0] if value.isdecimal() else value
+
+
 def type_of(check: Range | Names) -> click.ParamType[Any] | None:
     """How the command line reads what a check takes; None for a flag."""
     if check is LOSS:
@@ -68,7 +86,9 @@ def _option(name: str, declared: Declared, *, first: bool) -> Callable[[Command]
     # The default of alpha_H is no number: it is that of alpha_W. What is required must not have one, not even None.
     default = declared.default if first and declared.check.holds(declared.default) else None
     more: dict[str, Any] = {"required": True} if first and declared.required else {"default": default}
-    return click.option(*declared.flags, name, type=type_of(declared.check), help=declared.help, **more)
+    # A run that begins may leave the rank to X; one that goes on has one.
+    kind = Rank() if name == "rank" and first else type_of(declared.check)
+    return click.option(*declared.flags, name, type=kind, help=declared.help, **more)
 
 
 def _options(command: Command, *, first: bool) -> Command:
@@ -86,6 +106,12 @@ def parameters(command: Command) -> Command:
 def changes(command: Command) -> Command:
     """The same options, none of which has a default: what a run that goes on may be given."""
     return _options(command, first=False)
+
+
+def check_asked(options: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first parameter that makes no sense; a rank that is still to be chosen does."""
+    rank = options["rank"]
+    Parameters.of({**drop_none(options), "rank": 1 if isinstance(rank, str) else rank})
 
 
 def drop_none(options: Mapping[str, T | None]) -> dict[str, T]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from dnmf.events import Event, Listener, PassDone, Planned, Sampled, Started, Stopped
+from dnmf.events import Event, Listener, PassDone, Planned, Ranked, RankTried, Sampled, Started, Stopped
 
 
 class PlainLines:
@@ -22,7 +22,9 @@ class PlainLines:
                 self._line(str(event))
             case PassDone() if _worth_a_line(event.iteration):
                 self._line(f"{event}  {self._nbytes / event.seconds / 1e6:.0f} MB/s")
-            case Sampled() | Started() | Stopped():
+            case RankTried() if event.done % 5 == 0 or event.done == event.total:
+                self._line(str(event))
+            case Sampled() | Ranked() | Started() | Stopped():
                 self._line(str(event))
 
     def _line(self, text: str) -> None:

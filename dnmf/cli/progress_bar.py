@@ -7,7 +7,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from dnmf.events import Event, Listener, PassDone, Planned, Sampled, Started, Stopped, StripDone
+from dnmf.events import Event, Listener, PassDone, Planned, Ranked, RankTried, Sampled, Started, Stopped, StripDone
 
 
 class Bar:
@@ -30,7 +30,9 @@ class Bar:
                     completed=max(0, event.iteration - 1) * self._strips + event.done,
                     description=f"pass {event.iteration}" if event.iteration else "sample",
                 )
-            case Sampled() | Started() | Stopped():
+            case RankTried():
+                self._progress.update(self._task, total=event.total, completed=event.done, description="ranks")
+            case Sampled() | Ranked() | Started() | Stopped():
                 self._progress.console.print(str(event))
             case PassDone():
                 rate = self._nbytes / event.seconds / 1e6

@@ -9,6 +9,8 @@ import numpy as np
 
 from dnmf.arrays.rows import is_sparse
 from dnmf.events import Listener
+from dnmf.factorization.ranks import pick_rank
+from dnmf.factorization.sampling import EarlierSample, along, earlier_sample
 from dnmf.factorization.session import Session, drive, job_for, open_session
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.foreign import factor_of
@@ -16,18 +18,16 @@ from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import check_complete, tell_missing
 from dnmf.parameters import SAMPLED, Factors, Parameters
 from dnmf.plan.choose import plan
-from dnmf.plan.strips import Plan, rows_or_columns
-from dnmf.run.kept_sample import StoredSample, read_sample
+from dnmf.plan.strips import Plan
+from dnmf.rank_selection.asked import USUAL, ranks_of
 from dnmf.run.labels import write_labels
-from dnmf.run.opening import check_out, create_run, open_group
-from dnmf.run.record import full_record
+from dnmf.run.opening import check_out, create_run
 from dnmf.run.result import Factorization, open_run
-from dnmf.stores.identity import same
 
 
 def factorize(
     X: object,
-    rank: int,
+    rank: Any,
     *,
     out: str | Path | None = None,
     solver: str = "cd",
@@ -63,7 +63,9 @@ def factorize(
     X : (m, n), entries finite and not negative: the path of a Zarr array, or of a sparse matrix as AnnData writes it;
         a `zarr.Array` or `zarr.Group`, a Dask array of dense or scipy.sparse blocks, an AnnData object, a scipy.sparse
         matrix, a NumPy array, an xarray DataArray, a DataFrame, an h5py dataset: see `dnmf.matrix.opening`.
-    rank : number of components k.
+    rank : number of components k. "auto" for the one of 2 to 30 that X speaks for, which is chosen on the sample, so
+        that X is not read for it; or a range or text such as "5:40" for one of these: see `ranks`, whose result the run
+        holds: `open_ranks`.
     out : path of the run to write, which every worker must reach. None keeps the run in this process's memory.
     solver : "cd" (coordinate descent, also called HALS) or "mu" (Lee and Seung's multiplicative updates).
     beta_loss : β of the β-divergence that is minimized, or "frobenius" (2), "kullback-leibler" (1), "itakura-saito"
@@ -84,7 +86,8 @@ def factorize(
     snapshot_every : keep the short factor (V, or W where strips are whole columns) every so many passes.
     cache : keep X in memory after the first pass where it fits in half of it.
     memory_limit : bytes that a worker (or this process) may use; its own limit if that is lower or this is None.
-    sample : path of an earlier run on the same X, whose sample is taken: X need not be read for one.
+    sample : path of an earlier run on the same X, or of a comparison of ranks, whose sample is taken: X need not be
+        read for one. Where a comparison has verified this rank, the first pass begins with its V.
     layer : of an AnnData X: which of its layers is meant, None for its X.
     keep_W : False writes no W where it is the long factor: then a cluster needs no `out`, and the result's W is None.
     strict : refuse an X that lacks chunks, which by Zarr's rules hold its fill value.
@@ -119,7 +122,9 @@ def factorize(
     (True, (60, 2), (2, 40))
     """
     # All that is asked for, by name: Parameters takes what it declares.
-    parameters = Parameters.of(locals())
+    asked = dict(locals())
+    choices = _ranks(rank, init if isinstance(init, str) else "given")
+    parameters = Parameters.of({**asked, "rank": max(choices, default=rank)})
     rank, first = parameters.rank, parameters.init
     # In memory any sparse X can be read by rows: of every layout one answer comes out.
     X = _by_rows(X)
@@ -130,26 +135,20 @@ def factorize(
         tell_missing(matrix)
         factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
         _check_out(session, out, factors, overwrite=overwrite, keep_W=keep_W)
-        cut = plan(
-            matrix.grid,
-            rank=rank,
-            workers=session.workers,
-            cache=cache and not matrix.in_memory,
-            sampled=first in SAMPLED,
-        )
-        if cut.in_run and client and out is None:
-            raise ValueError(
-                "out is None and W does not fit in the workers' memory: give a path that all of them reach"
-            )
-        kept = None if sample is None else _kept_sample(sample, matrix, cut, first)
-        if kept is not None:
-            cut = replace(cut, sample=kept.size)
+        earlier = None if sample is None else _earlier(sample, matrix, first)
+        cut = _cut(session, parameters, out, earlier)
         session.check_workers(out)
         group = create_run(out, overwrite=overwrite)
-        exponent = kept.exponent if kept else 0
+        kept = None if earlier is None else earlier.cut_as(cut)
+        if choices:
+            rank, kept = pick_rank(
+                session, group, cut, parameters, choices, kept=kept, lasting=out is not None, listeners=listeners
+            )
+            parameters = replace(parameters, rank=rank)
         job = job_for(
-            session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept, exponent=exponent
-        )
+            session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept,
+            exponent=kept.exponent if kept else 0, begun=earlier.verified(rank) if earlier else None,
+        )  # fmt: skip
         write_labels(group, matrix.labels)
         job.keeper.begin(kept)
         drive(job, first_factors)
@@ -161,28 +160,39 @@ def _by_rows(X: Any) -> object:
     return X.tocsr() if is_sparse(X) else X
 
 
-def _kept_sample(path: str | Path, matrix: Matrix, cut: Plan, init: str) -> StoredSample:
-    """The sample of an earlier run, if it was drawn from this X along the axis that is cut."""
-    group, begun = open_group(path)
+def _cut(session: Session, parameters: Parameters, out: str | Path | None, earlier: EarlierSample | None) -> Plan:
+    """How X is cut: along the axis of an earlier sample, if there is one, and with as many rows of one."""
+    matrix = session.matrix
+    cut = plan(
+        matrix.grid,
+        rank=parameters.rank,
+        workers=session.workers,
+        cache=parameters.cache and not matrix.in_memory,
+        sampled=parameters.init in SAMPLED,
+        axes=along(earlier),
+    )
+    if cut.in_run and session.client and out is None:
+        raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
+    return cut if earlier is None else replace(cut, sample=earlier.kept.size)
+
+
+def _earlier(path: str | Path, matrix: Matrix, init: str) -> EarlierSample:
+    """The sample of an earlier run or comparison of ranks, if it was drawn from this X and is of use."""
     if init not in SAMPLED:
         raise ValueError(f"a sample is given and init is {init!r}: one of {', '.join(SAMPLED)} is required with it")
-    if not matrix.stored:
-        raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
-    record = full_record(begun, path)
-    if not same(record.x.path, matrix.location) or record.x.fingerprint != matrix.fingerprint:
+    return earlier_sample(path, matrix)
+
+
+def _ranks(rank: object, init: str) -> tuple[int, ...]:
+    """The ranks to choose from; none where one is given."""
+    if not isinstance(rank, str | Sequence):
+        return ()
+    if init not in SAMPLED:
         raise ValueError(
-            f"the sample in {path} is of {record.x.path} and not of {matrix.location} as it is now: name a run "
-            f"on this X, or give no sample"
+            f"rank is {rank!r} and init is {init!r}: the rank is chosen on the sample of X, so one of "
+            f"{', '.join(SAMPLED)} is required with it"
         )
-    kept = read_sample(group)
-    if kept.axis != cut.axis:
-        raise ValueError(
-            f"the sample in {path} is one of {rows_or_columns(kept.axis)}, and X is now cut along its "
-            f"{rows_or_columns(cut.axis)}: give no sample"
-        )
-    # It costs no read of X here. What strips were then, they have to be now, where they are the same ones.
-    alike = cut.reads_as(record.state.plan)
-    return replace(kept, bytes_read=0, checksums=kept.checksums if alike else None)
+    return ranks_of(f"2:{USUAL}" if rank == "auto" else rank)
 
 
 def _check_out(

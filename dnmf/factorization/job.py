@@ -53,8 +53,9 @@ class Job:
     """All that stays the same from the first pass to the last.
 
     `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
-    where there are any. `by_blocks` says whether what computes reaches the run, `relayed` whether another process goes
-    on where this one can not. `most` is how many passes may be from one generation to the next, None for any number.
+    `begun` the short factor (k, N) that a comparison of ranks has made an exact step with, where there are any.
+    `by_blocks` says whether what computes reaches the run, `relayed` whether another process goes on where this one can
+    not. `most` is how many passes may be from one generation to the next, None for any number.
     """
 
     matrix: Matrix
@@ -70,6 +71,7 @@ class Job:
     by_blocks: bool
     relayed: bool = False
     most: int | None = None
+    begun: Array | None = None
 
     @property
     def group(self) -> zarr.Group:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from dnmf.arrays.rows import Array
 from dnmf.clusters.current import current_client, out_of_the_pool
 from dnmf.clusters.here import available, set_up
 from dnmf.engine.dask_engine import DaskEngine
@@ -123,6 +124,7 @@ def job_for(
     on_disk: bool,
     given: Factors | None = None,
     kept: StoredSample | None = None,
+    begun: Array | None = None,
     exponent: int = 0,
 ) -> Job:
     """The job of factorizing a session's X into a run; `on_disk` says whether that outlives this process.
@@ -141,6 +143,7 @@ def job_for(
         keeper=Keeper(group, record, lasting=on_disk),
         given=given,
         kept=kept,
+        begun=begun,
         listeners=tuple(listeners),
         by_blocks=session.client is None or on_disk,
         most=None if session.client is None else MOST,

@@ -46,9 +46,9 @@ from dnmf.engine.blocks import Draw
 from dnmf.engine.protocol import Engine, Source
 from dnmf.events import Sampled, Saved, Started
 from dnmf.factorization.job import Iterate, Job
-from dnmf.factorization.reads import sampling
+from dnmf.factorization.sampling import draw_sample
 from dnmf.losses.extrapolation import Fit
-from dnmf.losses.least_squares.in_memory import affordable, alternate
+from dnmf.losses.least_squares.in_memory import affordable, alternate, random_start
 from dnmf.losses.protocol import AnyLoss, AnySurrogate, Trial
 from dnmf.losses.scale import factor_exponent
 from dnmf.parameters import SAMPLED
@@ -109,7 +109,8 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
     began, loss, size = time.perf_counter(), job.loss, job.plan.sample
     kept, source = (job.kept.scaled(job.matrix.exponent), source) if job.kept else _draw(job, source)
     sample = kept.sample
-    job.tell(Sampled(min(len(sample.keys), size), time.perf_counter() - began, kept.bytes_read))
+    if job.kept is None or not kept.bytes_read:  # else it was drawn just now, and told
+        job.tell(Sampled(kept.rows, time.perf_counter() - began, kept.bytes_read))
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = sample.norm if sample.beta == loss.beta else math.nan
     if job.kept is None:
@@ -136,20 +137,17 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
 
 def _draw(job: Job, source: Source[Any]) -> tuple[StoredSample, Source[Any]]:
     """Read X for its sample; X for the passes after that."""
-    size, bytes_read = job.plan.sample, job.matrix.grid.stored_nbytes
-    # Where strips are columns of X, those of Y are its rows, of which nobody asks.
-    width = job.plan.width if job.plan.axis == 0 else None
-    what = sampling(seed=job.parameters.seed, size=size, beta=job.loss.beta, width=width)
-    pending = job.engine.read(source, None, what, job.ticker(0))
-    outcome = pending.wait()
-    job.check_range(outcome.value.extent)
-    checksums, exponent = job.checked(None, outcome.checksums), job.matrix.exponent
-    sample = outcome.value.value
-    return StoredSample(sample, job.plan.axis, size, bytes_read, checksums, exponent), pending.source
+    kept, extent, source = draw_sample(
+        job.engine, source, job.matrix, job.plan, seed=job.parameters.seed, beta=job.loss.beta, tick=job.ticker(0)
+    )
+    job.check_range(extent)
+    return kept, source
 
 
 def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:
     """The short factor, and the sample's relative loss where it was factorized."""
+    if job.begun is not None and job.parameters.init == "sample":
+        return job.begun, None
     rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
     mean, dtype = sample.total / (job.plan.length * job.plan.width), small.B.dtype
     if small.rows == 0:
@@ -211,8 +209,7 @@ def _follow(screen: Screen, stream: int, *, rank: int, seed: int, mean: float) -
     """One start, followed for a while: random for all streams but the last one."""
     part, A = screen.part, screen.part.A
     if stream < RANDOM_STARTS:
-        H = random_rows(seed, FIRST_STREAM + stream, 0, A.B.shape[1], rank, A.B.dtype)
-        W = from_scratch(coordinate_descent, keeps_zeros=False)(A.right(H), gram(H), 1)
+        W, H = random_start(A, rank, seed=seed, stream=FIRST_STREAM + stream)
     else:
         W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(screen.whole, rank))
         W, H = part.rows.of_factor(W), part.columns.of_factor(H)

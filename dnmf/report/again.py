@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from dnmf.losses import NAMED
 from dnmf.matrix.foreign import is_given
@@ -33,17 +34,35 @@ def next_commands(about: Record, run: str) -> tuple[Command, ...]:
     again = _typed(about.x.path, other, "other.zarr")
     passes = ("--max-iter", str(2 * about.parameters.max_iter))
     stopped = about.status != "finished"
+    x, beta = about.x.path, about.parameters.beta_loss
+    sampled = about.start is not None and about.start.rows > 0 and not is_given(x)
     maybe = {
         "Go on where it was left:": _line("resume", run) if stopped else None,
         "Go on, as it made all the passes that it might:": (
             _line("resume", run, *passes) if not stopped and about.iteration >= about.parameters.passes else None
         ),
-        "Factorize X again from another seed, to see what stays:": again,
+        "See more of what leads components, and by other measures:": _line("components", run, "--top", "20"),
+        "Ask how many components X has, from the sample of this run, without a read of X:": (
+            _line("ranks", x, *loss_option(beta), "--sample", run, "--out", "ranks.zarr") if sampled else None
+        ),
+        "Factorize X again from another seed, and see what stays:": (
+            f"{again} && {_line('compare', run, 'other.zarr')}" if again else None
+        ),
         "Describe new rows by these components:": _line("transform", "NEW.zarr", "--model", run, "--out", "W.zarr"),
         "Draw it:": _line("plot", run, "--out", "figures"),
         "Open it in Python:": f"run = dnmf.open_run({run!r})  # run.V (k, n), run.W (m, k), run.labels",
     }
     return tuple(Command(what, text) for what, text in maybe.items() if text is not None)
+
+
+def loss_option(beta: float) -> tuple[str, ...]:
+    """How the command line asks for the loss of a β; nothing for least squares.
+
+    >>> loss_option(1.0), loss_option(2.0)
+    (('--beta-loss', 'kullback-leibler'), ())
+    """
+    named = {known: name for name, known in NAMED.items()}
+    return () if beta == 2 else ("--beta-loss", named.get(beta, str(beta)))
 
 
 def _line(*words: str) -> str:
@@ -66,14 +85,14 @@ def _typed(x: str, parameters: Parameters, run: str) -> str | None:
     return _line("factorize", x, *options, "--out", run)
 
 
-def _option(name: str, value: object) -> tuple[str, ...]:
+def _option(name: str, value: Any) -> tuple[str, ...]:
     """A parameter as the command line spells it."""
     flag = DECLARED[name].flags[0]
     if isinstance(value, bool):
         yes, _, no = flag.partition("/")
         return (yes if value else no,)
     if name == "beta_loss":
-        value = next((word for word, beta in NAMED.items() if beta == value), value)
+        return loss_option(value)
     return flag, f"{value}B" if name == "memory_limit" else str(value)
 
 

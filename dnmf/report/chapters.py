@@ -140,7 +140,7 @@ def _figures(run: Factorization) -> dict[str, str]:
         "relative error": f"{run.relative_error:.4f}",
         "reads of X": f"{run.reads:.4g}",
         "pass" if run.about.iteration == 1 else "passes": count(run.about.iteration),
-        "seconds": f"{start.seconds + float(np.sum(run.history['seconds'])):.4g}",
+        "seconds": f"{start.seconds + float(np.sum(run.history['seconds'])):.3g}",
     }
 
 
@@ -171,8 +171,8 @@ def _why(run: Factorization, ranks: Ranking | None) -> str:
     rank = run.about.parameters.rank
     if ranks is None:
         return (
-            f"{components(rank)} were asked for. This run alone does not say whether X has as many: an error that falls "
-            f"with every further component is no proof of any."
+            f"{components(rank)} were asked for. This run alone does not say whether X has as many: an error that "
+            f"falls with every further component is no proof of any."
         )
     chosen = "as the comparison of ranks picks" if ranks.best == rank else f"where the comparison picks {ranks.best}"
     return f"The run has {components(rank)}, {chosen}."

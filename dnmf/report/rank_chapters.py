@@ -9,9 +9,8 @@ import numpy as np
 
 from dnmf.components.features import leading, specificity, weights
 from dnmf.components.table import shortened
-from dnmf.losses import NAMED as LOSS_NAMES
 from dnmf.matrix.foreign import is_given
-from dnmf.report.again import Command
+from dnmf.report.again import Command, loss_option
 from dnmf.report.facts import stored_facts
 from dnmf.report.portraits import IN_TABLE, LONGEST, NAMED, Bar, Bars
 from dnmf.report.rank_view import RankView, rank_view
@@ -115,9 +114,9 @@ def _again(found: Ranking, at: str) -> Command:
     x, asked = found.about.x, found.about.asked
     ranks = _listed(asked.ranks)
     if is_given(x.path):
-        call = f"dnmf.ranks(X, {ranks!r}, beta_loss={asked.beta_loss}, starts={asked.starts}, seed={asked.seed}, out={at!r})"
-        return Command(f"To make it again, in Python; X was {x.path}:", call)
-    words = ["dnmf", "ranks", x.path, "--ranks", ranks, *_loss(asked.beta_loss), "--starts", str(asked.starts)]
+        given = f"{ranks!r}, beta_loss={asked.beta_loss}, starts={asked.starts}, seed={asked.seed}, out={at!r}"
+        return Command(f"To make it again, in Python; X was {x.path}:", f"dnmf.ranks(X, {given})")
+    words = ["dnmf", "ranks", x.path, "--ranks", ranks, *loss_option(asked.beta_loss), "--starts", str(asked.starts)]
     words += ["--verify", _listed(asked.verify)] if asked.verify else []
     return Command("To make it again:", shlex.join([*words, "--seed", str(asked.seed), "--out", at]))
 
@@ -126,7 +125,7 @@ def _then(found: Ranking, at: str) -> tuple[Command, ...]:
     x, asked = found.about.x, found.about.asked
     maybe = {}
     if not is_given(x.path):
-        words = ["--rank", str(found.best), *_loss(asked.beta_loss), "--sample", at, "--out", "run.zarr"]
+        words = ["--rank", str(found.best), *loss_option(asked.beta_loss), "--sample", at, "--out", "run.zarr"]
         solver = [] if asked.beta_loss == 2 else ["--solver", "mu"]
         maybe[f"Factorize X with {components(found.best)}, one read of X less:"] = [
             "dnmf", "factorize", x.path, *solver, *words
@@ -134,14 +133,9 @@ def _then(found: Ranking, at: str) -> tuple[Command, ...]:
         if found.ranks[np.argmin(found.held_out)] == found.ranks[-1]:
             more = f"{found.ranks[-1]}:{2 * found.ranks[-1]}"
             maybe["Ask for more, as no minimum lies in the range:"] = [
-                "dnmf", "ranks", x.path, "--ranks", more, *_loss(asked.beta_loss), "--sample", at, "--out", "more.zarr"
+                "dnmf", "ranks", x.path, "--ranks", more, *loss_option(asked.beta_loss), "--sample", at, "--out", "more.zarr"
             ]  # fmt: skip
     return tuple(Command(what, shlex.join(words)) for what, words in maybe.items())
-
-
-def _loss(beta: float) -> list[str]:
-    name = next((name for name, known in LOSS_NAMES.items() if known == beta), str(beta))
-    return [] if beta == 2 else ["--beta-loss", name]
 
 
 def _listed(ranks: tuple[int, ...]) -> str:

@@ -42,6 +42,11 @@ class StoredSample:
     checksums: NDArray[np.uint64] | None
     exponent: int = 0
 
+    @property
+    def rows(self) -> int:
+        """Rows that are drawn: fewer where X has fewer that are not zero."""
+        return min(len(self.sample.keys), self.size)
+
     def scaled(self, exponent: int) -> "StoredSample":
         """The sample of X times 2 to another exponent; checksums are those of X as it was read."""
         if exponent == self.exponent:

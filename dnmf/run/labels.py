@@ -29,6 +29,11 @@ def _write(group: zarr.Group, name: str, names: Names) -> None:
         array[start : start + CHUNK] = names[start : start + CHUNK].astype(np.dtypes.StringDType())
 
 
+def has_labels(group: zarr.Group) -> bool:
+    """Whether names of rows or columns are there."""
+    return has(group, ROW) or has(group, COLUMN)
+
+
 def read_labels(group: zarr.Group, shape: tuple[int, int]) -> Labels:
     """The names of the rows and columns of X (m, n), as far as the run has them.
 

@@ -85,7 +85,7 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     refuse_bucket(path, "run.zarr")
     if not occupied(path):
         return False
-    group = _at(path)
+    group = group_at(path)
     if not overwrite and not _holds_nothing(group):
         raise FileExistsError(f"{out} exists: choose another output, or overwrite it with --overwrite (overwrite=True)")
     if group is None or mark not in group.attrs:
@@ -96,7 +96,7 @@ def check_out(out: str | Path, *, overwrite: bool, mark: str = "dnmf") -> bool:
     return True
 
 
-def _at(path: str, mode: Literal["r", "r+"] = "r") -> zarr.Group | None:
+def group_at(path: str, mode: Literal["r", "r+"] = "r") -> zarr.Group | None:
     """The group at a path, or None where there is none that can be opened."""
     try:
         return zarr.open_group(answering(path), mode=mode)
@@ -121,7 +121,7 @@ def _holds_nothing(group: zarr.Group | None) -> bool:
 
 def identity_at(path: str) -> str | None:
     """The token of the run at a path, another one for every run there; None where there is none."""
-    group = _at(path) if occupied(path) else None
+    group = group_at(path) if occupied(path) else None
     token = None if group is None else group.attrs.get(IDENTITY)
     return None if token is None else str(token)
 
@@ -155,7 +155,7 @@ def open_group(path: str | Path | zarr.Group, mode: Literal["r", "r+"] = "r") ->
     else:
         if not occupied(absolute(path)):
             raise FileNotFoundError(f"there is no run at {path}: give the --out of a factorization")
-        found = _at(absolute(path), mode)
+        found = group_at(absolute(path), mode)
         if found is None or "dnmf" not in found.attrs:
             raise ValueError(f"{path} is not a run of dnmf: give the --out of a factorization")
         group = found

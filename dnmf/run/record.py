@@ -143,7 +143,16 @@ class _Formatted(msgspec.Struct, frozen=True):
 
 def new_record(matrix: Matrix, parameters: Parameters, plan: Plan) -> Record:
     """The record of a run that holds nothing yet."""
-    x = StoredX(
+    return Record(
+        format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=stored_x(matrix),
+        parameters=parameters, start=None, state=state_of(matrix, plan, every=parameters.checkpoint_every),
+        versions=versions(),
+    )  # fmt: skip
+
+
+def stored_x(matrix: Matrix) -> StoredX:
+    """X as it is now."""
+    return StoredX(
         path=matrix.location,
         shape=matrix.grid.shape,
         dtype=str(matrix.stored_dtype),
@@ -151,18 +160,18 @@ def new_record(matrix: Matrix, parameters: Parameters, plan: Plan) -> Record:
         chunks=tuple(matrix.grid.chunk),
         fingerprint=matrix.fingerprint,
     )
+
+
+def state_of(matrix: Matrix, plan: Plan, *, every: int | None = None) -> State:
+    """How X is cut, where there is nothing yet to go on from."""
     cut = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     dtype: Literal["float32", "float64"] = "float32" if matrix.dtype.itemsize == 4 else "float64"
-    every = parameters.checkpoint_every
-    state = State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, next=None, exponent=matrix.exponent)
-    return Record(
-        format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=x,
-        parameters=parameters, start=None, state=state, versions=_versions(),
-    )  # fmt: skip
+    return State(**cut, dtype=dtype, every=every, split_every=SPLIT_EVERY, next=None, exponent=matrix.exponent)
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of dnmf and what it computes with."""
     return {name: version(name) for name in ("dnmf", "dask", "numpy", "zarr")}
 
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from dnmf.arrays.products import gram8
+from dnmf.arrays.draws import random_rows
+from dnmf.arrays.products import gram, gram8
 from dnmf.arrays.rows import Array, aligned, dense_size
 from dnmf.arrays.sketch import Sketch
 from dnmf.losses.extrapolation import STRETCH, Fit, extrapolate
 from dnmf.rules import NO_PENALTY, Penalty, coordinate_descent
+from dnmf.rules.from_scratch import from_scratch
 
 # Sweeps per half-step. With 1 instead of 3 no loss of nine matrices ended lower, and most ended higher.
 HALF_STEP_SWEEPS = 3
@@ -23,6 +25,12 @@ def affordable(A: Sketch, rank: int, iterations: int, *, shares: int = 1) -> int
     products = 4 * rank * (dense_size(A.B) + (0 if A.Q is None else A.Q.size))
     sweeps = SWEEP_COST * HALF_STEP_SWEEPS * 2 * rank * rank * (rows + columns)
     return max(STRETCH, min(iterations, int(WORK / shares / (products + sweeps))))
+
+
+def random_start(A: Sketch, rank: int, *, seed: int, stream: int) -> tuple[Array, Array]:
+    """First factors: H (k, N) of random numbers, W (k, s) solved against it."""
+    H = random_rows(seed, stream, 0, A.B.shape[1], rank, A.B.dtype)
+    return from_scratch(coordinate_descent, keeps_zeros=False)(A.right(H), gram(H), 1), H
 
 
 def alternate(

@@ -1,0 +1,88 @@
+"""A sample, cut in two halves at random, several times; and its columns, cut into folds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.arrays.products import left
+from dnmf.arrays.rows import Rows
+from dnmf.arrays.sample import Sample, StandIn, count_rows, weigh
+from dnmf.arrays.sketch import as_it_is, sketch
+
+# Ways in which rows are cut in two: one of so many of them is enough; of fewer, up to so many ways are averaged, as the
+# halves of 96 rows told another rank for every cut. Folds of the columns.
+ENOUGH_ROWS, MOST_SPLITS, FOLDS = 2000, 5, 5
+
+# Streams of random numbers beside those of a factorization.
+SPLIT_STREAM, FOLD_STREAM = 11, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """What ranks are compared on.
+
+    Attributes
+    ----------
+    whole : the sample (s, N), as a matrix that stands for Y.
+    splits : for each way to cut it, the two halves.
+    first : (splits, s), whether a row is in the first half.
+    folds : (N,) the fold of each column.
+    shares : (N,) what part of all that the sample stands for is in each column.
+    """
+
+    whole: StandIn
+    splits: tuple[tuple[StandIn, StandIn], ...]
+    first: NDArray[np.bool_]
+    folds: NDArray[np.intp]
+    shares: NDArray[np.float64]
+
+    @property
+    def most(self) -> int:
+        """The largest rank that there are rows and columns for."""
+        return min(self.rows, len(self.folds) - int(np.bincount(self.folds).max(initial=0)))
+
+    @property
+    def rows(self) -> int:
+        """Rows of the smaller half."""
+        return len(self.whole.counts) // 2
+
+
+def halve(sample: Sample, size: int, *, rank: int, seed: int) -> Halves:
+    """Cut a sample of `size` rows for ranks up to `rank`."""
+    rows, counts = count_rows(sample, size)
+    splits = min(MOST_SPLITS, max(1, ENOUGH_ROWS // max(1, len(counts))))
+    first = np.array([_half(len(counts), [seed, SPLIT_STREAM, split]) for split in range(splits)])
+
+    def part(at: NDArray[np.bool_]) -> StandIn:
+        return _stand_in(rows[at], counts[at], rank=rank, seed=seed)
+
+    return Halves(
+        whole=_stand_in(rows, counts, rank=rank, seed=seed),
+        splits=tuple((part(half), part(~half)) for half in first),
+        first=first,
+        folds=cut_columns(rows.shape[1], seed),
+        shares=column_shares(rows, counts),
+    )
+
+
+def cut_columns(count: int, seed: int) -> NDArray[np.intp]:
+    """The fold (N,) of each of so many columns."""
+    return np.asarray(np.random.default_rng([seed, FOLD_STREAM]).permutation(count) % FOLDS)
+
+
+def column_shares(rows: Rows, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What part of all is in each column (N,), of rows that count so often."""
+    totals = left(counts[None, :], rows)[0]
+    return np.asarray(totals / max(float(totals.sum()), np.finfo("f8").tiny))
+
+
+def _half(count: int, seed: list[int]) -> NDArray[np.bool_]:
+    """Which of so many rows are in the first half."""
+    return np.asarray(np.random.default_rng(seed).permutation(count) % 2 == 0)
+
+
+def _stand_in(rows: Rows, counts: NDArray[np.float64], *, rank: int, seed: int) -> StandIn:
+    """Some rows, by their leading directions: one sketch serves all ranks."""
+    A = weigh(rows, counts)
+    return StandIn(rows, counts, sketch(A, rank, seed=seed) if len(counts) else as_it_is(A), whole=False)

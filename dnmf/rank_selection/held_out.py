@@ -1,0 +1,120 @@
+"""Held-out rows × columns: how well a short factor predicts columns of rows that it has not seen.
+
+For a short factor S of other rows, and for each fold J of the columns, a row y is solved against S without the columns
+of J, and predicts those: nothing in y_J took part in what predicts it. Bro, Kjeldahl, Smilde and Kiers, Analytical and
+Bioanalytical Chemistry 390, 2008, doi:10.1007/s00216-007-1790-1, say why that must be so; Owen and Perry, Annals of
+Applied Statistics 3, 2009, doi:10.1214/08-AOAS227, hold blocks of rows × columns out in another way.
+
+The score must be least where the prediction m is the expectation of y, and finite where m is 0:
+
+    β = 2    Σ (y − m)²
+    β = 1    Σ (y − m)² / e, with e = the row's total × the column's share, as far as columns that are in tell that
+    others   the β-divergence, with 2 % of m taken from e
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnmf.arrays.products import right, row_powers
+from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
+from dnmf.losses.divergence.entries import form_model, row_divergences
+from dnmf.losses.protocol import AnyLoss
+
+# When a row is solved: by tolerance, and after so many updates at most. Rows of losses that form a model of every entry
+# are done sooner.
+ROW_TOL, SQUARES_UPDATES, UPDATES = 1e-3, 60, 20
+
+# Of a prediction, for losses that are infinite where it is 0, comes this share from e; a row's total is never taken to
+# be less than this share of the mean one.
+SMOOTH, LEAST_TOTAL = 0.02, 0.01
+
+
+def held_out_errors(
+    y: Rows, S: Array, loss: AnyLoss, *, folds: NDArray[np.intp], shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The score of each row (h,), over all of its columns, each of which is held out once.
+
+    Parameters
+    ----------
+    y : (h, N) rows that S has not seen.
+    S : (k, N) short factor.
+    loss : by which rows are solved.
+    folds : (N,) fold of each column.
+    shares : (N,) share of each column.
+    """
+    errors, updates = np.zeros(y.shape[0]), SQUARES_UPDATES if loss.beta == 2 else UPDATES
+    for fold in np.unique(folds):
+        out = folds == fold
+        seen, held = _columns(y, ~out), _columns(y, out)
+        L = loss.settle(seen, _columns(S, ~out), tol=ROW_TOL, iterations=updates)
+        expected = _Expected(_totals(seen, shares[~out]), shares[out])
+        errors += _score(held, L, _columns(S, out), expected, loss.beta)
+    return errors
+
+
+def baseline(y: Rows, *, folds: NDArray[np.intp], shares: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
+    """The score of each row (h,) by no factorization at all: that of 0 for β = 2, for others that of m = e."""
+    if beta == 2:
+        return row_powers(y, 2)
+    errors = np.zeros(y.shape[0])
+    for fold in np.unique(folds):
+        out = folds == fold
+        expected = _Expected(_totals(_columns(y, ~out), shares[~out]), shares[out])
+        errors += _score(_columns(y, out), expected.totals[None, :], expected.shares[None, :], expected, beta)
+    return errors
+
+
+class _Expected:
+    """e, of every row and held-out column: a model of one component."""
+
+    def __init__(self, totals: NDArray[np.float64], shares: NDArray[np.float64]) -> None:
+        self.totals, self.shares = totals, shares
+
+
+def _columns(y: Rows, at: NDArray[np.bool_]) -> Rows:
+    return y[:, np.flatnonzero(at)] if is_sparse(y) else np.ascontiguousarray(y[:, at])
+
+
+def _totals(y: Rows, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The total of every row (h,), of all columns, as those that are in tell it."""
+    totals = row_powers(y, 1) / max(float(shares.sum()), np.finfo("f8").tiny)
+    return np.maximum(totals, max(LEAST_TOTAL * float(totals.mean()), np.finfo("f8").tiny))
+
+
+def _score(y: Rows, L: Array, S: Array, expected: _Expected, beta: float) -> NDArray[np.float64]:
+    if beta == 2:
+        return _squares(y, L, S)
+    if beta == 1:
+        return _chi_squares(y, L, S, expected)
+    L, S = np.vstack([(1 - SMOOTH) * L, SMOOTH * expected.totals]), np.vstack([S, expected.shares])
+    return 2 * row_divergences(y, form_model(y, L, S, beta), L, S, beta)
+
+
+def _squares(y: Rows, L: Array, S: Array) -> NDArray[np.float64]:
+    if is_sparse(y):
+        S8 = S.astype("f8")
+        return row_powers(y, 2) + _of_model(y, L, S8, S8)
+    residual = y - L.T @ S
+    return row_powers(residual, 2)
+
+
+def _chi_squares(y: Rows, L: Array, S: Array, expected: _Expected) -> NDArray[np.float64]:
+    """Σ (y − m)² / e. Where a column's share is 0 so is all of it."""
+    inverse = np.divide(1, expected.shares, out=np.zeros_like(expected.shares), where=expected.shares > 0)
+    S8 = S.astype("f8")
+    squares = _weighted_squares(y, inverse) + _of_model(y, L, S8, S8 * inverse)
+    return squares / expected.totals
+
+
+def _of_model(y: Rows, L: Array, S: NDArray[np.float64], weighted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Σ_j (m_j² − 2 y_j m_j) c_j of every row, with weighted = c S."""
+    L8 = L.astype("f8")
+    cross = np.einsum("kh,kh->h", L8, right(weighted, y))
+    return np.asarray(np.einsum("kh,kh->h", L8, (S @ weighted.T) @ L8) - 2 * cross)
+
+
+def _weighted_squares(y: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Σ_j y_j² c_j of every row."""
+    if is_sparse(y):
+        return np.asarray(with_data(y, y.data.astype("f8") ** 2) @ weights)
+    return np.asarray((y.astype("f8") ** 2) @ weights)
