@@ -1,6 +1,6 @@
 """What a report shows of each component: what leads it, where it is strong, how large and how sure it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -87,7 +87,8 @@ def portraits(run: Factorization, agreement: F8 | None = None) -> tuple[Componen
     run : X ≈ W V.
     agreement : (k,) how sure each component is, in the order of the run.
     """
-    described, labels = describe(run, top=NAMED, agreement=agreement), run.labels
+    sure = None if agreement is None else agreement.tolist()
+    described, labels = describe(run, top=NAMED, agreement=sure), run.labels
     sizes = run.V.astype("f8").sum(axis=1)
     strongest = None if run.W is None else strongest_rows(run.W, sizes, count=NAMED, blocks=PROFILE)
     drawn = _portraits(described, weights(run.V), labels, strongest, run.about.x.shape[0])
@@ -110,7 +111,7 @@ def _portraits(
             width=0.0 if np.isnan(shares[i]) else max(0.0, float(shares[i] / largest)),
             names=tuple(shortened(name, LONGEST) for name in described.named_features[i][:IN_TABLE]),
             facts=_facts(described, i, None if strongest is None else int(strongest.leads[a]), m),
-            features=_features(described, i),
+            features=feature_bars(described.named_features[i], described.scores[i], described.weights[i], "column"),
             rows=None if strongest is None else _rows(strongest, a, labels.rows),
             charts=tuple(charts),
         )
@@ -135,18 +136,21 @@ def _facts(described: Components, i: int, leads: int | None, m: int) -> dict[str
     return {name: text for name, text in known.items() if text != "–"}
 
 
-def _features(described: Components, i: int) -> Bars:
-    scores, alike = described.scores[i], described.weights[i]
+def feature_bars(names: Sequence[str], scores: F8, alike: F8, kind: str) -> Bars:
+    """The features that lead a component, the first one first: how specific they are, and their weights.
+
+    Parameters
+    ----------
+    names : of the features.
+    scores, alike : of each, how many times as much of it as of all, and its share of the component.
+    kind : what features are: "column" or "row".
+    """
     largest = float(scores.max(initial=0)) or 1
-    names = map(described.name, described.features[i].tolist())
     bars = tuple(
         Bar(name, score / largest, f"{score:.3g} ×", percent(weight))
         for name, score, weight in zip(names, scores.tolist(), alike.tolist(), strict=True)
     )
-    return Bars(
-        "What leads it", "columns of X", "column", "specific", bars,
-        empty="It is a component of zeros: no column is in it.", beside="of it",
-    )  # fmt: skip
+    return Bars("What leads it", f"{kind}s of X", kind, "specific", bars, f"No {kind} leads it.", "of it")
 
 
 def _rows(strongest: Strongest, a: int, names: Names | None) -> Bars:

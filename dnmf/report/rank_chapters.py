@@ -12,9 +12,9 @@ from dnmf.components.table import shortened
 from dnmf.matrix.foreign import is_given
 from dnmf.report.again import Command, loss_option
 from dnmf.report.facts import stored_facts
-from dnmf.report.portraits import IN_TABLE, LONGEST, NAMED, Bar, Bars
+from dnmf.report.portraits import IN_TABLE, LONGEST, NAMED, Bars, feature_bars
 from dnmf.report.rank_view import RankView, rank_view
-from dnmf.report.words import components, count, decimal, loss_in_words, percent
+from dnmf.report.words import components, count, decimal, loss_in_words
 from dnmf.run.ranking import Ranking
 
 
@@ -89,22 +89,14 @@ def ranks_page_of(found: Ranking, at: str) -> RanksPage:
 def _sketched(found: Ranking) -> tuple[Sketched, ...]:
     """The components of the rank that was picked, the surest first."""
     V, sure = found.components[found.best], found.agreement[found.best]
-    names = found.labels.columns if found.about.state.axis == 0 else found.labels.rows
+    names, kind = (found.labels.columns, "column") if found.about.state.axis == 0 else (found.labels.rows, "row")
     # How much of X each of them is, is not known before all of X is looked at: all count the same here.
     alike, scores = weights(V), specificity(V, np.ones(len(V)))
     leads = leading(scores, alike, NAMED, least=1 / alike.shape[1])
-    kind = "column" if found.about.state.axis == 0 else "row"
     drawn = []
     for a in np.argsort(-sure, kind="stable").tolist():
         called = [str(j) if names is None else str(names[j]) for j in leads[a].tolist()]
-        largest = float(scores[a, leads[a]].max(initial=0)) or 1
-        bars = tuple(
-            Bar(name, score / largest, f"{score:.3g} ×", percent(weight))
-            for name, score, weight in zip(
-                called, scores[a, leads[a]].tolist(), alike[a, leads[a]].tolist(), strict=True
-            )
-        )
-        features = Bars("What leads it", f"{kind}s of X", kind, "specific", bars, f"No {kind} leads it.", "of it")
+        features = feature_bars(called, scores[a, leads[a]], alike[a, leads[a]], kind)
         short = tuple(shortened(name, LONGEST) for name in called[:IN_TABLE])
         drawn.append(Sketched(a + 1, decimal(float(sure[a])), float(sure[a]), short, features))
     return tuple(drawn)
@@ -122,20 +114,18 @@ def _again(found: Ranking, at: str) -> Command:
 
 
 def _then(found: Ranking, at: str) -> tuple[Command, ...]:
-    x, asked = found.about.x, found.about.asked
-    maybe = {}
-    if not is_given(x.path):
-        words = ["--rank", str(found.best), *loss_option(asked.beta_loss), "--sample", at, "--out", "run.zarr"]
-        solver = [] if asked.beta_loss == 2 else ["--solver", "mu"]
-        maybe[f"Factorize X with {components(found.best)}, one read of X less:"] = [
-            "dnmf", "factorize", x.path, *solver, *words
-        ]  # fmt: skip
-        if found.ranks[np.argmin(found.held_out)] == found.ranks[-1]:
-            more = f"{found.ranks[-1]}:{2 * found.ranks[-1]}"
-            maybe["Ask for more, as no minimum lies in the range:"] = [
-                "dnmf", "ranks", x.path, "--ranks", more, *loss_option(asked.beta_loss), "--sample", at, "--out", "more.zarr"
-            ]  # fmt: skip
-    return tuple(Command(what, shlex.join(words)) for what, words in maybe.items())
+    """What may be done next, where X is found again."""
+    x, beta, last = found.about.x, found.about.asked.beta_loss, int(found.ranks[-1])
+    if is_given(x.path):
+        return ()
+    how = (*(() if beta == 2 else ("--solver", "mu")), *loss_option(beta))
+    again = ["dnmf", "factorize", x.path, "--rank", str(found.best), *how, "--sample", at, "--out", "run.zarr"]
+    commands = [Command(f"Factorize X with {components(found.best)}, one read of X less:", shlex.join(again))]
+    if int(found.ranks[np.argmin(found.held_out)]) == last:
+        more = ["--ranks", f"{last}:{2 * last}", *loss_option(beta), "--sample", at, "--out", "more.zarr"]
+        what = "Ask for more components, as no minimum lies in the range:"
+        commands.append(Command(what, shlex.join(["dnmf", "ranks", x.path, *more])))
+    return tuple(commands)
 
 
 def _listed(ranks: tuple[int, ...]) -> str:
