@@ -1,4 +1,4 @@
-"""Runs to make reports of: with names that mean harm, with none, of many components."""
+"""Runs to make reports of: with names that mean harm, with none."""
 
 from pathlib import Path
 
@@ -26,14 +26,14 @@ def plain(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def named(folder: Path) -> Path:
-    """A run of sixty components with names: long ones, in several scripts, and such as mean harm."""
+    """A run of eight components with names: long ones, in several scripts, and such as mean harm."""
     hard = [SCRIPT, '"><img src=x onerror=alert(1)>', "'; alert(1); '", "{{ 7 * 7 }}", "基因-α", "שלום עולם", "a" * 150]
     columns = [*hard, *(f"{'very_long_name_of_a_feature_' * 4}{i}" for i in range(73))]
     rows = [SCRIPT, *(f"{'patient-' * 6}{i}" for i in range(1, 400))]
-    X = parts(400, 80, 60)
+    X = parts(400, 80, 8)
     # What is in one component alone, and in one row, is sure to be named.
     X[:8, :7] = 50 * np.eye(8, 7)
-    dnmf.factorize(pd.DataFrame(X, index=rows, columns=columns), 60, out=folder / "named.zarr")
+    dnmf.factorize(pd.DataFrame(X, index=rows, columns=columns), 8, out=folder / "named.zarr")
     return folder / "named.zarr"
 
 
