@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from dnmf.run.result import Factorization
 # Rows and features that are named, and names in the table of all components.
 NAMED, IN_TABLE = 10, 4
 
-# Characters of a name that needs a wide column, and of one that is cut in the table of all components.
-LONG, LONGEST = 18, 28
+# Characters of names that need little room, or much; and of one that is cut in the table of all components.
+SHORT, LONG, LONGEST = 7, 18, 28
 
 F8 = NDArray[np.float64]
 
@@ -49,9 +50,10 @@ class Bars:
     beside: str = ""
 
     @property
-    def long(self) -> bool:
-        """Whether names need more room than bars."""
-        return any(len(bar.name) > LONG for bar in self.bars)
+    def names(self) -> Literal["short", "usual", "long"]:
+        """How much room names need beside bars."""
+        most = max((len(bar.name) for bar in self.bars), default=0)
+        return "long" if most > LONG else "short" if most <= SHORT else "usual"
 
 
 @dataclass(frozen=True, slots=True)
