@@ -14,14 +14,20 @@ from dnmf.cli.output import say
 @click.option("--out", required=True, help="Folder to write to.")
 @click.option("--x", help="Where X is now, if it has moved since.")
 def plot(run: str, out: str, x: str | None) -> None:
-    """Draw loss, components, their top features, a map of V, and reconstructions."""
+    """Draw loss, components, their top features, a map of V, and reconstructions; or a comparison of ranks."""
     from dnmf.matrix.foreign import is_given
     from dnmf.matrix.opening import open_matrix
     from dnmf.report.components import component_figures
     from dnmf.report.figures import run_figures, save
+    from dnmf.run.ranking import is_ranking
     from dnmf.stores.paths import here
 
     folder = here(out)
+    if is_ranking(run):
+        from dnmf.report.rank_figures import ranking_figures
+
+        _tell(save(ranking_figures(dnmf.open_ranks(run)), folder))
+        return
     result = dnmf.open_run(run)
     path = x or result.about.x.path
     refuse_inside(folder, {"the run": run, "X": path})
@@ -36,7 +42,11 @@ def plot(run: str, out: str, x: str | None) -> None:
             say("X is sparse, its rows make no curves: drawn without reconstructions")
         else:
             X = matrix.numbers
-    for name, file in save(run_figures(result, X) | component_figures(result), folder).items():
+    _tell(save(run_figures(result, X) | component_figures(result), folder))
+
+
+def _tell(files: Mapping[str, Path]) -> None:
+    for name, file in files.items():
         say(f"{name:16s} {file}")
 
 

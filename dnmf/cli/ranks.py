@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("x")
-@click.option("--ranks", "asked", default="2:30", help="Ranks to compare, as 2:30 or 4,8,12.")
+@click.option("--ranks", "asked", help="Ranks to compare, as 5:40 or 4,8,12; 2 to 30, where X allows, if not given.")
 @click.option("--out", required=True, help="The comparison to write; one there that was not finished goes on.")
 @click.option("--sample", help="An earlier run or comparison on the same X, whose sample is taken: X is not read.")
 @number(COUNT, "--starts", default=3, help="Starts of each factorization of a half of the sample.")
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @somewhere
 def ranks(
     x: str,
-    asked: str,
+    asked: str | None,
     out: str,
     verify: str | None,
     layer: str | None,
@@ -43,7 +43,7 @@ def ranks(
     from dnmf.rank_selection.asked import ranks_of
 
     X = open_matrix(x, layer=layer)
-    wanted, checked = ranks_of(asked), ranks_of(verify) if verify else ()
+    wanted, checked = None if asked is None else ranks_of(asked), ranks_of(verify) if verify else ()
     place = computing(where, X.grid.nbytes, more["memory_limit"], quiet=quiet)
     with place, show_progress(quiet=quiet) as listeners:
         found = dnmf.ranks(X, wanted, out=out, verify=checked, listeners=listeners, **more)

@@ -12,8 +12,8 @@ By: TypeAlias = Literal["specificity", "weight", "marker"]
 # What features are ranked by; the usual one first.
 RANKINGS: tuple[By, ...] = ("specificity", "weight", "marker")
 
-# Scores that differ by less than one part in so many count as equal, and weights decide.
-DIGITS = 1000
+# Specificities are told apart by so many steps up to the largest one; within a step weights decide.
+STEPS = 10
 
 # A column varies less than rounding where its variance is below this share of its mean square.
 CONSTANT = 1e-12
@@ -91,31 +91,43 @@ def deviations(sums: F8, squares: F8, rows: int) -> tuple[F8, F8]:
     return means, np.sqrt(np.where(variances > CONSTANT * mean_squares, variances, 0))
 
 
-def leading(scores: F8, alike: F8, count: int, *, least: float = 0.0) -> list[NDArray[np.intp]]:
+def leading(scores: F8, count: int) -> list[NDArray[np.intp]]:
     """The features of each component with the largest scores above 0, the first one first: k arrays of at most `count`.
-
-    Where scores are as good as equal, the larger weight comes first.
-
-    Parameters
-    ----------
-    scores : (k, n) by which features are ranked.
-    alike : (k, n) rows of V of sum 1.
-    least : what a feature must be of the component. What is only just there may be as specific as can be, and says
-        nothing: there 1/n, what the average feature is, is a fair bound.
 
     Examples
     --------
-    >>> alike = np.array([[0.6, 0.4, 0.0], [0.0, 0.5, 0.5]])
-    >>> [features.tolist() for features in leading(alike, alike, 2)]
+    >>> [features.tolist() for features in leading(np.array([[0.6, 0.4, 0.0], [0.0, 0.5, 0.5]]), 2)]
     [[0, 1], [1, 2]]
     """
-    return [_largest(*rows, count, least) for rows in zip(scores, alike, strict=True)]
+    found = [np.argsort(-row, kind="stable")[:count] for row in scores]
+    return [features[row[features] > 0] for row, features in zip(scores, found, strict=True)]
 
 
-def _largest(scores: F8, alike: F8, count: int, least: float) -> NDArray[np.intp]:
-    able = np.flatnonzero((alike >= least) & (scores > 0))
-    steps = np.rint(scores[able] / (scores[able].max(initial=0) or 1) * DIGITS)
-    return able[np.lexsort((able, -alike[able], -steps))[:count]]
+def most_specific(scores: F8, alike: F8, count: int) -> list[NDArray[np.intp]]:
+    """The features that are most specific to each component, the first one first: k arrays of at most `count`.
+
+    All that is in one component alone is as specific as can be, however rare it is. So scores within a tenth of the
+    largest count as equal, and the larger weight comes first; and a feature must be more of the component than the
+    average one, 1/n.
+
+    Parameters
+    ----------
+    scores : (k, n) of `specificity`.
+    alike : (k, n) rows of V of sum 1.
+
+    Examples
+    --------
+    >>> scores, alike = np.array([[9.9, 1.0, 10.0, 10.0]]), np.array([[0.3, 0.4, 0.25, 0.05]])
+    >>> most_specific(scores, alike, 9)[0].tolist()
+    [0, 2, 1]
+    """
+    return [_specific(*rows, count) for rows in zip(scores, alike, strict=True)]
+
+
+def _specific(scores: F8, alike: F8, count: int) -> NDArray[np.intp]:
+    able = np.flatnonzero((alike >= 1 / len(alike)) & (scores > 0))
+    tenths = np.rint(scores[able] / (scores[able].max(initial=0) or 1) * STEPS)
+    return able[np.lexsort((able, -alike[able], -tenths))[:count]]
 
 
 def _or_one(sizes: F8) -> F8:

@@ -173,7 +173,7 @@ def _cut(session: Session, parameters: Parameters, out: str | Path | None, earli
     )
     if cut.in_run and session.client and out is None:
         raise ValueError("out is None and W does not fit in the workers' memory: give a path that all of them reach")
-    return cut if earlier is None else replace(cut, sample=earlier.kept.size)
+    return cut if earlier is None else earlier.plan(cut)
 
 
 def _earlier(path: str | Path, matrix: Matrix, init: str) -> EarlierSample:

@@ -154,7 +154,7 @@ def _checked(beta_loss: float | str, starts: object, seed: object) -> float:
 def _plan(session: Session, rank: int, earlier: EarlierSample | None) -> Plan:
     grid, axes = session.matrix.grid, along(earlier)
     cut = plan(grid, rank=rank, workers=session.workers, cache=False, sampled=True, axes=axes)
-    return cut if earlier is None else replace(cut, sample=earlier.kept.size)
+    return cut if earlier is None else earlier.plan(cut)
 
 
 def _possible(wanted: tuple[int, ...] | None, cut: Plan) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.factorization.reads import sampling
 from dnmf.matrix.matrix import Matrix
-from dnmf.plan.strips import Plan
+from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import open_group
 from dnmf.run.ranking import is_ranking, open_ranking, read_ranking_record, read_verified
@@ -40,14 +40,31 @@ class EarlierSample:
 
     Attributes
     ----------
+    path : where it is.
     kept : the sample, which costs no read of X now.
     state : how X was cut.
     ranking : the comparison of ranks, or None where it is a run's.
     """
 
+    path: str | Path
     kept: StoredSample
     state: State
     ranking: zarr.Group | None = None
+
+    def plan(self, cut: Plan) -> Plan:
+        """How X is cut, with as many rows of a sample.
+
+        Raises
+        ------
+        ValueError
+            If it is cut along the other axis.
+        """
+        if self.kept.axis != cut.axis:
+            raise ValueError(
+                f"the sample in {self.path} is one of {rows_or_columns(self.kept.axis)}, and X is now cut along its "
+                f"{rows_or_columns(cut.axis)}: give no sample"
+            )
+        return replace(cut, sample=self.kept.size)
 
     def cut_as(self, cut: Plan) -> StoredSample:
         """The sample for an X that is cut so now: what strips were then, they have to be now, if they are the same."""
@@ -75,7 +92,7 @@ def earlier_sample(path: str | Path, matrix: Matrix) -> EarlierSample:
             f"the sample in {path} is of {x.path} and not of {matrix.location} as it is now: name a run "
             f"on this X, or give no sample"
         )
-    return EarlierSample(replace(read_sample(group), bytes_read=0), state, ranking)
+    return EarlierSample(path, replace(read_sample(group), bytes_read=0), state, ranking)
 
 
 def _origin(path: str | Path) -> tuple[zarr.Group, StoredX, State, zarr.Group | None]:

@@ -35,7 +35,7 @@ from dnmf.stores.paths import absolute, shown
 LOOK = 0.5
 
 
-def submit(X: object, rank: int, *, out: str, listeners: Sequence[Listener] = (), **parameters: Any) -> None:
+def submit(X: object, rank: Any, *, out: str, listeners: Sequence[Listener] = (), **parameters: Any) -> None:
     """Factorize as `factorize` does, but leave all of it to the cluster of the current client, and return.
 
     Raises

@@ -1,14 +1,15 @@
 """A rank, tried on the halves of a sample: each trial is a task of its own, and they are put together afterwards."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.matching import match
-from dnmf.arrays.rows import Array
+from dnmf.arrays.rows import Array, align
+from dnmf.arrays.sample import StandIn
 from dnmf.losses.protocol import AnyLoss
 from dnmf.rank_selection.fitting import factorize_part
 from dnmf.rank_selection.halves import Halves
@@ -62,13 +63,20 @@ def make_trial(question: Question, trial: Trial) -> tuple[Array, float, NDArray[
     """A part's short factor (k, N), its relative loss, and the held-out error of every row of the other half."""
     halves, (rank, part) = question.halves, trial
     split, second = divmod(max(part, 0), 2)
-    own, other = (halves.whole, None) if part < 0 else halves.splits[split][:: -1 if second else 1]
+    parts = (halves.whole,) if part < 0 else halves.splits[split][:: -1 if second else 1]
+    own, *others = map(_aligned, parts)
     stream = FIRST_STREAM + (part + 1) * STREAMS
     S, fit = factorize_part(own, question.loss, rank=rank, starts=question.starts, seed=question.seed, stream=stream)
-    if other is None:
+    if not others:
         return S, fit, np.empty(0)
+    (other,) = others
     errors = held_out_errors(other.rows, S, question.loss, folds=halves.folds, shares=halves.shares)
     return S, fit, errors * other.counts
+
+
+def _aligned(part: StandIn) -> StandIn:
+    """Some rows, as they were before they came from another process."""
+    return replace(align(part), sketch=align(part.sketch))
 
 
 def put_together(halves: Halves, made: Sequence[tuple[Array, float, NDArray[np.float64]]]) -> Tried:

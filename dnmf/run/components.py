@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array
-from dnmf.components.features import RANKINGS, By, deviations, leading, markers, specificity, weights
+from dnmf.components.features import RANKINGS, By, deviations, leading, markers, most_specific, specificity, weights
 from dnmf.components.shares import explained_alone, in_order, lost_without, share_of_mass, sparseness
 from dnmf.components.sums import F8, ComponentSums
 from dnmf.components.table import Table
@@ -190,12 +190,12 @@ def _features(
 ) -> tuple[list[NDArray[np.intp]], F8]:
     """The columns of X that lead each component, and the scores of all columns (k, n)."""
     if by == "weight":
-        return leading(alike, alike, count), alike
+        return leading(alike, count), alike
     if by == "marker":
         scores = _markers(found, result)
-        return leading(scores, alike, count), scores
+        return leading(scores, count), scores
     scores = specificity(result.V, found.mass)
-    return leading(scores, alike, count, least=1 / alike.shape[1]), scores
+    return most_specific(scores, alike, count), scores
 
 
 def _markers(found: _Found, result: "Factorization") -> F8:

@@ -1,6 +1,7 @@
-"""Results into the AnnData that X came from: W as `obsm`, V as `varm` of its Zarr store."""
+"""Results into the AnnData that X came from: W as `obsm`, V as `varm`, what components are as `uns` of its store."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from zarr.errors import ZarrUserWarning
 
 from dnmf.arrays.rows import Array
+from dnmf.components.words import Components
 from dnmf.matrix.labels import Labels, Names
+from dnmf.run.components import describe
 from dnmf.run.result import Factorization
 from dnmf.stores.identity import nested
 from dnmf.stores.paths import absolute
@@ -20,27 +23,42 @@ from dnmf.stores.places import place
 # Rows of W that are copied at a time, where its chunks say nothing.
 ROWS = 65_536
 
+# What AnnData says of a group, of an array of numbers, and of one of texts.
+DICT: dict[str, Any] = {"encoding-type": "dict", "encoding-version": "0.1.0"}
+ARRAY: dict[str, Any] = {"encoding-type": "array", "encoding-version": "0.2.0"}
+TEXTS: dict[str, Any] = {"encoding-type": "string-array", "encoding-version": "0.2.0"}
+
 
 def write_back(
-    result: Factorization, store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", overwrite: bool = False
+    result: Factorization,
+    store: str | Path,
+    *,
+    obsm: str = "X_nmf",
+    varm: str = "NMF",
+    uns: str = "nmf",
+    overwrite: bool = False,
 ) -> None:
-    """Write W to `obsm[obsm]` and Vᵀ to `varm[varm]` of AnnData in Zarr, chunk by chunk. Writes to the store.
+    """Write W to `obsm[obsm]`, Vᵀ to `varm[varm]`, and what components are to `uns[uns]`. Writes to AnnData in Zarr.
+
+    `uns[uns]` is a dict of arrays in the order of the columns of W: `share`, `mass`, `alone`, `sparseness_V`,
+    `sparseness_W` (k,), `features` (k, 10), the names of the variables that are most specific to each, "" where there
+    are fewer, and `specificity` (k, 10), how specific, NaN there: see `Factorization.components_table`.
 
     Parameters
     ----------
     result : a factorization of this AnnData's X, or of a layer, or of other rows with the same columns.
     store : path of the AnnData.
-    obsm, varm : names there.
-    overwrite : replace arrays of these names.
+    obsm, varm, uns : names there.
+    overwrite : replace what has these names.
 
     Raises
     ------
     ValueError, FileNotFoundError, FileExistsError
-        If there is no AnnData, if it has other rows or columns than the factors, or arrays of these names. Columns that
-        have names are matched by them, in any order; rows must have the same names in the same order.
+        If there is no AnnData, if it has other rows or columns than the factors, or members of these names. Columns
+        that have names are matched by them, in any order; rows must have the same names in the same order.
     """
-    group = open_anndata(store, obsm=obsm, varm=varm, overwrite=overwrite)
-    _check_not_x(store, (f"obsm/{obsm}", f"varm/{varm}"), result.about.x.path)
+    group = open_anndata(store, obsm=obsm, varm=varm, uns=uns, overwrite=overwrite)
+    _check_not_x(store, (f"obsm/{obsm}", f"varm/{varm}", f"uns/{uns}"), result.about.x.path)
     if result.W is None:
         raise ValueError("the factorization has no W (keep_W was False): factorize X again, and keep it")
     targets = [("obsm", "obs", obsm, result.W), ("varm", "var", varm, result.V.T)]
@@ -54,8 +72,12 @@ def write_back(
     _check_rows(there.rows, known.rows, store)
     if (places := there.columns_in(known.columns)) is not None:
         targets[1] = ("varm", "var", varm, result.V.T[places])
+    told = describe(result)
+    if told.names is None:
+        told = replace(told, names=there.columns)
     for member, _, name, values in targets:
         _write(group, member, name, values, overwrite=overwrite)
+    _write_told(group, uns, told, overwrite=overwrite)
     if group.metadata.consolidated_metadata is not None:
         _list(group)
 
@@ -68,7 +90,9 @@ def _list(group: zarr.Group) -> None:
         zarr.consolidate_metadata(group.store, path=group.path, zarr_format=group.metadata.zarr_format)
 
 
-def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", overwrite: bool) -> zarr.Group:
+def open_anndata(
+    store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", uns: str = "nmf", overwrite: bool
+) -> zarr.Group:
     """AnnData in Zarr, to write results of these names to.
 
     Raises
@@ -82,7 +106,7 @@ def open_anndata(store: str | Path, *, obsm: str = "X_nmf", varm: str = "NMF", o
         raise FileNotFoundError(f"there is no Zarr group at {store}: give the path of AnnData in Zarr") from None
     if group.attrs.get("encoding-type") != "anndata":
         raise ValueError(f"{store} is not AnnData in Zarr: give the path of one, or read W and V from the run")
-    for name in (f"obsm/{obsm}", f"varm/{varm}"):
+    for name in (f"obsm/{obsm}", f"varm/{varm}", f"uns/{uns}"):
         if name in group and not overwrite:
             raise FileExistsError(f"{store} has {name}: choose another name, or overwrite it (overwrite=True)")
         if name in group and "dnmf" in group[name].attrs:
@@ -99,7 +123,7 @@ def _check_not_x(store: str | Path, members: tuple[str, ...], x: str) -> None:
 
 def check_apart(store: str | Path, out: str | Path) -> None:
     """Refuse a run at `out` that results in the AnnData would replace, or be written into."""
-    for member in ("obsm/X_nmf", "varm/NMF"):
+    for member in ("obsm/X_nmf", "varm/NMF", "uns/nmf"):
         if nested(absolute(out), f"{absolute(store)}/{member}"):
             raise ValueError(
                 f"the output {out} is where results are written back to, {member} of {store}: choose another"
@@ -128,7 +152,7 @@ def _check_rows(there: Names | None, known: Names | None, store: str | Path) -> 
 def _write(group: zarr.Group, place: str, name: str, values: da.Array | Array, *, overwrite: bool) -> None:
     """Write rows by component to a member of a table, as many rows at a time as a chunk has."""
     if place not in group:
-        group.create_group(place, attributes={"encoding-type": "dict", "encoding-version": "0.1.0"})
+        group.create_group(place, attributes=DICT)
     length, rank = values.shape
     height = values.chunks[0][0] if isinstance(values, da.Array) else min(length, ROWS)
     array = group.require_group(place).create_array(
@@ -137,7 +161,33 @@ def _write(group: zarr.Group, place: str, name: str, values: da.Array | Array, *
         chunks=(height, rank),
         dtype=values.dtype,
         overwrite=overwrite,
-        attributes={"encoding-type": "array", "encoding-version": "0.2.0"},
+        attributes=ARRAY,
     )
     for start in range(0, length, height):
         array[start : start + height] = np.asarray(values[start : start + height])
+
+
+def _write_told(group: zarr.Group, name: str, told: Components, *, overwrite: bool) -> None:
+    """Write what components are, in the order of the run, as a dict of arrays."""
+    if "uns" not in group:
+        group.create_group("uns", attributes=DICT)
+    there = group.require_group("uns").create_group(name, overwrite=overwrite, attributes=DICT)
+    order = np.argsort(told.number)
+    for each in ("share", "mass", "alone", "sparseness_V", "sparseness_W"):
+        _create(there, each, getattr(told, each)[order], ARRAY)
+    most = max(map(len, told.features))
+    names, scores = np.full((len(told), most), "", object), np.full((len(told), most), np.nan)
+    for row, a in enumerate(order):
+        names[row, : len(told.features[a])] = told.named_features[a]
+        scores[row, : len(told.features[a])] = told.scores[a]
+    _create(there, told.by, scores, ARRAY)
+    with warnings.catch_warnings():
+        # Zarr warns of texts, which its specification does not have.
+        warnings.simplefilter("ignore")
+        _create(there, "features", names.astype(np.dtypes.StringDType()), TEXTS)
+
+
+def _create(group: zarr.Group, name: str, values: NDArray[Any], attributes: dict[str, Any]) -> None:
+    dtype: Any = "string" if values.dtype.kind == "T" else values.dtype
+    array = group.create_array(name, shape=values.shape, dtype=dtype, attributes=attributes)
+    array[...] = values

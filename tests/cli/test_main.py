@@ -57,7 +57,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
 
 def test_the_help_names_every_command_and_loads_no_heavy_library() -> None:
     told = command("--help").stdout
-    for name in ("cancel", "convert", "demo", "factorize", "info", "plot", "resume", "status", "submit", "transform"):
+    for name in (
+        "cancel",
+        "convert",
+        "demo",
+        "factorize",
+        "info",
+        "plot",
+        "ranks",
+        "resume",
+        "status",
+        "submit",
+        "transform",
+    ):
         assert re.search(rf"^  {name} ", told, flags=re.MULTILINE)
     code = "import sys, dnmf.cli.main; sys.exit(any(name in sys.modules for name in ('dask', 'zarr', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dnmf.components.features import deviations, leading, markers, specificity, weights
+from dnmf.components.features import deviations, leading, markers, most_specific, specificity, weights
 
 
 def test_weights_are_shares_of_a_row_even_where_its_sum_leaves_the_range_of_numbers():
@@ -57,10 +57,16 @@ def test_deviations_of_columns_that_vary_little_beside_their_mean():
     assert_array_equal(found[1:], 0)
 
 
-def test_features_lead_by_score_then_by_weight_and_only_where_they_are_there():
-    scores = np.array([[5.0, 5.0004, 1.0, 0.0, -3.0, 5.0]])
-    alike = np.array([[0.1, 0.3, 0.5, 0.05, 0.05, 0.0]])
-    assert [found.tolist() for found in leading(scores, alike, 10)] == [[1, 0, 5, 2]]
-    assert [found.tolist() for found in leading(scores, alike, 2)] == [[1, 0]]
-    assert [found.tolist() for found in leading(scores, alike, 10, least=0.2)] == [[1, 2]]
-    assert [found.tolist() for found in leading(np.zeros((1, 6)), alike, 10)] == [[]]
+def test_features_lead_by_score_and_only_where_they_have_one():
+    scores = np.array([[5.0, 7.0, 1.0, 0.0, -3.0, 5.0], [0, 0, 0, 0, 0, 0]])
+    assert [found.tolist() for found in leading(scores, 10)] == [[1, 0, 5, 2], []]
+    assert [found.tolist() for found in leading(scores, 2)] == [[1, 0], []]
+
+
+def test_of_features_that_are_as_good_as_equally_specific_the_heavier_ones_come_first():
+    """And one that is only just there, below the average weight of a sixth, does not."""
+    scores = np.array([[9.7, 10.0, 2.0, 0.0, 10.0, 6.0]])
+    alike = np.array([[0.4, 0.17, 0.2, 0.0, 0.03, 0.2]])
+    assert [found.tolist() for found in most_specific(scores, alike, 10)] == [[0, 1, 5, 2]]
+    assert [found.tolist() for found in most_specific(scores, alike, 1)] == [[0]]
+    assert [found.tolist() for found in most_specific(np.zeros((1, 6)), alike, 10)] == [[]]

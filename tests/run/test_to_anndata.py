@@ -11,6 +11,7 @@ from pairwise import few
 from scipy import sparse
 
 import dnmf
+from dnmf.run.components import describe
 from dnmf.run.to_anndata import write_back
 
 
@@ -36,6 +37,13 @@ def test_anndata_finds_the_factors(tmp_path: Path, layer: str | None, zarr_forma
     np.testing.assert_array_equal(adata.obsm["X_nmf"], np.asarray(result.W))
     np.testing.assert_array_equal(adata.varm["NMF"], result.V.T)
     assert adata.X.shape == (60, 20)
+    told, found = describe(result), adata.uns["nmf"]
+    assert set(found) == {"share", "mass", "alone", "sparseness_V", "sparseness_W", "features", "specificity"}
+    for name in ("share", "mass", "alone", "sparseness_V", "sparseness_W"):
+        np.testing.assert_array_equal(found[name][told.number - 1], getattr(told, name))
+    for number, features, scores in zip(told.number, told.named_features, told.scores, strict=True):
+        assert [name for name in found["features"][number - 1] if name] == list(features)
+        np.testing.assert_array_equal(found["specificity"][number - 1][: len(scores)], scores)
 
 
 def test_a_layer_is_what_was_factorized(tmp_path: Path) -> None:
@@ -53,11 +61,12 @@ def test_what_is_there_is_kept_unless_it_may_be_replaced(tmp_path: Path) -> None
     with pytest.raises(FileExistsError, match=r"has obsm/X_nmf: choose another name, or overwrite it"):
         write_back(second, store)
     np.testing.assert_array_equal(anndata.read_zarr(store).varm["NMF"], first.V.T)
-    write_back(second, store, obsm="other", varm="other")
+    write_back(second, store, obsm="other", varm="other", uns="other")
     write_back(second, store, overwrite=True)
     adata: Any = anndata.read_zarr(store)
     for name in ("NMF", "other"):
         np.testing.assert_array_equal(adata.varm[name], second.V.T)
+    np.testing.assert_array_equal(adata.uns["nmf"]["mass"], adata.uns["other"]["mass"])
 
 
 def test_it_says_what_does_not_fit(tmp_path: Path) -> None:

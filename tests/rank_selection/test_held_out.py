@@ -1,0 +1,104 @@
+"""Scores of held-out columns against a direct computation, dense and sparse; and that they are proper."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from dnmf.losses.choose import loss_of
+from dnmf.rank_selection.halves import column_shares, cut_columns
+from dnmf.rank_selection.held_out import LEAST_TOTAL, SMOOTH, baseline, held_out_errors
+from dnmf.rules import NO_PENALTY
+
+BETAS = (2.0, 1.0, 0.5, 1.5)
+
+
+def loss_for(beta, y):
+    solver = "cd" if beta == 2 else "mu"
+    return loss_of(solver, beta, NO_PENALTY, NO_PENALTY, sparse=sparse.issparse(y), short_sweeps=10)
+
+
+def counts(rows=40, columns=23, rank=3, seed=0):
+    rng = np.random.default_rng(seed)
+    S = rng.gamma(0.5, size=(rank, columns))
+    return rng.poisson(rng.gamma(0.5, size=(rows, rank)) @ S * 4).astype(float), S + 0.01
+
+
+def asked(y):
+    return {"folds": cut_columns(y.shape[1], 0), "shares": column_shares(y, np.ones(y.shape[0]))}
+
+
+def naive(y, S, beta, folds, shares):
+    """Entry by entry, from the rows that the loss itself gives."""
+    errors = np.zeros(len(y))
+    for fold in range(5):
+        out = folds == fold
+        L = loss_for(beta, y).settle(y[:, ~out], S[:, ~out], tol=1e-3, iterations=60 if beta == 2 else 20)
+        totals = y[:, ~out].sum(axis=1) / shares[~out].sum()
+        totals = np.maximum(totals, LEAST_TOTAL * totals.mean())
+        m, e, x = L.T @ S[:, out], np.outer(totals, shares[out]), y[:, out]
+        if beta == 2:
+            errors += ((x - m) ** 2).sum(axis=1)
+        elif beta == 1:
+            errors += ((x - m) ** 2 / e).sum(axis=1)
+        else:
+            m = (1 - SMOOTH) * m + SMOOTH * e
+            d = (x**beta + (beta - 1) * m**beta - beta * x * m ** (beta - 1)) / (beta * (beta - 1))
+            errors += 2 * d.sum(axis=1)
+    return errors
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("beta", BETAS)
+def test_a_score_is_that_of_every_entry(beta, kind):
+    y, S = counts()
+    rows = sparse.csr_matrix(y) if kind == "sparse" else y
+    found = held_out_errors(rows, S, loss_for(beta, rows), **asked(y))
+    np.testing.assert_allclose(found, naive(y, S, beta, **asked(y)), rtol=1e-6)
+
+
+class Nothing:
+    """A loss whose rows are all zero, and that remembers what it was given to solve them by."""
+
+    beta = 2.0
+
+    def __init__(self):
+        self.given = []
+
+    def settle(self, y, S, *, tol, iterations):
+        self.given.append((y[0].tolist(), S[0].tolist()))
+        return np.zeros((len(S), len(y)))
+
+
+def test_what_is_held_out_has_no_part_in_the_prediction():
+    """Every column is named by its entries, and left out once, with its entries of the short factor."""
+    columns = np.arange(1.0, 24.0)
+    loss, y, S = Nothing(), np.tile(columns, (4, 1)), np.tile(columns, (2, 1))
+    found = held_out_errors(y, S, loss, **asked(y))
+    left_out = [set(columns) - set(seen) for seen, _ in loss.given]
+    assert sorted(column for fold in left_out for column in fold) == columns.tolist()
+    assert all(seen == short for seen, short in loss.given)
+    np.testing.assert_allclose(found, (columns**2).sum())
+
+
+@pytest.mark.parametrize("beta", [2.0, 1.0, 0.0, 1.5])
+def test_a_score_is_least_at_the_expectation(beta):
+    """A factor off by a tenth predicts worse, on average over many rows: also where predictions may be 0."""
+    rng = np.random.default_rng(3)
+    S = rng.gamma(0.5, size=(2, 30)) + 0.05
+    y = rng.gamma(4, rng.gamma(2, size=(4000, 2)) @ S / 4)
+    how, loss = asked(y), loss_for(beta, y)
+    truth = held_out_errors(y, S, loss, **how).sum()
+    off = held_out_errors(y, S * rng.uniform(0.7, 1.3, S.shape), loss, **how).sum()
+    assert truth < off
+    assert truth < baseline(y, beta=beta, **how).sum()
+
+
+@pytest.mark.parametrize("beta", [2.0, 1.0])
+def test_rows_and_columns_of_zeros_are_finite(beta):
+    y, S = counts()
+    y[3], y[:, 5] = 0, 0
+    S[:, 5] = 0
+    for rows in (y, sparse.csr_matrix(y)):
+        found = held_out_errors(rows, S, loss_for(beta, rows), **asked(y))
+        assert np.isfinite(found).all()
+        assert np.isfinite(baseline(rows, beta=beta, **asked(y))).all()
