@@ -61,7 +61,8 @@ def top_features(told: Components, *, most: int = BARS) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(_title(told, place), fontsize=8.5, loc="left", pad=3)
     figure.supxlabel("share of the component", fontsize=9)
-    figure.suptitle(f"{count} of {len(told)} components, by share of X: top features by {told.by}", fontsize=11)
+    order = "the sum of X" if np.isnan(told.share).all() else "X"
+    figure.suptitle(f"{count} of {len(told)} components, by share of {order}: top features by {told.by}", fontsize=11)
     return figure
 
 
@@ -154,6 +155,7 @@ def _square_map(values: F8) -> tuple[Figure, Axes]:
     """The same with square cells."""
     rows, columns = values.shape
     figure = _figure(2.4 + 0.2 * columns, max(3.6, 1.6 + 0.2 * rows))
+    figure.set_layout_engine("compressed")
     return figure, _shade(figure, values, aspect="equal")
 
 

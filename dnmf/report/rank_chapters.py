@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from dnmf.components.features import leading, specificity, weights
+from dnmf.components.features import most_specific, specificity, weights
 from dnmf.components.table import shortened
 from dnmf.matrix.foreign import is_given
 from dnmf.report.again import Command, loss_option
@@ -92,7 +92,7 @@ def _sketched(found: Ranking) -> tuple[Sketched, ...]:
     names, kind = (found.labels.columns, "column") if found.about.state.axis == 0 else (found.labels.rows, "row")
     # How much of X each of them is, is not known before all of X is looked at: all count the same here.
     alike, scores = weights(V), specificity(V, np.ones(len(V)))
-    leads = leading(scores, alike, NAMED, least=1 / alike.shape[1])
+    leads = most_specific(scores, alike, NAMED)
     drawn = []
     for a in np.argsort(-sure, kind="stable").tolist():
         called = [str(j) if names is None else str(names[j]) for j in leads[a].tolist()]

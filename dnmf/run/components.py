@@ -176,9 +176,9 @@ class _Found:
             notes.append("share and alone are those of least squares; components are in the order of their mass")
         elif self.sums.residual is None:
             notes.append(
-                f"the run keeps no sums of its last pass (an older dnmf made it, or it was killed), so share and alone "
-                f"are not known: one more pass gives them, `dnmf resume RUN --max-iter {asked.max_iter + 1}`; "
-                f"components are in the order of their mass"
+                f"the run keeps no sums of its last pass (an older dnmf made it, or it did not end by itself), so "
+                f"share and alone are not known: {_one_more_pass(result)} gives them; components are in the order of "
+                f"their mass"
             )
         if self.total(result) is None:
             notes.append("the sum of X is not known, as no sample of it was drawn: mass is the share of the sum of W V")
@@ -219,16 +219,20 @@ def _no_markers(found: _Found, result: "Factorization") -> str | None:
     if found.axis == 1:
         return "strips of this run are columns of X, and what is added up over strips is by row of X"
     if found.sums.residual is None:
-        return (
-            f"the run keeps no sums of its last pass; `dnmf resume RUN --max-iter "
-            f"{result.about.parameters.max_iter + 1}` makes one more"
-        )
+        return f"the run keeps no sums of its last pass, and {_one_more_pass(result)} gives them"
     if found.kept.columns is None:
         return (
             "means and deviations of columns come from the read that draws a sample, and this run has none, or one of "
             "an older dnmf; factorize X again with init='sample'"
         )
     return None
+
+
+def _one_more_pass(result: "Factorization") -> str:
+    """The command that goes on with a run."""
+    asked = result.about.parameters
+    more = f" --max-iter {asked.max_iter + 1}" if result.about.status == "finished" else ""
+    return f"`dnmf resume RUN{more}`"
 
 
 def _added_up(result: "Factorization") -> tuple[F8, F8]:

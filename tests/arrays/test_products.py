@@ -74,6 +74,19 @@ def test_powers_of_more_rows_than_a_piece_holds(layout):
     assert_allclose(products.row_powers(X, 1.5), (X**1.5).sum(axis=1), rtol=1e-12)
 
 
+@given(st.data(), matrices(max_side=30))
+def test_columns_are_added_up_in_float64_whatever_the_cut(data, X):
+    edges = np.cumsum([0, *data.draw(heights_of(len(X)))])
+    X8 = X.astype("f8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "COLUMN_ENTRIES", data.draw(st.sampled_from([1, 2 * X.shape[1], 2**18])))
+        for y in data.draw(both(X)):
+            found = np.zeros((2, X.shape[1]))
+            for a, b in pairwise(edges):
+                products.add_columns(y[a:b], *found)
+            assert_allclose(found, [X8.sum(axis=0), (X8**2).sum(axis=0)], rtol=1e-14)
+
+
 @given(st.data(), matrices(max_side=30), st.integers(1, 40))
 def test_parts_of_sparse_rows_are_all_rows_in_order_and_small(data, X, most):
     y = data.draw(both(X))[1]

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from strategies import cuts, matrices, seeds
 
-from dnmf.arrays.sample import count_rows, draw, is_whole, merge, stand_in, weigh
+from dnmf.arrays.products import row_powers
+from dnmf.arrays.sample import ColumnSums, Sized, count_rows, draw, draw_from, is_whole, merge, stand_in, weigh
 from dnmf.losses.divergence.sums import strip_sums
 from dnmf.rules import Penalty
 
@@ -77,6 +78,19 @@ def test_a_sample_is_the_rows_of_smallest_keys(Y, seed, size, layout):
         "f8",
     )
     assert {type(sample.norm), type(sample.total)} == {float}
+
+
+@given(st.data(), matrices(max_side=30), sizes)
+def test_sums_by_column_are_those_of_all_rows_whatever_the_tree(data, Y, size):
+    edges = np.cumsum([0, *data.draw(cuts(len(Y)))]).tolist()
+    parts = [
+        draw_from([Sized(Y[a:b], a, row_powers(Y[a:b], 2))], seed=0, size=size, columns=ColumnSums.of_none(Y.shape[1]))
+        for a, b in pairwise(edges)
+    ]
+    found, Y8 = random_tree(data, parts, size).columns, Y.astype("f8")
+    assert_allclose([found.sums, found.squares], [Y8.sum(axis=0), (Y8**2).sum(axis=0)], rtol=1e-13)
+    without = draw(Y, 0, seed=0, size=size)
+    assert without.columns is merge([*parts, without], size=size).columns is None
 
 
 @given(st.data(), matrices(max_side=30), seeds, sizes, layouts)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 import warnings
+from io import StringIO
 from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import processes
 import pytest
 import zarr
@@ -18,6 +20,7 @@ from commands import Done, command
 from scipy import sparse
 
 import dnmf
+from dnmf.run.components import describe
 
 RNG = np.random.default_rng(0)
 X = (RNG.random((600, 4)) @ RNG.random((4, 50)) + 0.1 * RNG.random((600, 50))).astype("f4")
@@ -57,19 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
 
 def test_the_help_names_every_command_and_loads_no_heavy_library() -> None:
     told = command("--help").stdout
-    for name in (
-        "cancel",
-        "convert",
-        "demo",
-        "factorize",
-        "info",
-        "plot",
-        "ranks",
-        "resume",
-        "status",
-        "submit",
-        "transform",
-    ):
+    names = "cancel compare components convert demo factorize info plot ranks report resume status submit transform"
+    for name in names.split():
         assert re.search(rf"^  {name} ", told, flags=re.MULTILINE)
     code = "import sys, dnmf.cli.main; sys.exit(any(name in sys.modules for name in ('dask', 'zarr', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -92,6 +84,8 @@ def test_every_command_that_ends_by_itself_runs_as_a_process(folder: Path, addre
     assert told == "W.zarr: W of 600 rows and 4 components\n"
     assert "loss.png" in typed("plot", "run.zarr", "--out", "figures", cwd=tmp_path)
     assert (tmp_path / "figures" / "components.png").stat().st_size > 1000
+    assert typed("components", "run.zarr", cwd=tmp_path).startswith("component  share")
+    assert "4 of 4 pairs agree" in typed("compare", "run.zarr", "run.zarr", cwd=tmp_path)
 
 
 @pytest.mark.long
@@ -127,14 +121,55 @@ def test_info_tells_all_that_a_run_knows(folder: Path) -> None:
 @pytest.mark.long
 def test_plot_draws_a_run_with_and_without_its_x(folder: Path) -> None:
     run("plot", "run.zarr", "--out", "figures", cwd=folder)
-    assert sorted(p.name for p in (folder / "figures").iterdir()) == [
-        "components.png",
-        "loss.png",
-        "reconstructions.png",
-    ]
+    drawn = ["components.png", "features.png", "loss.png", "map.png"]
+    assert sorted(p.name for p in (folder / "figures").iterdir()) == [*drawn, "reconstructions.png"]
     done = run("plot", "run.zarr", "--out", "bare", "--x", "moved.zarr", cwd=folder)
     assert "drawn without reconstructions" in done.stdout
-    assert sorted(p.name for p in (folder / "bare").iterdir()) == ["components.png", "loss.png"]
+    assert sorted(p.name for p in (folder / "bare").iterdir()) == drawn
+
+
+def test_components_are_told_as_a_table_and_as_csv(folder: Path) -> None:
+    result = dnmf.open_run(folder / "run.zarr")
+    done = run("components", "run.zarr", "--top", 3, cwd=folder)
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == ["component", *["share", "mass", "alone", "sparseness", "V", "sparseness", "W", "features"]]
+    assert [int(row.split()[0]) for row in rows] == describe(result).number.tolist()
+    done = run("components", "run.zarr", "--by", "marker", "--csv", cwd=folder)
+    frame, told = pd.read_csv(StringIO(done.stdout)), describe(result, by="marker")
+    np.testing.assert_array_equal(frame["share"], told.share)
+    assert frame["feature_1"].tolist() == [int(names[0]) for names in told.named_features]
+    assert (done.stderr, frame["agreement"].isna().all()) == ("", True)
+
+
+def test_components_of_a_narrow_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dnmf.cli.components.terminal_width", lambda: 40)
+    told = run("components", "run.zarr", "--top", 20, cwd=folder).stdout.splitlines()
+    assert max(map(len, told)) <= 40
+    assert told[0].startswith("component ")
+
+
+def test_what_is_not_known_of_components_is_said(folder: Path) -> None:
+    dnmf.factorize(X, 2, out=folder / "counts.zarr", solver="mu", beta_loss=1, max_iter=2, overwrite=True)
+    done = run("components", "counts.zarr", cwd=folder)
+    assert done.stdout.splitlines()[-1].startswith("share and alone are those of least squares")
+    assert "alone" not in done.stdout.splitlines()[0]
+    assert run("components", "counts.zarr", "--csv", cwd=folder).stderr.startswith("share and alone are those")
+    refused = run("components", "counts.zarr", "--by", "marker", cwd=folder, code=1)
+    assert refused.stderr.startswith("there are no marker scores: they are those of least squares")
+
+
+def test_two_runs_are_compared_in_words_and_as_a_picture(folder: Path) -> None:
+    dnmf.factorize(X, 2, out=folder / "two.zarr", max_iter=2, overwrite=True)
+    done = run("compare", "run.zarr", "two.zarr", "--out", "heat.png", cwd=folder)
+    *_, words, picture = done.stdout.splitlines()
+    assert re.search("^[012] of 2 pairs agree to a cosine of 0.9 or more; .* without a partner in the first: ", words)
+    assert (picture, (folder / "heat.png").stat().st_size > 1000) == ("heat.png", True)
+    assert run("compare", "run.zarr", "two.zarr", "--out", "maps", cwd=folder).stdout.endswith("maps/compared.png\n")
+    refused = run("compare", "run.zarr", "two.zarr", "--out", "two.zarr/map.png", cwd=folder, code=1)
+    assert "is in the second run at two.zarr: choose another folder for pictures" in refused.stderr
+    dnmf.factorize(X[:, :20], 2, out=folder / "other.zarr", max_iter=1, overwrite=True)
+    refused = run("compare", "run.zarr", "other.zarr", cwd=folder, code=1)
+    assert refused.stderr.startswith("the first factorization is of 50 columns and the second of 20")
 
 
 @pytest.mark.long

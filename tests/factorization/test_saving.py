@@ -13,6 +13,8 @@ from resize import Resize
 import dnmf
 from dnmf.events import Cancelled, PassDone, Saved, StripDone
 from dnmf.factorization import saving
+from dnmf.run.components import describe
+from dnmf.run.keeper import Keeper
 
 RNG = np.random.default_rng(0)
 X = RNG.random((200, 5)) @ RNG.random((5, 40)) + 0.2 * RNG.random((200, 40))
@@ -72,6 +74,7 @@ def test_a_run_that_is_ended_in_a_pass_keeps_the_one_before(
     kept = dnmf.open_run(out)
     assert (kept.about.iteration, kept.about.status) == (3, "stopped")
     assert_array_equal(kept.history["loss"], whole.history["loss"][:3])
+    assert np.isfinite(describe(kept).share).all(), "sums of the pass are kept, too"
     result = dnmf.resume(out)
     assert_array_equal(result.V, whole.V)
     assert_array_equal(np.asarray(result.W), np.asarray(whole.W))
@@ -88,3 +91,23 @@ def test_what_cannot_be_kept_in_time_is_left(x: Path, monkeypatch: pytest.Monkey
         dnmf.factorize(x, 3, out=x.parent / "run.zarr", checkpoint_every=2, listeners=[end], **ASKED)
     kept = dnmf.open_run(x.parent / "run.zarr")
     assert (kept.about.iteration, kept.stopped) == (2, "was cancelled")
+    # What a run goes on from has no sums.
+    assert "`dnmf resume RUN` gives them" in describe(kept).notes[0]
+
+
+def test_a_run_that_is_killed_between_its_last_pass_and_its_end_keeps_the_sums(
+    x: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = dnmf.factorize(x, 3, out=x.parent / "whole.zarr", **ASKED)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "finish", die)
+        with pytest.raises(KeyboardInterrupt):
+            dnmf.factorize(x, 3, out=x.parent / "run.zarr", checkpoint_every=1, **ASKED)
+    assert dnmf.open_run(x.parent / "run.zarr").about.at
+    result = dnmf.resume(x.parent / "run.zarr")
+    assert result.about.status == "finished"
+    assert_array_equal(describe(result).share, describe(whole).share)

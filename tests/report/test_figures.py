@@ -3,15 +3,14 @@
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pytest
 import zarr
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import rgb_to_hsv, to_rgb
 from pairwise import few
 from PIL import Image
+from texts import overlapping
 from zarr.storage import MemoryStore, WrapperStore
 
 from dnmf import factorize
@@ -34,29 +33,6 @@ def wide(tall):
     """The transposed problem: samples are columns."""
     X = tall[0].T.copy()
     return X, factorize(X, 3, max_iter=8, tol=0)
-
-
-def _texts(figure):
-    """The texts of a figure; ticks beyond the limits of their axis are not drawn."""
-    yield from figure.texts
-    for legend in figure.legends:
-        yield from legend.get_texts()
-    for axes in figure.axes:
-        yield axes.title
-        for axis in (axes.xaxis, axes.yaxis):
-            yield axis.label
-            low, high = sorted(axis.get_view_interval())
-            yield from (tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high)
-
-
-def _overlapping(figure):
-    """Pairs of texts of a figure that lie on each other."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    shown = [text for text in _texts(figure) if text.get_text() and text.get_visible()]
-    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in shown]
-    assert len(boxes) > 3
-    return [(a[0], b[0]) for a, b in combinations(boxes, 2) if a[1].overlaps(b[1])]
 
 
 class Counting(WrapperStore):
@@ -140,7 +116,7 @@ def test_pairs_share_a_hue_and_the_learned_curve_is_thin_and_on_top():
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["correlation 1.0000"] * 4
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("row of X", "entry of W, scaled")
-    assert _overlapping(figure) == []
+    assert overlapping(figure) == []
 
 
 # Loss, components, reconstructions
@@ -161,7 +137,7 @@ def test_the_loss_is_drawn_against_passes_on_a_log_axis(tall):
 def test_any_loss_can_be_drawn(loss, tmp_path):
     figure = report_figures.loss_curve({"loss": np.array(loss)})
     assert report_figures.save({"loss": figure}, tmp_path / "new")["loss"].stat().st_size > 1000
-    assert _overlapping(figure) == []
+    assert overlapping(figure) == []
 
 
 def test_components_of_a_tall_x_are_rows_of_v(tall):
@@ -190,7 +166,7 @@ def test_many_components_stay_legible(tall, rank, panels, shape):
     figure = report_figures.components(result, shape=shape)
     assert [axes.get_title() for axes in figure.axes] == [str(number) for number in range(1, panels + 1)]
     assert figure.get_suptitle().startswith(f"{panels} of {rank} components")
-    assert _overlapping(figure) == []
+    assert overlapping(figure) == []
 
 
 def test_a_component_of_zeros_can_be_drawn(tall):
@@ -212,14 +188,14 @@ def test_reconstructions_are_drawn_on_their_samples(tall, wide):
             assert axes.get_title() == f"{kind} {index}, relative error {error:.2g}"
         assert [text.get_text() for text in figure.legends[0].get_texts()] == ["X", "W V"]
         assert figure.get_supxlabel() == ("column of X" if kind == "row" else "row of X")
-        assert _overlapping(figure) == []
+        assert overlapping(figure) == []
 
 
 def test_a_small_x_is_drawn_whole():
     X = np.random.default_rng(0).random((4, 3))
     figure = report_figures.reconstructions(X, factorize(X, 2, max_iter=6, tol=0))
     assert [axes.get_title().split(",")[0] for axes in figure.axes] == ["row 0", "row 1", "row 2", "row 3"]
-    assert _overlapping(figure) == []
+    assert overlapping(figure) == []
 
 
 def test_only_the_chunks_of_the_samples_are_read(tall):
@@ -244,7 +220,7 @@ def test_samples_that_are_images_are_drawn_as_images(tall):
     np.testing.assert_array_equal(drawn[0].images[0].get_array(), X[5].reshape(3, 4))
     np.testing.assert_allclose(drawn[6].images[0].get_array(), (np.asarray(result.W[5]) @ result.V).reshape(3, 4))
     assert [axes.get_ylabel() for axes in (drawn[0], drawn[6])] == ["X", "W V"]
-    assert all(_overlapping(figure) == [] for figure in figures.values())
+    assert all(overlapping(figure) == [] for figure in figures.values())
 
 
 def test_a_wrong_image_shape_is_refused(tall):

@@ -9,17 +9,18 @@ import zarr
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
-from dnmf.arrays.sample import Sample
+from dnmf.arrays.sample import ColumnSums, Sample
 from dnmf.run import kept_sample
-from dnmf.run.kept_sample import StoredSample, has_sample, read_sample, write_sample
+from dnmf.run.kept_sample import StoredSample, has_sample, read_sample, read_totals, write_sample
 
 
-def stored(kind: str = "dense") -> StoredSample:
+def stored(kind: str = "dense", axis: int = 1) -> StoredSample:
     rng = np.random.default_rng(0)
     rows: Any = rng.random((4, 5)).astype("f4")
     rows = sparse.csr_matrix(rows) if kind == "sparse" else rows
-    sample = Sample(rows, np.arange(4), rng.random(4), rng.random(4), norm=2.5, total=3.5, beta=1.0)
-    return StoredSample(sample, 1, 3, 200, np.arange(3, dtype="u8"))
+    columns = ColumnSums(rng.random(5), rng.random(5)) if axis == 0 else None
+    sample = Sample(rows, np.arange(4), rng.random(4), rng.random(4), norm=2.5, total=3.5, beta=1.0, columns=columns)
+    return StoredSample(sample, axis, 3, 200, np.arange(3, dtype="u8"))
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
@@ -36,6 +37,24 @@ def test_it_comes_back_as_it_was(group: zarr.Group, kind: str) -> None:
         assert_array_equal(getattr(other.sample, name), getattr(one.sample, name))
     assert sparse.issparse(other.sample.rows) == (kind == "sparse")
     assert_array_equal(np.asarray(other.sample.rows @ np.eye(5)), np.asarray(one.sample.rows @ np.eye(5)))
+
+
+def test_sums_by_column_come_back_with_and_without_the_rows_and_belong_to_x_times_a_power(group: zarr.Group) -> None:
+    one = stored(axis=0).scaled(3)
+    write_sample(group, one)
+    assert one.sample.columns is not None
+    for found in (read_sample(group).sample.columns, read_totals(group, 5).columns):
+        assert found is not None
+        assert_array_equal([found.sums, found.squares], [one.sample.columns.sums, one.sample.columns.squares])
+    before = stored(axis=0).sample.columns
+    assert before is not None
+    assert_array_equal([found.sums, found.squares], [8 * before.sums, 64 * before.squares])
+    assert (read_totals(group, 5).total, read_totals(group, 5).exponent) == (28.0, 3)
+    with pytest.raises(ValueError, match=r"column_sums has shape \(5,\) .* shape \(6\) of kind f is required"):
+        read_totals(group, 6)
+    write_sample(group, stored(axis=1))
+    assert read_sample(group).sample.columns is None
+    assert read_totals(group, 5).columns is None
 
 
 def test_checksums_of_another_kind_are_left_out(group: zarr.Group, monkeypatch: pytest.MonkeyPatch) -> None:
