@@ -110,7 +110,8 @@ def page_of(run: Factorization, at: str, ranks: Ranking | None = None) -> Page:
         components=drawn,
         by_loss=not bool(np.isnan(described.share).all()),
         named=described.names is not None,
-        notes=described.notes,
+        # The first note on other losses than least squares is that shares are of the sum of X, which the page says.
+        notes=described.notes if about.parameters.beta_loss == 2 else described.notes[1:],
         passes=_passes(run),
         error=_error(about.parameters.beta_loss),
     )
