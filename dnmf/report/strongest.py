@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 F8 = NDArray[np.float64]
 
 # Rows of W in memory at a time, at most.
-PART = 2**16
+PART = 2**14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +83,7 @@ def _parts(W: Any) -> Iterator[tuple[int, F8]]:
         chunk = np.asarray(W[first : first + height])
         for at in range(0, height, PART):
             yield first + at, chunk[at : at + PART].astype("f8")
+        del chunk  # before the next one comes
         first += height
 
 
