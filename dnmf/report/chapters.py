@@ -27,6 +27,9 @@ MADE = {
 # Cosine from which on a component of a run and one of the sample are taken for the same.
 ALIKE = 0.8
 
+# What commands call a run whose path is not known.
+UNKNOWN = "run.zarr"
+
 # Passes in the table at most; of more, some are left out.
 MOST_PASSES = 60
 
@@ -60,6 +63,7 @@ class Page:
     notes : what is not known of components, and why.
     passes : the loss, pass by pass.
     error : what the relative error is.
+    stands_for : what the path in commands is, where it is not known.
     """
 
     title: str
@@ -78,6 +82,7 @@ class Page:
     notes: tuple[str, ...]
     passes: Passes
     error: str
+    stands_for: str
 
     @property
     def known(self) -> frozenset[str]:
@@ -85,8 +90,14 @@ class Page:
         return frozenset(name for each in self.components for name in each.facts)
 
 
-def page_of(run: Factorization, at: str, ranks: Ranking | None = None) -> Page:
-    """The report of a run that is at a path: of X no number is read, of W one chunk at a time is in memory.
+def page_of(run: Factorization, at: str | None, ranks: Ranking | None = None) -> Page:
+    """The report of a run: of X no number is read, of W one chunk at a time is in memory.
+
+    Parameters
+    ----------
+    run : X ≈ W V.
+    at : path of the run, for commands; None where it is not known.
+    ranks : a comparison of ranks of the same X.
 
     Raises
     ------
@@ -103,8 +114,8 @@ def page_of(run: Factorization, at: str, ranks: Ranking | None = None) -> Page:
         figures=_figures(run),
         matrix=stored_facts(about.x, run.labels),
         made={"Status": told["status"]} | {shown: told[name] for name, shown in MADE.items()},
-        again=made_again(about, at),
-        then=next_commands(about, at),
+        again=made_again(about, at or UNKNOWN),
+        then=next_commands(about, at or UNKNOWN),
         why=_why(run, ranks),
         ranks=rank_view(ranks) if ranks else None,
         components=drawn,
@@ -114,6 +125,7 @@ def page_of(run: Factorization, at: str, ranks: Ranking | None = None) -> Page:
         notes=described.notes if about.parameters.beta_loss == 2 else described.notes[1:],
         passes=_passes(run),
         error=_error(about.parameters.beta_loss),
+        stands_for="" if at else f"{UNKNOWN} stands for the path of this run.",
     )
 
 

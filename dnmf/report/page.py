@@ -50,18 +50,20 @@ def write_report(run: str | Path | Factorization, out: str | Path, *, ranks: str
     >>> import tempfile
     >>> import dnmf
     >>> from dnmf.report.page import write_report
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> run = dnmf.factorize([[1.0, 2.0], [2.0, 4.0]], 1, out=folder / "run.zarr")
-    >>> write_report(run, folder / "report.html").name
+    >>> run = dnmf.factorize([[1.0, 2.0], [2.0, 4.0]], 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_report(run, f"{folder}/report.html").name
     'report.html'
     """
     if not isinstance(run, Factorization) and is_ranking(run):
+        if ranks is not None:
+            raise ValueError(f"{run} is a comparison of ranks, and so is {ranks}: give a run, or leave out ranks")
         found = open_ranks(run)
         file = _free(out, [found.about.x.path, str(run)])
         return _write(file, _render("ranks.html", ranks_page_of(found, str(run))))
     result = run if isinstance(run, Factorization) else open_run(run)
-    at = "run.zarr" if isinstance(run, Factorization) else str(run)
-    file = _free(out, [result.about.x.path, *([] if isinstance(run, Factorization) else [at])])
+    at = None if isinstance(run, Factorization) else str(run)
+    file = _free(out, [result.about.x.path, *([at] if at else [])])
     return _write(file, _render("run.html", page_of(result, at, _ranking(run, ranks))))
 
 

@@ -42,6 +42,7 @@ class RanksPage:
     of : what leads components, "columns" or "rows".
     matrix, made : what there is to say of X, and of how ranks were compared.
     again, then : how it is made again, and what may be done next.
+    stands_for : nothing: the path in commands is known.
     """
 
     title: str
@@ -54,6 +55,7 @@ class RanksPage:
     made: Mapping[str, str]
     again: Command
     then: tuple[Command, ...]
+    stands_for: str = ""
 
 
 def ranks_page_of(found: Ranking, at: str) -> RanksPage:

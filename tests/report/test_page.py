@@ -44,6 +44,7 @@ def test_a_page_of_sixty_components_is_small(names, tmp_path):
     page = write_report(run, tmp_path / "report.html")
     assert page.stat().st_size < TWO_MB
     assert _text(page).count("What leads it") == 60
+    assert "run.zarr stands for the path of this run" in _text(page)
 
 
 def test_no_number_of_x_is_read(plain, tmp_path):
@@ -155,6 +156,8 @@ def test_ranks_of_another_matrix_are_refused(ranked, tmp_path):
     dnmf.factorize(parts(30, 10, 2), 2, out=tmp_path / "run.zarr")
     with pytest.raises(ValueError, match="give a comparison of ranks of this X"):
         write_report(tmp_path / "run.zarr", tmp_path / "report.html", ranks=ranked)
+    with pytest.raises(ValueError, match="give a run, or leave out ranks"):
+        write_report(ranked, tmp_path / "report.html", ranks=ranked)
 
 
 def test_nothing_but_a_report_is_replaced(plain, tmp_path):
