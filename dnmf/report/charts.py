@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 MOST_POINTS = 400
 
 # Points of a profile, of which a page may have a hundred.
-PROFILE = 120
+PROFILE = 100
 
 
 @dataclass(frozen=True, slots=True)
