@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from dnmf.arrays.products import left
 from dnmf.arrays.rows import Rows
 from dnmf.arrays.sample import Sample, StandIn, count_rows, weigh
-from dnmf.arrays.sketch import as_it_is, sketch
+from dnmf.arrays.sketch import sketch
 
 # Ways in which rows are cut in two: one of so many of them is enough; of fewer, up to so many ways are averaged, as the
 # halves of 96 rows told another rank for every cut. Folds of the columns.
 ENOUGH_ROWS, MOST_SPLITS, FOLDS = 2000, 5, 5
+
+# Rows that a sample must have.
+LEAST_ROWS = 4
 
 # Streams of random numbers beside those of a factorization.
 SPLIT_STREAM, FOLD_STREAM = 11, 5
@@ -49,9 +52,20 @@ class Halves:
 
 
 def halve(sample: Sample, size: int, *, rank: int, seed: int) -> Halves:
-    """Cut a sample of `size` rows for ranks up to `rank`."""
+    """Cut a sample of `size` rows for ranks up to `rank`.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows that are not zero.
+    """
     rows, counts = count_rows(sample, size)
-    splits = min(MOST_SPLITS, max(1, ENOUGH_ROWS // max(1, len(counts))))
+    if len(counts) < LEAST_ROWS:
+        raise ValueError(
+            f"the sample of X has {len(counts)} rows or columns that are not zero, and {LEAST_ROWS} are required to "
+            f"hold some of them out"
+        )
+    splits = min(MOST_SPLITS, max(1, ENOUGH_ROWS // len(counts)))
     first = np.array([_half(len(counts), [seed, SPLIT_STREAM, split]) for split in range(splits)])
 
     def part(at: NDArray[np.bool_]) -> StandIn:
@@ -85,4 +99,4 @@ def _half(count: int, seed: list[int]) -> NDArray[np.bool_]:
 def _stand_in(rows: Rows, counts: NDArray[np.float64], *, rank: int, seed: int) -> StandIn:
     """Some rows, by their leading directions: one sketch serves all ranks."""
     A = weigh(rows, counts)
-    return StandIn(rows, counts, sketch(A, rank, seed=seed) if len(counts) else as_it_is(A), whole=False)
+    return StandIn(rows, counts, sketch(A, rank, seed=seed), whole=False)

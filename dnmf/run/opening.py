@@ -4,8 +4,10 @@ While a run is going on, a generation (W, V and the history so far) is written t
 of the record names it, then generations older than the previous one are deleted. A finished run holds its factors at
 the top, and no generations. An array's metadata is written after its chunks, so that what is listed is whole. Every
 generation has a group `next` with what the next pass needs and no reader does; first factors have a generation with
-nothing else. The names of X's rows and columns, where it has any, are the arrays `row` and `column` at the top. The
-groups `lease` and `cancel` are those of `dnmf.run.lease`, `sample` is that of `dnmf.run.kept_sample`.
+nothing else. What the last pass says of every component is the group `sums`, see `dnmf.run.kept_sums`; a generation
+that the run goes on from has none. The names of X's rows and columns, where it has any, are the arrays `row` and
+`column` at the top. The groups `lease` and `cancel` are those of `dnmf.run.lease`, `sample` is that of
+`dnmf.run.kept_sample`.
 
 The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`, of
 which a run that has just begun has the first four keys:

@@ -219,3 +219,38 @@ def test_a_comparison_that_lacks_a_part_is_refused(tmp_path: Path, path: str) ->
     del group[path]
     with pytest.raises(FileNotFoundError, match=f"there is no {path}"):
         dnmf.open_ranks(tmp_path / "ranks.zarr")
+
+
+@pytest.mark.parametrize(
+    ("X", "said"),
+    [
+        (np.zeros((50, 10)), "has 0 rows or columns that are not zero, and 4 are required"),
+        (np.eye(50, 10)[:, :10] * (np.arange(50) < 3)[:, None], "has 3 rows or columns that are not zero"),
+        (np.ones((1, 30)), "too few rows or columns"),
+        (np.ones((3, 1)), "too few rows or columns"),
+        (-np.ones((50, 10)), r"X\[0, 0\] is -1.0"),
+        (np.full((50, 10), np.nan), "is nan"),
+    ],
+)
+def test_x_in_which_nothing_can_be_held_out_is_refused(X: NDArray[np.float64], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        dnmf.ranks(X)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [np.ones((40, 12)), np.eye(40, 12) + np.eye(40, 12, -12), np.pad(of_known_rank()[:60], ((0, 90), (0, 3)))],
+    ids=["rank one", "disjoint", "zeros beside"],
+)
+@pytest.mark.parametrize("beta", [2, 1])
+def test_hard_cases_end_in_a_pick(X: NDArray[np.float64], beta: float) -> None:
+    found = dnmf.ranks(X, "1:3", beta_loss=beta)
+    assert found.best in (1, 2, 3)
+    assert np.isfinite(found.held_out).all()
+    assert np.isfinite(found.standard_error).all()
+    assert all(np.isfinite(V).all() for V in found.components.values())
+
+
+def test_of_x_of_rank_one_one_component_is_picked() -> None:
+    X = np.outer(np.arange(1.0, 90), np.arange(1.0, 20))
+    assert dnmf.ranks(X, "1:4").best == 1
