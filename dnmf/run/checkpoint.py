@@ -156,7 +156,11 @@ def _read(group: zarr.Group, record: Record) -> Generation:
     found = missing(stored_long(group, record)) if record.at else None
     if found and found.count:
         raise OSError(f"{found.count} of {found.total} chunks of {long_factor(record).name} are missing")
-    return Generation(record, checkpoint, passes, snapshots, read_sums(group, record))
+    sums = None
+    # A run goes on without them as well: the next pass gives new ones.
+    with suppress(OSError, ValueError):
+        sums = read_sums(group, record)
+    return Generation(record, checkpoint, passes, snapshots, sums)
 
 
 def _before(group: zarr.Group, record: Record, wrong: Exception) -> Record:

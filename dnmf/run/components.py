@@ -180,7 +180,9 @@ class _Found:
                 f"share and alone are not known: {_one_more_pass(result)} gives them; components are in the order of "
                 f"their mass"
             )
-        if self.total(result) is None:
+        if np.isnan(self.sums.mass).any():
+            notes.append("the run keeps no W either, so mass and specificity are not known: rank features by weight")
+        elif self.total(result) is None:
             notes.append("the sum of X is not known, as no sample of it was drawn: mass is the share of the sum of W V")
         return tuple(notes)
 

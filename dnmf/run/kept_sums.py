@@ -9,7 +9,7 @@ import zarr
 from msgspec import Meta
 
 from dnmf.arrays.sample import ColumnSums
-from dnmf.components.sums import ComponentSums
+from dnmf.components.sums import F8, ComponentSums
 from dnmf.run.arrays import below, has, open_array, read_whole, write_array
 from dnmf.run.kept_sample import has_sample, read_totals
 from dnmf.run.record import Record, open_below
@@ -30,14 +30,14 @@ def write_sums(group: zarr.Group, at: str, sums: ComponentSums, across: str) -> 
     path = below(at, SUMS)
     # A process that was killed as it ended a run may have left a part of them.
     group.create_group(path, overwrite=True, attributes=msgspec.to_builtins(_Numbers(float(sums.norm))))
-    for name, dimensions in (
-        ("mass", ("component",)),
-        ("squares", ("component",)),
-        ("gram", ("component", "component_2")),
-        ("residual", ("component", across)),
-    ):
-        if (values := getattr(sums, name)) is not None:
-            write_array(group, below(path, name), values, dimensions)
+    component = ("component",)
+    write_array(group, below(path, "mass"), sums.mass, component)
+    if sums.gram is None or sums.residual is None:
+        write_array(group, below(path, "squares"), sums.squares, component)
+    else:
+        # Its diagonal are the squares.
+        write_array(group, below(path, "gram"), sums.gram, ("component", "component_2"))
+        write_array(group, below(path, "residual"), sums.residual, ("component", across))
 
 
 def read_sums(group: zarr.Group, record: Record) -> ComponentSums | None:
@@ -59,12 +59,15 @@ def read_sums(group: zarr.Group, record: Record) -> ComponentSums | None:
         return ValueError(f"{wrong.of(str(found.store_path))}: the run is damaged; resume it for one more pass")
 
     numbers = validated(dict(found.attrs), _Numbers, refuse)
-    shapes = {"mass": (k,), "squares": (k,), "gram": (k, k), "residual": (k, record.x.shape[1 - axis])}
-    least = record.parameters.beta_loss == 2
-    arrays = {
-        name: read_whole(open_array(found, name, shape)) for name, shape in shapes.items() if least or len(shape) == 1
-    }
-    return ComponentSums(norm=numbers.norm, **arrays)
+
+    def read(name: str, *shape: int) -> F8:
+        return np.asarray(read_whole(open_array(found, name, shape)))
+
+    mass = read("mass", k)
+    if record.parameters.beta_loss != 2:
+        return ComponentSums(mass, read("squares", k), numbers.norm)
+    gram = read("gram", k, k)
+    return ComponentSums(mass, np.diag(gram), numbers.norm, gram, read("residual", k, record.x.shape[1 - axis]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Factorization:
         return self.W * sizes, self.V / sizes[:, None]
 
     def components_table(
-        self, top: int = 10, by: By = "specificity", agreement: "Factorization | Sequence[float] | None" = None
+        self, top: int = 10, *, by: By = "specificity", agreement: "Factorization | Sequence[float] | None" = None
     ) -> Any:
         """What each component is: one row for each, those that X needs most first. X is not read.
 

@@ -133,6 +133,18 @@ def test_a_run_of_an_older_version_tells_what_its_factors_say(tmp_path: Path, ax
     assert_told(again, X)
 
 
+def test_a_run_without_sums_and_without_w_tells_weights(tmp_path: Path) -> None:
+    run = tmp_path / "run.zarr"
+    dnmf.factorize(noisy(), 4, out=run, max_iter=2, keep_W=False)
+    assert_allclose(describe(dnmf.open_run(run)).mass.sum(), 1, rtol=0.1)
+    del zarr.open_group(str(run))["sums"]
+    told = describe(dnmf.open_run(run), by="weight")
+    assert told.notes[1] == "the run keeps no W either, so mass and specificity are not known: rank features by weight"
+    assert all(map(len, told.features))
+    assert np.isnan([told.mass, told.sparseness_W]).all()
+    assert np.isfinite(told.sparseness_V).all()
+
+
 def test_damaged_sums_are_told(tmp_path: Path) -> None:
     run = tmp_path / "run.zarr"
     dnmf.factorize(noisy(), 4, out=run, max_iter=2)
@@ -147,6 +159,8 @@ def test_damaged_sums_are_told(tmp_path: Path) -> None:
     group["sums"].attrs["norm"] = "much"
     with pytest.raises(ValueError, match=r"has norm 'much', and a finite number of at least 0 is required"):
         dnmf.open_run(run).components_table()
+    # One more pass gives new ones.
+    assert_told(dnmf.resume(run, noisy(), max_iter=3), noisy())
 
 
 @pytest.mark.parametrize(
