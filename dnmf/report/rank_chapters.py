@@ -116,10 +116,11 @@ def _again(found: Ranking, at: str) -> Command:
 
 
 def _then(found: Ranking, at: str) -> tuple[Command, ...]:
-    """What may be done next, where X is found again."""
+    """What may be done next."""
     x, beta, last = found.about.x, found.about.asked.beta_loss, int(found.ranks[-1])
+    drawn = Command("Draw it:", shlex.join(["dnmf", "plot", at, "--out", "figures"]))
     if is_given(x.path):
-        return ()
+        return (drawn,)
     how = (*(() if beta == 2 else ("--solver", "mu")), *loss_option(beta))
     again = ["dnmf", "factorize", x.path, "--rank", str(found.best), *how, "--sample", at, "--out", "run.zarr"]
     commands = [Command(f"Factorize X with {components(found.best)}, one read of X less:", shlex.join(again))]
@@ -127,7 +128,7 @@ def _then(found: Ranking, at: str) -> tuple[Command, ...]:
         more = ["--ranks", f"{last}:{2 * last}", *loss_option(beta), "--sample", at, "--out", "more.zarr"]
         what = "Ask for more components, as no minimum lies in the range:"
         commands.append(Command(what, shlex.join(["dnmf", "ranks", x.path, *more])))
-    return tuple(commands)
+    return (*commands, drawn)
 
 
 def _listed(ranks: tuple[int, ...]) -> str:
