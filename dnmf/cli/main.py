@@ -16,6 +16,7 @@ from dnmf.cli.info import info
 from dnmf.cli.output import lasting_streams
 from dnmf.cli.plot import plot
 from dnmf.cli.ranks import ranks
+from dnmf.cli.report import report
 from dnmf.cli.resume import resume
 from dnmf.cli.signals import signals_as_exceptions
 from dnmf.cli.status import status
@@ -42,6 +43,7 @@ def cli(debug: bool) -> None:
 
 COMMANDS = (
     demo, convert, ranks, factorize, submit, resume, status, cancel, transform, extend, info, components, compare, plot,
+    report,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import zarr
 
-from dnmf.matrix.opening import open_matrix
+from dnmf.matrix.foreign import is_given
+from dnmf.matrix.opening import find, open_matrix
 from dnmf.matrix.sparse import SPARSE
 from dnmf.plan.strips import rows_or_columns
+from dnmf.report.words import count, size
 from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
 if TYPE_CHECKING:
+    from dnmf.matrix.labels import Labels
     from dnmf.run.record import Record, Start, StoredX
     from dnmf.run.result import Factorization
 
@@ -96,6 +99,40 @@ def matrix_facts(path: str) -> dict[str, str]:
         "missing": _in_words(found, arrays),
     }
     return {name: text for name, text in said.items() if text}
+
+
+def stored_facts(x: "StoredX", labels: "Labels") -> dict[str, str]:
+    """What there is to tell of X from what a run says of it, and which of its chunks are there now: nothing is read."""
+    m, n = x.shape
+    sparse, given = len(x.chunks) == 1, is_given(x.path)
+    chunks = f"{count(x.chunks[0])} non-zeros" if sparse else " × ".join(map(count, x.chunks))
+    said = {
+        "Shape": f"{count(m)} rows × {count(n)} columns",
+        "Kind": f"{'sparse' if sparse else 'dense'}, {x.dtype}",
+        "Bytes": f"{size(x.nbytes)} decoded",
+        "Chunks": "" if given else chunks,
+        "Where": x.path,
+        "Names": _named(labels),
+        "Missing chunks": "" if given else _completeness(x.path),
+    }
+    return {name: text for name, text in said.items() if text}
+
+
+def _named(labels: "Labels") -> str:
+    rows, columns = labels.rows is not None, labels.columns is not None
+    if rows == columns:
+        return "rows and columns have names" if rows else "none: rows and columns have numbers, from 0"
+    return "rows have names, columns have numbers, from 0" if rows else "columns have names, rows have numbers, from 0"
+
+
+def _completeness(path: str) -> str:
+    """How many chunks of the X at a path are missing, in words, or that it is not there: nothing of X is read."""
+    try:
+        found = find(path, None).array
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"not known, as X does not open ({error})"
+    arrays = (found,) if isinstance(found, zarr.Array) else tuple(array for _, array in found.arrays())
+    return _in_words([missing(array) for array in arrays], arrays)
 
 
 def _in_words(found: list[Missing | None], arrays: tuple[ZarrArray, ...]) -> str:

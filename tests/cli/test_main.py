@@ -60,8 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
 
 def test_the_help_names_every_command_and_loads_no_heavy_library() -> None:
     told = command("--help").stdout
-    names = "cancel compare components convert demo extend factorize info plot ranks resume status submit transform"
-    for name in names.split():
+    names = "cancel compare components convert demo extend factorize info plot ranks report resume status submit"
+    for name in (*names.split(), "transform"):
         assert re.search(rf"^  {name} ", told, flags=re.MULTILINE)
     code = "import sys, dnmf.cli.main; sys.exit(any(name in sys.modules for name in ('dask', 'zarr', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
