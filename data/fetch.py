@@ -165,7 +165,9 @@ def run(write: Callable[..., None], out: Path, **options: object) -> int:
         print(error, file=sys.stderr)
         return 1
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    print(f"{out}: {describe(zarr.open(out, mode='r'))}, {size / 1e6:.1f} MB, {perf_counter() - started:.1f} s")
+    there = zarr.open(out, mode="r")
+    matrix = there["X"] if isinstance(there, zarr.Group) and "X" in there else there  # of AnnData
+    print(f"{out}: {describe(matrix)}, {size / 1e6:.1f} MB, {perf_counter() - started:.1f} s")
     return 0
 
 

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from io import BytesIO
 from pathlib import Path
 
+import anndata
 import msgpack
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_help_states_source_licence_and_default_output(recipe, name, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["chorales", "counts", "fetch", "leukaemia", "signatures", "speech", "voices", "words"]
+    "name", ["chorales", "counts", "fetch", "leukaemia", "pbmc", "signatures", "speech", "voices", "words"]
 )
 def test_the_examples_in_the_docstrings_hold(recipe, name):
     results = doctest.testmod(recipe(name))
@@ -208,6 +209,22 @@ def test_swimmers_are_a_torso_and_four_limbs(recipe, tmp_path):
     np.testing.assert_array_equal(poses[:, limbs[:, 0]].sum(axis=1), 4)
     assert np.delete(poses, limbs, axis=1).all(axis=0).sum() == 16
     assert np.linalg.matrix_rank(poses) == 13
+
+
+# pbmc: counts from their logarithms
+
+
+def test_what_is_no_count_is_refused(recipe):
+    with pytest.raises(ValueError, match=r"a count is 0\.40 away from an integer: use the file of scanpy==1\.11\.5"):
+        recipe("pbmc").counts(sparse.csr_array(np.log1p([[1.4, 3.0]])), np.array([10_000.0]))
+
+
+@pytest.mark.parametrize("total", [500, 2557, 20_000])
+def test_counts_follow_from_their_rounded_logarithms(recipe, total):
+    pbmc, totals = recipe("pbmc"), np.array([total])
+    X = sparse.csr_array(np.arange(251.0)[None, :])
+    rounded = sparse.csr_array(pbmc.logs(X, totals).toarray().round(3))
+    np.testing.assert_array_equal(pbmc.counts(rounded, totals).toarray(), X.toarray())
 
 
 # newsgroups, reuters and words: sparse counts
@@ -412,6 +429,30 @@ def test_leukaemia(recipe, tmp_path, capsys):
     assert [len(X.attrs[name]) for name in ("samples", "genes", "descriptions")] == [38, 5000, 5000]
     assert (X.attrs["samples"][-1], X.attrs["genes"][0]) == ("AML_7", "M12759_at")
     assert X.attrs["descriptions"][0] == "IMMUNOGLOBULIN J CHAIN"
+
+
+@pytest.mark.network
+def test_pbmc(recipe, tmp_path, capsys):
+    _run(recipe("pbmc"), tmp_path / "X.zarr", capsys)
+    cells = anndata.read_zarr(tmp_path / "X.zarr")
+    types, totals = cells.obs["type"].to_numpy(), cells.obs["total"].to_numpy()
+    assert (cells.shape, cells.X.nnz, cells.X.sum(), len(np.unique(types))) == ((700, 765), 174_400, 486_651, 10)
+    np.testing.assert_array_equal(cells.X.data, np.rint(cells.X.data))
+    assert np.all(cells.X.sum(axis=1) < totals)
+    # B cells are told by a gene, and dnmf by its name.
+    gene = cells.layers["logs"][:, cells.var_names.get_loc("CD79A")].toarray().ravel()
+    assert {types[cell] for cell in gene.argsort()[-20:]} == {"CD19+ B"}
+    assert dnmf.factorize(tmp_path / "X.zarr", rank=2, layer="logs").labels.columns.tolist() == list(cells.var_names)
+
+
+@pytest.mark.network
+def test_mnist(recipe, tmp_path, capsys):
+    X = _run(recipe("mnist"), tmp_path / "X.zarr", capsys)
+    assert (X.shape, X.dtype, X[:].max(), X.attrs["image_shape"]) == ((5000, 784), np.uint8, 255, [28, 28])
+    assert np.bincount(X.attrs["labels"]).tolist() == [500] * 10
+    # The middle of a zero is paper, and of a one ink.
+    middles = X[:].reshape(10, 500, 28, 28)[:, :, 13:15, 13:15].mean(axis=(1, 2, 3))
+    assert middles[0] < 32 < 128 < middles[1]
 
 
 @pytest.mark.network
