@@ -112,6 +112,5 @@ def _agreement_at(rank: int, alike: NDArray[np.float64]) -> str:
     worst, lost = float(alike.min()), int((alike < ALIKE).sum())
     if not lost:
         return f"at {rank} every component is found by both halves (worst {worst:.2f})"
-    return (
-        f"at {rank}, {lost} of {rank} components are not found by both halves (worst {worst:.2f}): do not trust those"
-    )
+    verb = "is" if lost == 1 else "are"
+    return f"at {rank}, {lost} of {rank} components {verb} not found by both halves (worst {worst:.2f})"

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.matching import match
 from dnmf.matrix.foreign import is_given
 from dnmf.report.again import Command, made_again, next_commands
 from dnmf.report.charts import Chart, Curve, Scale, dots, line, scale_of, thinned
@@ -23,9 +22,6 @@ MADE = {
     "parameters": "Parameters", "strips": "Strips", "start": "Start", "passes": "Passes", "reads": "Reads",
     "seconds": "Seconds", "gradient": "Gradient at the end", "stopped": "Why it ended", "versions": "Versions",
 }  # fmt: skip
-
-# Cosine from which on a component of a run and one of the sample are taken for the same.
-ALIKE = 0.8
 
 # What commands call a run whose path is not known.
 UNKNOWN = "run.zarr"
@@ -105,7 +101,7 @@ def page_of(run: Factorization, at: str | None, ranks: Ranking | None = None) ->
         If the comparison of ranks is one of another X.
     """
     about, told = run.about, facts(run)
-    described, drawn = portraits(run, None if ranks is None else agreement_of(run, ranks))
+    described, drawn = portraits(run, None if ranks is None else ranks.agreement_with(run))
     name = about.x.path if is_given(about.x.path) else PurePosixPath(about.x.path).name
     return Page(
         title=f"{components(about.parameters.rank)} of {name}",
@@ -155,29 +151,6 @@ def _figures(run: Factorization) -> dict[str, str]:
         "pass" if run.about.iteration == 1 else "passes": count(run.about.iteration),
         "seconds": f"{start.seconds + float(np.sum(run.history['seconds'])):.3g}",
     }
-
-
-def agreement_of(run: Factorization, ranks: Ranking) -> NDArray[np.float64] | None:
-    """(k,) how well both halves of the sample find what each component of a run is in the sample.
-
-    NaN for components that are not found in the sample; None where the comparison knows nothing of this rank.
-
-    Raises
-    ------
-    ValueError
-        If the comparison of ranks is one of another X.
-    """
-    x, other, rank = run.about.x, ranks.about.x, len(run.V)
-    if (x.shape, x.fingerprint) != (other.shape, other.fingerprint):
-        raise ValueError(
-            f"the ranks are of {other.path} {other.shape}, and the run is of {x.path} {x.shape}, or X has changed "
-            f"between them: give a comparison of ranks of this X"
-        )
-    if rank not in ranks.components:
-        return None
-    mine = run.V if ranks.about.state.axis == 0 else np.asarray(run.W).T
-    order, alike = match(mine, ranks.components[rank])
-    return np.where(alike >= ALIKE, ranks.agreement[rank][order], np.nan)
 
 
 def _why(run: Factorization, ranks: Ranking | None) -> str:

@@ -13,9 +13,7 @@ from markupsafe import Markup
 
 from dnmf.report.chapters import Page, page_of
 from dnmf.report.rank_chapters import RanksPage, ranks_page_of
-from dnmf.run.arrays import has
-from dnmf.run.opening import open_group
-from dnmf.run.ranking import INSIDE, Ranking, is_ranking, open_ranks
+from dnmf.run.ranking import Ranking, held_ranks, is_ranking, open_ranks
 from dnmf.run.result import Factorization, open_run
 from dnmf.stores.identity import inside
 from dnmf.stores.paths import absolute, here, is_url
@@ -71,9 +69,7 @@ def _ranking(run: str | Path | Factorization, ranks: str | Path | None) -> Ranki
     """The comparison of ranks that is given, or that the run at a path holds."""
     if ranks is not None:
         return open_ranks(ranks)
-    if isinstance(run, Factorization) or not has(open_group(run)[0], INSIDE):
-        return None
-    return open_ranks(run)
+    return None if isinstance(run, Factorization) else held_ranks(run)
 
 
 def _write(file: Path, text: str) -> Path:

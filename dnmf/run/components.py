@@ -21,6 +21,7 @@ from dnmf.run.compare import compare
 from dnmf.run.kept_sums import Kept
 
 if TYPE_CHECKING:
+    from dnmf.run.ranking import Ranking
     from dnmf.run.result import Factorization
 
 # Components that agree to this cosine are called the same.
@@ -32,7 +33,7 @@ def describe(
     *,
     top: int = 10,
     by: By = "specificity",
-    agreement: "Factorization | Sequence[float] | None" = None,
+    agreement: "Ranking | Factorization | Sequence[float] | None" = None,
 ) -> Components:
     """Say what the components of a factorization are, in the order of their shares. X is not read.
 
@@ -41,7 +42,8 @@ def describe(
     result : X ≈ W V, W (m, k), V (k, n).
     top : features for each.
     by : what features are ranked by: "specificity", "weight" or "marker".
-    agreement : another factorization, whose components are matched one to one; or (k,) numbers, in the run's order.
+    agreement : a comparison of ranks, whose halves of the sample found each component or not; another factorization,
+        whose components are matched one to one; or (k,) numbers, in the run's order.
 
     Raises
     ------
@@ -116,6 +118,9 @@ def _agreement(result: "Factorization", given: Any) -> F8:
     rank = len(result.V)
     if given is None:
         return np.full(rank, np.nan)
+    if hasattr(given, "agreement_with"):
+        given = given.agreement_with(result)
+        return np.full(rank, np.nan) if given is None else np.asarray(given, "f8")
     if hasattr(given, "V"):
         return compare(result, given).agreement
     found = np.asarray(given, "f8")

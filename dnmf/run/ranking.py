@@ -21,12 +21,15 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
+from dnmf.arrays.matching import match
 from dnmf.arrays.rows import Array
 from dnmf.matrix.labels import Labels
+from dnmf.rank_selection.choice import ALIKE
 from dnmf.run.arrays import has, open_array, read_whole, write_array
 from dnmf.run.labels import read_labels
 from dnmf.run.opening import check_out, group_at
 from dnmf.run.record import Number, Positive, State, StoredX, as_json, open_below
+from dnmf.run.result import Factorization
 from dnmf.stores.paths import absolute
 from dnmf.stores.places import followed, occupied, place
 from dnmf.validation import Mismatch, validated
@@ -136,6 +139,28 @@ class Ranking:
     def mean(self) -> NDArray[np.float64]:
         """(r,) mean agreement."""
         return np.array([self.agreement[int(rank)].mean() for rank in self.ranks])
+
+    def agreement_with(self, run: Factorization) -> NDArray[np.float64] | None:
+        """(k,) how well both halves of the sample find what each component of a run is in the sample.
+
+        NaN for components that are not found in the sample; None where this rank was not compared.
+
+        Raises
+        ------
+        ValueError
+            If the run is one of another X.
+        """
+        x, mine, rank = run.about.x, self.about.x, len(run.V)
+        if (x.shape, x.fingerprint) != (mine.shape, mine.fingerprint):
+            raise ValueError(
+                f"the ranks are of {mine.path} {mine.shape}, and the run is of {x.path} {x.shape}, or X has changed "
+                f"between them: give a comparison of ranks of this X"
+            )
+        if rank not in self.components:
+            return None
+        short = run.V if self.about.state.axis == 0 else np.asarray(run.W).T
+        order, alike = match(short, self.components[rank])
+        return np.where(alike >= ALIKE, self.agreement[rank][order], np.nan)
 
     @property
     def labels(self) -> Labels:
@@ -310,6 +335,12 @@ def finish_ranking(group: zarr.Group, record: RankingRecord, table: Mapping[str,
             del group[name]
         write_array(group, name, values, ("rank",))
     group.update_attributes({RANKS: as_json(record)})
+
+
+def held_ranks(run: str | Path) -> Ranking | None:
+    """The comparison of ranks that a run holds, where it was left to X; else None."""
+    group = group_at(absolute(run)) if occupied(absolute(run)) else None
+    return open_ranks(group) if group is not None and has(group, INSIDE) else None
 
 
 def open_ranks(path: str | Path | zarr.Group) -> Ranking:

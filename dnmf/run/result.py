@@ -1,6 +1,6 @@
 """What a factorization gives back, and what is opened again from a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -87,9 +87,7 @@ class Factorization:
         sizes = np.where(sizes > 0, sizes, 1).astype(self.V.dtype)
         return self.W * sizes, self.V / sizes[:, None]
 
-    def components_table(
-        self, top: int = 10, *, by: By = "specificity", agreement: "Factorization | Sequence[float] | None" = None
-    ) -> Any:
+    def components_table(self, top: int = 10, *, by: By = "specificity", agreement: Any = None) -> Any:
         """What each component is: one row for each, those that X needs most first. X is not read.
 
         Columns are `component` (its number: 1 is the first row of V), `share` (by how much of ‖X‖² the loss grows
@@ -102,8 +100,9 @@ class Factorization:
         top : features for each component.
         by : what ranks them: "specificity" (how many times as often in the component as in all), "weight" (entries of
             V), or "marker" (by how many deviations a column of X rises with the component).
-        agreement : another factorization of X, whose components are matched one to one: cosines of the pairs, NaN for
-            components without a partner; or a number for each component, in the order of the run.
+        agreement : a comparison of ranks of X, see `ranks`: how well each component was found by both halves of the
+            sample; or another factorization of X, whose components are matched one to one: cosines of the pairs; NaN
+            for components without a partner. Or a number for each component, in the order of the run.
 
         Returns
         -------

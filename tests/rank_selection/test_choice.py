@@ -68,8 +68,8 @@ def test_errors_that_are_as_good_as_none_do_not_decide():
             [0.5, 0.2, 0.0, 0.1, 0.2],
             {**SURE, 4: np.array([0.99, 0.5, 0.9, 0.7])},
             500,
-            "Held-out error is least at 4; at 4, 2 of 4 components are not found by both halves (worst 0.50): do not "
-            "trust those. No pick is proof.",
+            "Held-out error is least at 4; at 4, 2 of 4 components are not found by both halves (worst 0.50). No "
+            "pick is proof.",
         ),
         (
             [0.5, 0.2, 0.0, 0.1, 0.2],

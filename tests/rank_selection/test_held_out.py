@@ -102,3 +102,16 @@ def test_rows_and_columns_of_zeros_are_finite(beta):
         found = held_out_errors(rows, S, loss_for(beta, rows), **asked(y))
         assert np.isfinite(found).all()
         assert np.isfinite(baseline(rows, beta=beta, **asked(y))).all()
+
+
+@pytest.mark.parametrize("beta", [2.0, 1.0])
+def test_what_the_columns_that_are_in_say_nothing_of_is_not_predicted(beta):
+    """A component all of whose entries but a few thousandths lie in one fold would be given any weight at all."""
+    rng = np.random.default_rng(0)
+    how = asked(np.ones((1, 20)))
+    S = rng.gamma(1.0, size=(2, 20))
+    S[1] = np.where(how["folds"] == 1, S[1], 1e-3 * S[1])
+    y = rng.gamma(4.0, S[0] / 4, size=(500, 20))
+    found = held_out_errors(y, S, loss_for(beta, y), **how)
+    alone = held_out_errors(y, S[:1], loss_for(beta, y), **how)
+    assert found.sum() < 1.5 * alone.sum()
