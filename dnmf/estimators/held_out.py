@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from dnmf.losses import SWEEPS, beta_of, solvers_of
 from dnmf.losses.choose import loss_of
 from dnmf.rank_selection.halves import column_shares, cut_columns
-from dnmf.rank_selection.held_out import baseline, held_out_errors
+from dnmf.rank_selection.held_out import baseline, held_out_errors, largest_weights
 from dnmf.rules import NO_PENALTY
 
 
@@ -47,6 +47,8 @@ def held_out_error(estimator: Any, X: Any, y: object = None) -> float:
         solvers_of(beta)[0], beta, NO_PENALTY, NO_PENALTY, sparse=not isinstance(rows, np.ndarray), short_sweeps=SWEEPS
     )
     folds, shares = cut_columns(H.shape[1], 0), column_shares(rows, np.ones(rows.shape[0]))
-    errors = held_out_errors(rows, H, loss, folds=folds, shares=shares)
+    # Of the rows that it was fitted to, a model keeps no weights: these stand for them.
+    most = largest_weights(rows, H, loss)
+    errors = held_out_errors(rows, H, loss, most=most, folds=folds, shares=shares)
     scores = baseline(rows, folds=folds, shares=shares, beta=beta)
     return -float(errors.sum() / (scores.sum() or 1.0))

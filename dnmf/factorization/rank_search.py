@@ -22,7 +22,7 @@ from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import AnyLoss
 from dnmf.losses.scale import check_fits
 from dnmf.matrix.matrix import Matrix
-from dnmf.plan.strips import Plan
+from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.rank_selection.choice import Comparison, compare, sentence
 from dnmf.rank_selection.halves import Halves, halve
 from dnmf.rank_selection.held_out import baseline
@@ -198,7 +198,7 @@ def _finish(search: Search, group: zarr.Group, halves: Halves) -> Comparison:
     errors = np.array([tried[rank].errors for rank in asked.ranks])
     found = compare(asked.ranks, errors, float(scores @ whole.counts))
     agreement = {rank: tried[rank].agreement for rank in asked.ranks}
-    said = sentence(found, agreement, rows=halves.rows)
+    said = sentence(found, agreement, rows=halves.rows, lines=rows_or_columns(search.cut.axis))
     finish_ranking(
         group,
         structs.replace(search.record, status="finished", pick=found.pick, sentence=said),

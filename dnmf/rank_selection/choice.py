@@ -65,7 +65,7 @@ def compare(ranks: Sequence[int], errors: NDArray[np.float64], scale: float) -> 
     return Comparison(tuple(ranks), totals / scale, np.sqrt(errors.shape[1]) * spread / scale)
 
 
-def sentence(found: Comparison, agreement: Mapping[int, NDArray[np.float64]], *, rows: int) -> str:
+def sentence(found: Comparison, agreement: Mapping[int, NDArray[np.float64]], *, rows: int, lines: str = "rows") -> str:
     """What the comparison says, and how far it can be trusted.
 
     Parameters
@@ -73,12 +73,13 @@ def sentence(found: Comparison, agreement: Mapping[int, NDArray[np.float64]], *,
     found : the comparison.
     agreement : for each rank, how well each component of one half is found in the other.
     rows : of the smaller half.
+    lines : what these are of X: rows or columns.
     """
     parts = [*_errors(found), _agreement(found, agreement)]
     if rows < ROWS_EACH * found.ranks[-1]:
         parts.append(
-            f"half of the sample has {rows} rows, fewer than {ROWS_EACH} a component above rank {rows // ROWS_EACH}: "
-            f"there it tells little"
+            f"half of the sample has {rows} {lines}, fewer than {ROWS_EACH} a component above rank "
+            f"{rows // ROWS_EACH}: there it tells little"
         )
     return "; ".join(parts) + ". No pick is proof."
 

@@ -13,7 +13,7 @@ from dnmf.arrays.sample import StandIn
 from dnmf.losses.protocol import AnyLoss
 from dnmf.rank_selection.fitting import factorize_part
 from dnmf.rank_selection.halves import Halves
-from dnmf.rank_selection.held_out import held_out_errors
+from dnmf.rank_selection.held_out import held_out_errors, largest_weights
 
 # The first stream of random starts, and how many there are for each part of the sample.
 FIRST_STREAM, STREAMS = 100, 50
@@ -70,7 +70,8 @@ def make_trial(question: Question, trial: Trial) -> tuple[Array, float, NDArray[
     if not others:
         return S, fit, np.empty(0)
     (other,) = others
-    errors = held_out_errors(other.rows, S, question.loss, folds=halves.folds, shares=halves.shares)
+    most = largest_weights(own.rows, S, question.loss)
+    errors = held_out_errors(other.rows, S, question.loss, most=most, folds=halves.folds, shares=halves.shares)
     return S, fit, errors * other.counts
 
 

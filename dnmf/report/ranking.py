@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnmf.plan.strips import rows_or_columns
 from dnmf.run.ranking import Ranking
 
 # How a column of the table is headed and written.
@@ -19,7 +20,11 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 
 
 def ranking_lines(found: Ranking) -> Iterator[str]:
-    """The table, with a mark at the pick, and the sentence."""
+    """What was compared, the table, with a mark at the pick, and the sentence."""
+    state, shape = found.about.state, found.about.x.shape
+    lines, across = rows_or_columns(state.axis), rows_or_columns(1 - state.axis)
+    drawn = min(state.sample or shape[state.axis], shape[state.axis])
+    yield f"{drawn} of {shape[state.axis]} {lines} of X in two halves, each of which predicts {across} of the other"
     shown = {name: [head, *(_text(value, how) for value in found.columns[name])] for name, (head, how) in _there(found)}
     widths = {name: max(map(len, texts)) for name, texts in shown.items()}
     for row in range(len(found.ranks) + 1):

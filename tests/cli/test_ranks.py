@@ -29,8 +29,9 @@ def test_it_prints_a_table_with_a_mark_and_a_sentence(folder: Path) -> None:
     assert [line.endswith("←") for line in lines[head + 1 : head + 4]] == [False, True, False]
     assert lines[head + 4].startswith("Held-out error is least at 3; at 3 every component is found by both halves")
     assert lines[-1] == "`dnmf factorize x.zarr --rank 3 --sample ranks.zarr --out run.zarr` goes on from here"
+    assert lines[head - 1] == "400 of 400 rows of X in two halves, each of which predicts columns of the other"
     # The same again, without a word of how it was made.
-    assert command("info", "ranks.zarr", cwd=folder).stdout.splitlines() == lines[head:-1]
+    assert command("info", "ranks.zarr", cwd=folder).stdout.splitlines() == lines[head - 1 : -1]
 
 
 def test_what_it_says_to_type_next_is_one_read(folder: Path) -> None:
