@@ -48,17 +48,11 @@ class Table:
         columns = [[name.replace("_", " "), *map(_shown, self.columns[name])] for name in names]
         heads = ["  ".join(row) for row in zip(*map(_aligned, columns), strict=True)]
         if width is None:
-            texts = [last, *(", ".join(each) for each in self.columns[last])]
+            texts = [last, *map(", ".join, self.columns[last])]
             return [f"{head}  {text}".rstrip() for head, text in zip(heads, texts, strict=True)]
-        if len(heads[0]) <= width:
-            found = [heads[0]]
-            blocks = [[head] for head in heads[1:]]
-        else:
-            found = []
-            blocks = [
-                _wrapped([f"{column[0]} {value}" for column, value in zip(columns, row, strict=True)], width)
-                for row in zip(*(column[1:] for column in columns), strict=True)
-            ]
+        fits = len(heads[0]) <= width
+        found = heads[:1] if fits else []
+        blocks = [[head] for head in heads[1:]] if fits else _in_blocks(columns, width)
         for block, texts in zip(blocks, self.columns[last], strict=True):
             found += [*block, *(INDENT + line for line in _wrapped(texts, width - len(INDENT)))]
         return found
@@ -74,6 +68,12 @@ class Table:
             *values, texts = row
             writer.writerow([*map(_written, values), *texts, *[""] * (most - len(texts))])
         return out.getvalue()
+
+
+def _in_blocks(columns: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """A block of lines for each row of a table that is too wide: every value behind the name of its column."""
+    names, rows = [column[0] for column in columns], zip(*(column[1:] for column in columns), strict=True)
+    return [_wrapped(list(map(" ".join, zip(names, row, strict=True))), width) for row in rows]
 
 
 def _shown(value: Any) -> str:

@@ -30,7 +30,7 @@ from dnmf.rank_selection.trials import Question, make_trial, put_together, trial
 from dnmf.rules import NO_PENALTY
 from dnmf.run.kept_sample import StoredSample, has_sample, read_sample, write_sample
 from dnmf.run.labels import has_labels, write_labels
-from dnmf.run.ranking import (
+from dnmf.run.ranking_store import (
     RANKS_FORMAT,
     Asked,
     RankingRecord,

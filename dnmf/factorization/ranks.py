@@ -24,13 +24,8 @@ from dnmf.rank_selection.asked import USUAL, possible, ranks_of
 from dnmf.rank_selection.halves import FOLDS
 from dnmf.run.kept_sample import StoredSample
 from dnmf.run.lease import Lease
-from dnmf.run.ranking import (
-    Asked,
-    Ranking,
-    check_ranking_out,
-    create_ranking,
-    open_ranks,
-)
+from dnmf.run.ranking import Ranking, open_ranks
+from dnmf.run.ranking_store import Asked, check_ranking_out, create_ranking
 
 # Starts of each factorization, where nothing else is asked for.
 STARTS = 3

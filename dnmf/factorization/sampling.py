@@ -15,7 +15,8 @@ from dnmf.matrix.matrix import Matrix
 from dnmf.plan.strips import Plan, rows_or_columns
 from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import open_group
-from dnmf.run.ranking import is_ranking, open_ranking, read_ranking_record, read_verified
+from dnmf.run.ranking import is_ranking, open_ranking
+from dnmf.run.ranking_store import read_ranking_record, read_verified
 from dnmf.run.record import State, StoredX, full_record
 from dnmf.stores.identity import same
 
