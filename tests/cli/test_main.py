@@ -304,7 +304,8 @@ def test_sparse_files_losses_layers_new_rows_and_anndata(address: str, tmp_path:
     assert "has obsm/X_nmf" in again.stderr
     drawn = run("plot", "run2.zarr", "--out", "sparse-figures", cwd=tmp_path).stdout
     assert drawn.startswith("X is sparse, its rows make no curves: drawn without reconstructions\n")
-    assert sorted(p.name for p in (tmp_path / "sparse-figures").iterdir()) == ["components.png", "features.png", "loss.png", "map.png"]
+    pictures = ["components.png", "features.png", "loss.png", "map.png"]
+    assert sorted(p.name for p in (tmp_path / "sparse-figures").iterdir()) == pictures
     there = ("--model", "run2.zarr", "--out", "W.zarr", "--scheduler", address)
     told = run("transform", "cells.zarr", "--layer", "counts", *there, cwd=tmp_path).stdout
     assert told == "W.zarr: W of 80 rows and 3 components\n"
