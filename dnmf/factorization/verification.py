@@ -11,7 +11,7 @@ from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Engine, Source, Tick
 from dnmf.engine.read import Read, Total, Visit
 from dnmf.losses import SWEEPS
-from dnmf.losses.protocol import AnyLoss, Known, Shared, add, relative_error
+from dnmf.losses.protocol import AnyLoss, Known, Shared, add, add_up, relative_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ def _fold(visits: Iterator[Visit], *, loss: AnyLoss, candidates: Sequence[Candid
     for visit in visits:
         prepared = prepared or _prepared(loss, candidates, visit.shared)
         sums = [loss.sums(visit.rows, shared, loss.solve(visit.rows, shared, SWEEPS)) for shared in prepared]
-        totals = _add([totals, sums]) if totals else sums
+        # In place: sums of many ranks are large, and there is one of each for every piece.
+        totals = list(map(add_up, zip(totals, sums, strict=True))) if totals else sums
         del visit  # the next one needs the room
     return totals
 

@@ -41,11 +41,6 @@ class Halves:
     shares: NDArray[np.float64]
 
     @property
-    def most(self) -> int:
-        """The largest rank that there are rows and columns for."""
-        return min(self.rows, len(self.folds) - int(np.bincount(self.folds).max(initial=0)))
-
-    @property
     def rows(self) -> int:
         """Rows of the smaller half."""
         return len(self.whole.counts) // 2
