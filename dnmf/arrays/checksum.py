@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64, xxh3_64_intdigest
 
 from dnmf.arrays.rows import Rows, is_sparse
+from dnmf.arrays.weighted import Weighted
 
 Checksums = NDArray[np.uint64]
 
@@ -31,8 +32,8 @@ class Checksum:
         self._parts: list[xxh3_64] = []
 
     def add(self, y: Rows) -> None:
-        """The next piece (h, N), dense or sparse."""
-        parts = [y.data, y.indices, np.diff(y.indptr)] if is_sparse(y) else [_as_it_lies(y)]
+        """The next piece (h, N), dense or sparse, with its weights if it has any."""
+        parts = _arrays_of(y)
         self._parts = self._parts or [xxh3_64() for _ in parts]
         for part, array in zip(self._parts, parts, strict=True):
             part.update(array.data)
@@ -42,6 +43,13 @@ class Checksum:
         """Of what has been seen, (1,)."""
         digests = np.array([part.intdigest() for part in self._parts], "u8")
         return digests if len(digests) == 1 else np.array([xxh3_64_intdigest(digests.data)], "u8")
+
+
+def _arrays_of(y: Rows) -> list[NDArray[np.generic]]:
+    """What there is of rows, each as it lies in memory, in the order of the rows."""
+    if isinstance(y, Weighted):
+        return [*_arrays_of(y.values), _as_it_lies(y.weights)]
+    return [y.data, y.indices, np.diff(y.indptr)] if is_sparse(y) else [_as_it_lies(y)]
 
 
 def _as_it_lies(y: NDArray[np.generic]) -> NDArray[np.generic]:

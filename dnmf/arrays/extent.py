@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
+from dnmf.arrays.weighted import Weighted
 
 # Between these no square of a row needs a second look.
 PLAIN_SQUARES = {"f": (1e-20, 1e28), "d": (1e-200, 1e220)}
@@ -43,6 +44,7 @@ def extent_of(y: Rows, beta: float) -> Extent:
     >>> extent_of(np.array([[1.0, 2.0], [0.0, 1e-200]]), 1)
     Extent(top=2.0, row=1e-200, columns=array([1., 2.]))
     """
+    y = y.values if isinstance(y, Weighted) else y
     tops, lows = row_extremes(y, beta)
     return Extent(float(tops.max(initial=0)), float(lows.min(initial=np.inf)), _tops(y, 0))
 
@@ -64,6 +66,7 @@ def row_extremes(y: Rows, beta: float) -> tuple[NDArray[np.float64], NDArray[np.
 
     A row of zeros has 0 and inf.
     """
+    y = y.values if isinstance(y, Weighted) else y
     tops = _tops(y, 1)
     if beta > 0:
         return tops, np.where(tops > 0, tops, np.inf)
@@ -103,9 +106,11 @@ def _of_rows(extreme: np.ufunc, y: Rows, none: float) -> NDArray[np.float64]:
 
 
 def times_power(y: Rows, exponent: int) -> Rows:
-    """Rows, dense or sparse, times 2 to an exponent; themselves for 0."""
+    """Rows, dense, sparse or weighted, times 2 to an exponent; themselves for 0."""
     if exponent == 0:
         return y
+    if isinstance(y, Weighted):
+        return y.with_values(times_power(y.values, exponent))
     return with_data(y, _ldexp(y.data, exponent)) if is_sparse(y) else _ldexp(y, exponent)
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.arrays.weighted import Weighted
 from dnmf.plan.parts import PART_NON_ZEROS, part_rows
 
 # Rows of a group are longer than its shortest one by one part in so many at most.
@@ -15,6 +16,7 @@ PADDING = 10
 
 def cuts(y: Rows, non_zeros: int = PART_NON_ZEROS) -> Iterator[slice]:
     """Consecutive rows that are worked on at a time: few enough for a core's caches."""
+    y = y.values if isinstance(y, Weighted) else y
     height = y.shape[0]
     if is_sparse(y):
         start = 0
@@ -30,6 +32,9 @@ def cuts(y: Rows, non_zeros: int = PART_NON_ZEROS) -> Iterator[slice]:
 
 def part_of(y: Rows, cut: slice) -> Rows:
     """Some consecutive rows, nothing of them copied."""
+    if isinstance(y, Weighted):
+        own = slice(int(y.values.indptr[cut.start]), int(y.values.indptr[cut.stop])) if y.sparse else cut
+        return Weighted(part_of(y.values, cut), y.weights[own])
     if not is_sparse(y):
         return y[cut]
     start, stop = int(y.indptr[cut.start]), int(y.indptr[cut.stop])

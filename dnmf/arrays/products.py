@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.parts import cuts, parts
 from dnmf.arrays.rows import Array, Rows, in_lines, is_sparse, with_data
+from dnmf.arrays.weighted import Weighted
 from dnmf.plan.parts import LARGE_PART
 
 # Entries of rows that are added up by column at a time: of 2**15 it took a half more, of 2**20 a fifth.
@@ -36,7 +37,9 @@ def gram8(S: Array) -> NDArray[np.float64]:
 
 
 def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
-    """Σ_j y_ij^β for every row, (h,), over what is not zero; for β = 0 all entries count."""
+    """Σ_j y_ij^β for every row, (h,), over what is not zero; for β = 0 all entries count. Weighted, Σ_j ω_ij y_ij^β."""
+    if isinstance(y, Weighted):
+        return _weighted_powers(y, beta)
     if beta == 0:
         return np.full(y.shape[0], float(y.shape[1]))
     if is_sparse(y):
@@ -50,12 +53,26 @@ def row_powers(y: Rows, beta: float) -> NDArray[np.float64]:
     return np.concatenate([np.zeros(0), *(_powers(part.astype("f8"), beta).sum(axis=1) for part in parts(lines))])
 
 
+def _weighted_powers(y: Weighted, beta: float) -> NDArray[np.float64]:
+    """As `row_powers`, of rows with weights."""
+    if y.masked and beta != 0:
+        return row_powers(y.values, beta)
+    sums = [np.zeros(0)]
+    for part in parts(y):
+        values, weights = (part.values.data, part.weights) if part.sparse else (part.values, part.weights)
+        powers = weights * (1.0 if beta == 0 else _powers(values.astype("f8"), beta))
+        sums.append(np.asarray((with_data(part.values, powers) if part.sparse else powers).sum(axis=1)).ravel())
+    return np.concatenate(sums)
+
+
 def _powers(x: Array, beta: float) -> Array:
     return x * x if beta == 2 else x if beta == 1 else np.power(x, beta, out=np.zeros_like(x), where=x > 0)
 
 
 def total(y: Rows) -> float:
-    """Sum of all entries, rows added up in float64."""
+    """Sum of all entries, rows added up in float64; of weighted ones Σ ω y."""
+    if isinstance(y, Weighted):
+        return float(row_powers(y, 1).sum())
     return float(y.data.sum(dtype="f8") if is_sparse(y) else y.sum(axis=1).sum(dtype="f8"))
 
 

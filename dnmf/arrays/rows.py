@@ -1,4 +1,4 @@
-"""Blocks of rows, dense or sparse: what they are called in annotations, and what they have in common."""
+"""Blocks of rows, dense, sparse or weighted: what they are called in annotations, and what they have in common."""
 
 import sys
 from collections.abc import Sequence
@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.arrays.weighted import Weighted
+
 Array = NDArray[np.floating]
-Rows = Any  # an Array or a csr_matrix
+Rows = Any  # an Array, a csr_matrix, or either of them with weights
 
 
 class Value(Protocol):
@@ -36,11 +38,14 @@ def with_data(y: Rows, data: Array) -> Rows:
 
 def dense_size(y: Rows) -> int:
     """Entries of the dense matrix whose products take as long: non-zeros are eight times as slow as other entries."""
+    y = y.values if isinstance(y, Weighted) else y
     return int(y.nnz * 8 if is_sparse(y) else y.size)
 
 
 def nbytes_of(y: Rows) -> int:
-    """Bytes of rows, dense or sparse."""
+    """Bytes of rows, with their weights."""
+    if isinstance(y, Weighted):
+        return nbytes_of(y.values) + int(y.weights.nbytes)
     return int(y.data.nbytes + y.indices.nbytes + y.indptr.nbytes if is_sparse(y) else y.nbytes)
 
 
@@ -49,11 +54,15 @@ def aligned(y: Rows) -> Rows:
 
     NumPy multiplies such an array another way, and the last digits would depend on which worker did what.
     """
+    if isinstance(y, Weighted):
+        return Weighted(aligned(y.values), aligned(y.weights))
     return y if is_sparse(y) else np.require(y, requirements="A")
 
 
 def in_lines(y: Rows) -> Rows:
     """The same rows, each of which lies in memory in one stretch."""
+    if isinstance(y, Weighted):
+        return Weighted(in_lines(y.values), in_lines(y.weights))
     return y if is_sparse(y) else np.ascontiguousarray(y)
 
 
@@ -65,6 +74,8 @@ def align(value: ValueT) -> ValueT:
 
 def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
     """Some rows of each part, one part below the other."""
+    if isinstance(parts[0], Weighted):
+        return _stack_weighted(parts, kept)
     if is_sparse(parts[0]):
         from scipy import sparse  # noqa: PLC0415, it takes a while to load, and dense X needs none of it
 
@@ -75,3 +86,10 @@ def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
         np.take(part, rows, axis=0, out=stacked[start : start + len(rows)], mode="clip")
         start += len(rows)
     return stacked
+
+
+def _stack_weighted(parts: Sequence[Weighted], kept: Sequence[NDArray[np.intp]]) -> Weighted:
+    values = stack([part.values for part in parts], kept)
+    if not parts[0].sparse:
+        return Weighted(values, stack([part.weights for part in parts], kept))
+    return Weighted(values, np.concatenate([part[rows].weights for part, rows in zip(parts, kept, strict=True)]))

@@ -16,14 +16,17 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.draws import random_rows
+from dnmf.arrays.filling import LEAST_SHARE, fill_by_means, observed_share
 from dnmf.arrays.products import add_columns, row_powers, total
 from dnmf.arrays.rows import Rows, aligned, in_lines, is_sparse, stack, with_data
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
+from dnmf.arrays.weighted import Weighted
 
 STREAM = 2  # of the random numbers: 0 and 1 are those of W and V
 
@@ -148,14 +151,15 @@ class _Drawing:
         self._kept, new = len(smallest), smallest[smallest >= before] - before
         free = np.setdiff1d(np.arange(self._kept), smallest[smallest < before], assume_unique=True)
         self._index[free], self._keys[free], self._sizes[free] = piece.first + new, keys[new], piece.sizes[new]
-        if is_sparse(piece.rows):
+        if _is_sparse(piece.rows):
             self._rows = self._joined(piece.rows[new], free)
             return
         if self._rows is None:
-            self._rows = np.empty((self._count, piece.rows.shape[1]), piece.rows.dtype)
-        # One by one, for many of them at a time would be copied twice.
-        for place, row in zip(free.tolist(), new.tolist(), strict=True):
-            self._rows[place] = piece.rows[row]
+            self._rows = _room_for(piece.rows, self._count)
+        for room, rows in zip(_arrays_of(self._rows), _arrays_of(piece.rows), strict=True):
+            # One by one, for many of them at a time would be copied twice.
+            for place, row in zip(free.tolist(), new.tolist(), strict=True):
+                room[place] = rows[row]
 
     def _joined(self, rows: Rows, places: NDArray[np.intp]) -> Rows:
         """What is kept with sparse rows in their places, as a copy."""
@@ -169,6 +173,21 @@ class _Drawing:
         """What is kept."""
         kept = slice(self._kept)
         return Sample(self._rows[kept], self._index[kept], self._keys[kept], self._sizes[kept], norm, total, beta)
+
+
+def _is_sparse(rows: Rows) -> bool:
+    return rows.sparse if isinstance(rows, Weighted) else is_sparse(rows)
+
+
+def _arrays_of(rows: Rows) -> tuple[NDArray[Any], ...]:
+    """What there is of dense rows."""
+    return (rows.values, rows.weights) if isinstance(rows, Weighted) else (rows,)
+
+
+def _room_for(rows: Rows, count: int) -> Rows:
+    """So many rows like these dense ones, of which nothing is set."""
+    room = [np.empty((count, a.shape[1]), a.dtype) for a in _arrays_of(rows)]
+    return Weighted(*room) if isinstance(rows, Weighted) else room[0]
 
 
 def merge(parts: Sequence[Sample], *, size: int) -> Sample:
@@ -220,7 +239,12 @@ def count_rows(sample: Sample, size: int) -> tuple[Rows, NDArray[np.float64]]:
 
 
 def weigh(rows: Rows, counts: NDArray[np.float64]) -> Rows:
-    """Rows times the roots of their counts, (s, N), so that each counts once in a sum of squares."""
+    """Rows times the roots of their counts, (s, N), so that each counts once in a sum of squares.
+
+    Rows with weights stay what they are, and their weights are multiplied by the counts.
+    """
+    if isinstance(rows, Weighted):
+        return rows.times(counts)
     if (counts == 1).all():
         return rows
     weights = np.sqrt(counts).astype(rows.dtype)
@@ -239,7 +263,8 @@ class StandIn:
     ----------
     rows : (s, N), as they are in Y.
     counts : (s,) how many times each of them counts.
-    sketch : of the rows, each times the root of its count.
+    sketch : of the rows, each times the root of its count; of rows with weights, of these as a model of one component
+        completes them, or, where most entries are missing, with 0 in their places.
     whole : whether they are all rows that are not zero.
     """
 
@@ -252,6 +277,11 @@ class StandIn:
 def stand_in(sample: Sample, size: int, *, rank: int, seed: int) -> StandIn:
     """What stands for Y in a factorization of so many components, in memory and between passes."""
     rows, counts = count_rows(sample, size)
-    A = weigh(rows, counts)
+    A = weigh(_completed(rows) if isinstance(rows, Weighted) else rows, counts)
     small = sketch(A, rank, seed=seed) if len(counts) else as_it_is(A)
     return StandIn(rows, counts, small, is_whole(sample, size))
+
+
+def _completed(rows: Weighted) -> Rows:
+    """Rows with something in the place of every entry that is missing."""
+    return fill_by_means(rows) if observed_share(rows) >= LEAST_SHARE else rows.values
