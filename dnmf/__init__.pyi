@@ -11,6 +11,7 @@ from .factorization.submit import cancel as cancel
 from .factorization.submit import submit as submit
 from .factorization.transform import transform as transform
 from .formats.convert import convert as convert
+from .run.predict import predict as predict
 from .run.ranking import Ranking as Ranking
 from .run.ranking import open_ranks as open_ranks
 from .run.result import Factorization as Factorization

@@ -15,6 +15,7 @@ from dnmf.cli.factorize import factorize
 from dnmf.cli.info import info
 from dnmf.cli.output import lasting_streams
 from dnmf.cli.plot import plot
+from dnmf.cli.predict import predict
 from dnmf.cli.ranks import ranks
 from dnmf.cli.report import report
 from dnmf.cli.resume import resume
@@ -42,8 +43,8 @@ def cli(debug: bool) -> None:
 
 
 COMMANDS = (
-    demo, convert, ranks, factorize, submit, resume, status, cancel, transform, extend, info, components, compare, plot,
-    report,
+    demo, convert, ranks, factorize, submit, resume, status, cancel, transform, predict, extend, info, components,
+    compare, plot, report,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

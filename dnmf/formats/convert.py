@@ -96,19 +96,34 @@ def convert(
     beside = _check_target(to, overwrite)
     if nested(absolute(source), to):
         raise ValueError(f"the target {target} and the source {source} are inside one another: choose another target")
-    with TemporaryDirectory(prefix=f".{to.rpartition('/')[2]}.", dir=beside) as folder:
-        scratch = Path(folder)
+    with _prepared(to, beside) as scratch:
         try:
             contents = read(Source(source, dataset, scratch, header))
             _check_matrix(source, contents)
             _write(scratch / "new", turned(contents, scratch / "aside") if transpose else contents)
         except EOFError:
             raise ValueError(f"{source} ends before its data do: a whole file is required; copy it again") from None
-        if is_url(to):
-            upload(scratch / "new", to)
-        else:
-            _publish(scratch / "new", Path(to), scratch / "old")
     return zarr.open(place(to), mode="r")
+
+
+def write_matrix(contents: Contents | SparseContents, target: str | Path, *, overwrite: bool) -> ZarrArray | zarr.Group:
+    """Write a matrix that is no file's as `convert` writes one; what it returns, and what it refuses, is the same."""
+    to = followed(target)
+    with _prepared(to, _check_target(to, overwrite)) as scratch:
+        _write(scratch / "new", contents)
+    return zarr.open(place(to), mode="r")
+
+
+@contextmanager
+def _prepared(target: str, beside: Path | None) -> Iterator[Path]:
+    """A folder in which a block writes `new`, which then is put to its target."""
+    with TemporaryDirectory(prefix=f".{target.rpartition('/')[2]}.", dir=beside) as folder:
+        scratch = Path(folder)
+        yield scratch
+        if is_url(target):
+            upload(scratch / "new", target)
+        else:
+            _publish(scratch / "new", Path(target), scratch / "old")
 
 
 def describe(matrix: ZarrArray | zarr.Group) -> str:

@@ -60,7 +60,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
 
 def test_the_help_names_every_command_and_loads_no_heavy_library() -> None:
     told = command("--help").stdout
-    names = "cancel compare components convert demo extend factorize info plot ranks report resume status submit"
+    names = (
+        "cancel compare components convert demo extend factorize info plot predict ranks report resume status submit"
+    )
     for name in (*names.split(), "transform"):
         assert re.search(rf"^  {name} ", told, flags=re.MULTILINE)
     code = "import sys, dnmf.cli.main; sys.exit(any(name in sys.modules for name in ('dask', 'zarr', 'matplotlib')))"
@@ -82,6 +84,8 @@ def test_every_command_that_ends_by_itself_runs_as_a_process(folder: Path, addre
     assert re.search(r"^status +finished$", typed("status", "run.zarr", cwd=tmp_path), flags=re.MULTILINE)
     told = typed("transform", "X.zarr", "--model", "run.zarr", "--out", "W.zarr", *there, cwd=tmp_path)
     assert told == "W.zarr: W of 600 rows and 4 components\n"
+    told = typed("predict", "run.zarr", "--rows", "0:10", "--columns", "3,5", "--out", "P.zarr", cwd=tmp_path)
+    assert told == "P.zarr: 10 × 2 float32, chunks of 10 × 2\n"
     assert "loss.png" in typed("plot", "run.zarr", "--out", "figures", cwd=tmp_path)
     assert (tmp_path / "figures" / "components.png").stat().st_size > 1000
     assert typed("components", "run.zarr", cwd=tmp_path).startswith("component  share")
