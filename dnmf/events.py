@@ -98,6 +98,54 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """X was read once, and some of its entries are missing.
+
+    Attributes
+    ----------
+    entries, total : how many entries are observed, of how many.
+    rows, columns : how many rows and columns have none: W and V are 0 there.
+    first_rows, first_columns : the first few of them, by name where they have names, else by number.
+    """
+
+    entries: int
+    total: int
+    rows: int = 0
+    columns: int = 0
+    first_rows: tuple[str, ...] = ()
+    first_columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """What is there, in one line.
+
+        >>> str(Observed(95, 100))
+        '95 of 100 entries are observed, 95 %'
+        >>> str(Observed(4, 100, 7, 1, ("2", "3", "5"), ("b",)))
+        '4 of 100 entries are observed, 4 %; nothing is known of 7 rows (2, 3, 5, …) and 1 column (b): they get zeros'
+        """
+        told = f"{self.entries} of {self.total} entries are observed, {100 * self.entries / self.total:.3g} %"
+        empty = [
+            f"{_count(number, noun)} ({', '.join(first)}{', …' if number > len(first) else ''})"
+            for number, noun, first in (
+                (self.rows, "row", self.first_rows),
+                (self.columns, "column", self.first_columns),
+            )
+            if number
+        ]
+        return f"{told}; nothing is known of {' and '.join(empty)}: they get zeros" if empty else told
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How the short factor moves where entries are missing or weighted was decided, once; `sentence` says how."""
+
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True, slots=True)
 class RankTried:
     """One more rank was tried on the sample: `done` of `total`; `seconds` since the first one began."""
 
@@ -195,7 +243,7 @@ class Saved:
         return f"saved {f'pass {self.iteration}' if self.iteration else 'the first factors'}"
 
 
-Event = Planned | StripDone | Sampled | RankTried | Ranked | Started | PassDone | Saved | Stopped
+Event = Planned | StripDone | Sampled | Observed | RankTried | Ranked | Started | Decided | PassDone | Saved | Stopped
 Listener = Callable[[Event], None]
 
 

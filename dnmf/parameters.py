@@ -60,6 +60,8 @@ TOLERANCE = Range("a number from 0 (never stop early) to below 1", float, 0, 1, 
 SOLVER = Names(f"one of {', '.join(RULES)}", tuple(RULES))
 LOSS = Names(f"one of {', '.join(NAMED)}, or a number,", tuple(NAMED), is_number)
 INIT = Names(f"one of {', '.join(INITS)}, or first factors (W, V),", INITS, lambda value: value == "given")
+MISSING_KINDS = Names("one of nan, zeros", ("nan", "zeros"))
+PENALTY_SCALE = Names("one of all, observed", ("all", "observed"))
 TRUTH = Names("True or False", (), lambda value: isinstance(value, bool))
 
 
@@ -144,6 +146,14 @@ class Parameters:
         COUNT, "--checkpoint-every", may_change=True, newer=True,
         help="Passes from one saved state to the next; if not given, after a pass as soon as it costs 2 % of the time.",
     )  # fmt: skip
+    missing: str | None = _is(
+        MISSING_KINDS, "--missing", newer=True,
+        help="Entries that are not there: nan, those that are NaN; zeros, those that sparse X does not store.",
+    )  # fmt: skip
+    alpha_scale: str = _is(
+        PENALTY_SCALE, "--alpha-scale", newer=True, default="all",
+        help="Penalties grow with all entries of a row or column, or with the observed ones, as in ALS-WR.",
+    )  # fmt: skip
 
     @classmethod
     def of(cls, asked: Mapping[str, object]) -> "Parameters":
@@ -185,7 +195,10 @@ class Parameters:
         return 1 if self.published else self.inner_iter or SWEEPS
 
     def penalties(self, shape: tuple[int, int], axis: int) -> tuple[Penalty, Penalty]:
-        """On the long and on the short factor of X (m, n), cut along an axis; scaled as scikit-learn does."""
+        """On the long and on the short factor of X (m, n), cut along an axis; scaled as scikit-learn does.
+
+        Those of an X of shape (1, 1) are what each entry of a row or column brings.
+        """
         m, n = shape
         of_W, of_V = Penalty.scaled(n, self.alpha_W, self.l1_ratio), Penalty.scaled(m, self.alpha_H, self.l1_ratio)
         return (of_W, of_V) if axis == 0 else (of_V, of_W)

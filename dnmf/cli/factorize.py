@@ -7,7 +7,7 @@ import click
 import dnmf
 from dnmf.cli.driving import computing, tell_end
 from dnmf.cli.errors import hint_at_resume
-from dnmf.cli.options import check_asked, drop_none, parameters, somewhere
+from dnmf.cli.options import check_asked, drop_none, parameters, somewhere, weights
 from dnmf.events import Listener
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, help="The run to write.")
 @click.option("--layer", help="Of AnnData, the layer to factorize instead of its X.")
 @parameters
+@weights
 @click.option("--sample", help="An earlier run on the same X, whose sample is taken instead of reading X for one.")
 @click.option("--write-back", "back", is_flag=True, help="Also write W and V into the AnnData X, as X_nmf and NMF.")
 @click.option("--strict", is_flag=True, help="Refuse X that lacks chunks, which Zarr takes for its fill value.")
@@ -32,6 +33,7 @@ def factorize(
     x: str,
     out: str,
     layer: str | None,
+    omega: str | None,
     where: "Profile | None",
     back: bool,
     overwrite: bool,
@@ -48,7 +50,7 @@ def factorize(
     from dnmf.run.to_anndata import check_apart, open_anndata, write_back
 
     # What is wrong with a path or a parameter is told before a cluster is started.
-    X = open_matrix(x, layer=layer)
+    X = open_matrix(x, layer=layer, missing=asked["missing"], weights=omega)
     check_out(out, overwrite=overwrite)
     if back:
         open_anndata(x, overwrite=overwrite)

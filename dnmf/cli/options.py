@@ -108,6 +108,12 @@ def changes(command: Command) -> Command:
     return _options(command, first=False)
 
 
+def weights(command: Command) -> Command:
+    """The option that says where weights of the entries of X are; the command gets `omega`, a path or None."""
+    told = "Weights of the entries of X, a matrix of its shape; 0: missing, above 0: observed."
+    return click.option("--weights", "omega", help=told)(command)
+
+
 def check_asked(options: Mapping[str, Any]) -> None:
     """Raise ValueError for the first parameter that makes no sense; a rank that is still to be chosen does."""
     rank = options["rank"]

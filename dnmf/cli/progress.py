@@ -5,7 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from dnmf.events import Event, Listener, PassDone, Planned, Ranked, RankTried, Sampled, Started, Stopped
+from dnmf.events import (
+    Decided,
+    Event,
+    Listener,
+    Observed,
+    PassDone,
+    Planned,
+    Ranked,
+    RankTried,
+    Sampled,
+    Started,
+    Stopped,
+)
 
 
 class PlainLines:
@@ -24,7 +36,7 @@ class PlainLines:
                 self._line(f"{event}  {self._nbytes / event.seconds / 1e6:.0f} MB/s")
             case RankTried() if event.done % 5 == 0 or event.done == event.total:
                 self._line(str(event))
-            case Sampled() | Ranked() | Started() | Stopped():
+            case Sampled() | Observed() | Ranked() | Started() | Decided() | Stopped():
                 self._line(str(event))
 
     def _line(self, text: str) -> None:

@@ -7,7 +7,20 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from dnmf.events import Event, Listener, PassDone, Planned, Ranked, RankTried, Sampled, Started, Stopped, StripDone
+from dnmf.events import (
+    Decided,
+    Event,
+    Listener,
+    Observed,
+    PassDone,
+    Planned,
+    Ranked,
+    RankTried,
+    Sampled,
+    Started,
+    Stopped,
+    StripDone,
+)
 
 
 class Bar:
@@ -32,7 +45,7 @@ class Bar:
                 )
             case RankTried():
                 self._progress.update(self._task, total=event.total, completed=event.done, description="ranks")
-            case Sampled() | Ranked() | Started() | Stopped():
+            case Sampled() | Observed() | Ranked() | Started() | Decided() | Stopped():
                 self._progress.console.print(str(event))
             case PassDone():
                 rate = self._nbytes / event.seconds / 1e6

@@ -18,13 +18,22 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run")
 @click.option("--x", help="Where X is now, if it has moved since.")
+@click.option("--weights", help="Where the weights of X are now, if they have moved since.")
 @changes
 @click.option("--detach", is_flag=True, help="Leave all of it to a cluster that runs already, as submit does.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @somewhere
 @click.pass_obj
 def resume(
-    raise_again: Listener, /, run: str, x: str | None, where: "Profile | None", detach: bool, quiet: bool, **asked: Any
+    raise_again: Listener,
+    /,
+    run: str,
+    x: str | None,
+    weights: str | None,
+    where: "Profile | None",
+    detach: bool,
+    quiet: bool,
+    **asked: Any,
 ) -> None:
     """Go on with a run that was stopped or whose process died, from its last saved state.
 
@@ -42,11 +51,11 @@ def resume(
 
         where = check_lasting(where)
         with where.open():
-            resume_there(run, x, **changed)
+            resume_there(run, x, weights=weights, **changed)
         say(f"{run}: goes on; `dnmf status {run}` tells how it stands")
         return
     nbytes = begun.x.nbytes if isinstance(begun, Record) else 0
     place = computing(where, nbytes, asked["memory_limit"], quiet=quiet)
     with place, show_progress(quiet=quiet) as listeners, hint_at_resume(run) as note:
-        result = dnmf.resume(run, x, listeners=(note, *listeners, raise_again), **changed)
+        result = dnmf.resume(run, x, weights=weights, listeners=(note, *listeners, raise_again), **changed)
     tell_end(result, run, quiet=quiet)

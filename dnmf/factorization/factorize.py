@@ -11,7 +11,15 @@ from dnmf.arrays.rows import is_sparse
 from dnmf.events import Listener
 from dnmf.factorization.ranks import pick_rank
 from dnmf.factorization.sampling import EarlierSample, along, earlier_sample
-from dnmf.factorization.session import Session, check_held, check_output, drive, job_for, open_session
+from dnmf.factorization.session import (
+    Session,
+    check_held,
+    check_output,
+    drive,
+    job_for,
+    open_session,
+    refuse_weighted,
+)
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.foreign import factor_of
 from dnmf.matrix.matrix import Matrix
@@ -49,6 +57,9 @@ def factorize(
     keep_W: bool = True,
     strict: bool = False,
     checkpoint_every: int | None = None,
+    missing: str | None = None,
+    weights: object = None,
+    alpha_scale: str = "all",
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Factorization:
@@ -94,6 +105,13 @@ def factorize(
     checkpoint_every : passes from one generation to the next: what another process goes on from when this one dies, see
         `resume`. None: after a pass, as soon as fifty times what one costs has passed since the last (after every one,
         where passes are long), on a cluster after 10 at most. What ends a run early keeps its last finished pass, too.
+    missing : entries that are not there: "nan", those that are NaN (or masked); "zeros", those that a sparse X does not
+        store, while zeros that it stores are values. None: all are there.
+    weights : (m, n), anything that X may be, finite and not negative: the loss is Σ ω_ij d(x_ij, (W V)_ij). An entry is
+        observed where its weight is above 0 and, with `missing`, X has it; what X is elsewhere does not matter. Read
+        with the same cut as X, once per pass.
+    alpha_scale : "all": penalties grow with n and m. "observed": in their place, with how many entries of the row (of
+        the column, for V) are observed, as in ALS-WR.
     overwrite : replace a run at `out`.
     listeners : called with every event of `dnmf.events`.
 
@@ -105,7 +123,8 @@ def factorize(
     Raises
     ------
     ValueError, TypeError, FileNotFoundError, FileExistsError
-        If X, a parameter or the output is not as required; if an entry of X is negative, NaN or infinite.
+        If X, a parameter or the output is not as required; if an entry of X is negative, infinite, or NaN without
+        `missing`; if a weight is negative, NaN or infinite, or weights have another shape than X.
     MemoryError
         If no strip of X fits in a worker.
     RuntimeError
@@ -127,9 +146,11 @@ def factorize(
     parameters = Parameters.of({**asked, "rank": max(choices, default=rank)})
     rank, first = parameters.rank, parameters.init
     # In memory any sparse X can be read by rows: of every layout one answer comes out.
-    X = _by_rows(X)
-    with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
+    X, weights = _by_rows(X), _by_rows(weights)
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, missing=missing, weights=weights) as session:
         matrix = session.matrix
+        if choices:
+            refuse_weighted(matrix, "a rank that is chosen")
         if strict:
             check_complete(matrix)
         tell_missing(matrix)

@@ -27,6 +27,7 @@ from dnmf.run.checkpoint import Checkpoint
 from dnmf.run.factors import write_blocks
 from dnmf.run.keeper import Ending, Keeper
 from dnmf.run.kept_sample import StoredSample
+from dnmf.run.observed import Observed
 from dnmf.run.record import Start
 
 
@@ -46,11 +47,13 @@ def loss_for(
     `before` are rows before those of X that count, too: penalties grow with their number.
     """
     m, n = matrix.grid.shape
-    long, short = parameters.penalties((before + m, n), axis)
+    per_observed = matrix.weighted and parameters.alpha_scale == "observed"
+    long, short = parameters.penalties((1, 1) if per_observed else (before + m, n), axis)
     long, short = scaled_penalties(long, short, matrix.exponent, parameters.beta_loss, matrix.dtype)
     return loss_of(
         parameters.solver, parameters.beta_loss, long, short,
-        sparse=matrix.sparse, short_sweeps=parameters.sweeps, order=order,
+        sparse=matrix.sparse, short_sweeps=parameters.sweeps, order=order, weighted=matrix.weighted,
+        per_observed=per_observed,
     )  # fmt: skip
 
 
@@ -194,6 +197,7 @@ class Iterate:
     norm : ‖X‖², Σ x^β for other losses; NaN before it is known.
     at : the generation that holds the factors of the last pass, or None.
     sums : of the last pass, of every component; None before the first one.
+    observed : what of X is there; None where all is, and before it was read once.
     checksums : of the strips of X, as they were first read; None before that.
     reason : why the last pass was the last one, as a sentence, or None.
     """
@@ -213,6 +217,7 @@ class Iterate:
     norm: float = math.nan
     at: str | None = None
     sums: ComponentSums | None = None
+    observed: Observed | None = None
     checksums: Checksums | None = None
     reason: str | None = None
 
@@ -236,4 +241,6 @@ class Iterate:
     @property
     def ending(self) -> Ending:
         """What the record of a run says of it, as where a pass ended."""
-        return Ending(self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason, self.sums)
+        return Ending(
+            self.S, self.start, relative_error(self.loss or 0.0, self.norm), self.reason, self.sums, self.observed
+        )

@@ -20,7 +20,7 @@ MODELS = "a Factorization, the path of a run, a fitted NMF, or V (k, n) is requi
 class Model:
     """V (k, n), and the loss and the penalty on W that belong to it: as `beta_loss`, `alpha_W` and `l1_ratio` say.
 
-    `columns` are the names of the columns of V, where it has any.
+    `columns` are the names of the columns of V, where it has any; `missing` and `alpha_scale` are those of the fit.
     """
 
     V: Any
@@ -28,6 +28,8 @@ class Model:
     alpha: float
     l1_ratio: float
     columns: Names | None = None
+    missing: str | None = None
+    alpha_scale: str = "all"
 
     @classmethod
     def of(cls, model: Any, *given: Any) -> Self:
@@ -44,12 +46,13 @@ class Model:
             model = open_run(model if isinstance(model, zarr.Group) else str(model))
         if isinstance(model, Factorization):
             asked = model.about.parameters
-            return cls(model.V, asked.beta_loss, asked.alpha_W, asked.l1_ratio, model.labels.columns)
+            penalty = asked.alpha_W, asked.l1_ratio
+            return cls(model.V, asked.beta_loss, *penalty, model.labels.columns, asked.missing, asked.alpha_scale)
         if hasattr(model, "components_"):
             names = ("beta_loss", "alpha_W", "l1_ratio")
             loss, alpha, l1_ratio = (getattr(model, *each) for each in zip(names, given, strict=True))
             columns = getattr(model, "feature_names_in_", getattr(model, "_columns", None))
-            return cls(model.components_, loss, alpha, l1_ratio, columns)
+            return cls(model.components_, loss, alpha, l1_ratio, columns, getattr(model, "missing", None))
         if hasattr(model, "steps") and hasattr(model, "fit"):
             raise ValueError(
                 f"the model is a {type(model).__name__}: give the step of it that is a fitted NMF, such as model[-1], "

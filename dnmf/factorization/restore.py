@@ -69,6 +69,7 @@ def _iterate_from(job: Job, found: Generation) -> tuple[Iterate, History]:
         checksums=last.checksums if cut_alike else None,
         at=record.at,
         sums=found.sums,
+        observed=record.observed,
         reason=record.state.reason if _asks_the_same(job, record) else None,
     )
     history = History(job.parameters.snapshot_every, job.plan.axis, iterate.S)

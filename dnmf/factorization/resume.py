@@ -24,14 +24,21 @@ from dnmf.run.generations import drop_all_generations
 from dnmf.run.kept_sample import has_sample, read_sample
 from dnmf.run.lease import Lease, check_free, let_go_on
 from dnmf.run.opening import open_group
-from dnmf.run.record import Begun, Record, as_json, full_record, read_record
+from dnmf.run.record import Begun, Record, StoredX, as_json, full_record, read_record
 from dnmf.run.result import Factorization, open_run
 from dnmf.run.stored_x import open_x
 from dnmf.stores.local_disk import writing
 from dnmf.stores.paths import shown
 
 
-def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] = (), **changes: Any) -> Factorization:
+def resume(
+    run: str | Path,
+    X: object = None,
+    *,
+    weights: object = None,
+    listeners: Sequence[Listener] = (),
+    **changes: Any,
+) -> Factorization:
     """Go on with a run from its last generation, on the current `dask.distributed.Client` or on threads.
 
     With the strips that the run was begun with, which are kept where workers have the memory for them, the factors are
@@ -41,6 +48,7 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
     ----------
     run : path of the run.
     X : the matrix, if it is not in a store, or has moved since.
+    weights : of its entries, if the run has some and they are not in a store, or have moved since.
     listeners : called with every event of `dnmf.events`.
     changes : `max_iter`, `tol`, `checkpoint_every`, `memory_limit` and `cache` may be other than before. All other
         parameters of `factorize` may be given, and must be what they were.
@@ -48,7 +56,7 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
-        If there is no run, if it has ended, if X or a parameter is not what it was.
+        If there is no run, if it has ended, if X, its weights or a parameter is not what it was.
     RuntimeError
         If another process is at work on the run.
     OSError
@@ -60,7 +68,7 @@ def resume(run: str | Path, X: object = None, *, listeners: Sequence[Listener] =
         let_go_on(group)
         _tidy(group, begun)
         record = full_record(begun, shown(group.store_path))
-        with open_job(group, record, X, changes, listeners) as job:
+        with open_job(group, record, X, changes, listeners, weights=weights) as job:
             drive(job, partial(restore, record=record))
     return open_run(group)
 
@@ -75,7 +83,13 @@ def _tidy(group: zarr.Group, record: Begun) -> None:
 
 @contextmanager
 def open_job(
-    group: zarr.Group, record: Record, X: object, changes: dict[str, Any], listeners: Sequence[Listener]
+    group: zarr.Group,
+    record: Record,
+    X: object,
+    changes: dict[str, Any],
+    listeners: Sequence[Listener],
+    *,
+    weights: object = None,
 ) -> Iterator[Job]:
     """The job of a run that goes on, in a session for the length of a block."""
     where = shown(group.store_path)
@@ -84,8 +98,13 @@ def open_job(
     if X is None and is_given(record.x.path):
         raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
     X = open_x(record.x) if X is None else X
-    with open_session(X, out=where, memory_limit=parameters.memory_limit) as session:
-        _check_same(session.matrix, record)
+    weights = _weights(record, weights)
+    with open_session(
+        X, out=where, memory_limit=parameters.memory_limit, missing=parameters.missing, weights=weights
+    ) as session:
+        if record.weights is not None:
+            _check_same("the weights", session.matrix.weights, record.weights)
+        _check_same("X", session.matrix, record.x)
         before = record.state.plan
         cut = _cut(before, session.matrix, parameters, session.workers)
         session.check_workers(where)
@@ -97,6 +116,17 @@ def open_job(
             session, parameters, cut, group, listeners, on_disk=True, kept=kept, exponent=exponent,
             extends=record.extends,
         )  # fmt: skip
+
+
+def _weights(record: Record, weights: object) -> object:
+    """The weights of a run's X, as they are given now, or from where its record says that they are."""
+    if record.weights is None:
+        if weights is not None:
+            raise ValueError("weights are given, and the run began without any: leave them out, or start a new run")
+        return None
+    if weights is None and is_given(record.weights.path):
+        raise ValueError(f"the weights of this run were {record.weights.path}: give them again, resume(run, weights=…)")
+    return open_x(record.weights) if weights is None else weights
 
 
 def with_changes(record: Record, changes: dict[str, Any]) -> Parameters:
@@ -150,21 +180,21 @@ def _check_extension(record: Record, where: object) -> None:
         )
 
 
-def _check_same(matrix: Matrix, record: Record) -> None:
-    """Refuse X that is not the one that the run was begun with, as far as can be told without reading it."""
+def _check_same(what: str, matrix: Matrix, x: StoredX) -> None:
+    """Refuse X, or weights, that are not those that the run was begun with, as far as can be told without reading."""
     now = {
         "shape": list(matrix.grid.shape),
         "dtype": str(matrix.stored_dtype),
         "chunks": list(matrix.grid.chunk),
         "fingerprint": matrix.fingerprint,
     }
-    was = as_json(record.x)
+    was = as_json(x)
     for name, value in now.items():
         if value != (before := was[name]):
             said = "codecs" if name == "fingerprint" else name
             raise ValueError(
-                f"X at {matrix.location} is not the one that the run was begun with: its {said} were {before} and are "
-                f"{value} now; a run goes on with the same X"
+                f"{what} at {matrix.location} is not the one that the run was begun with: its {said} were {before} and "
+                f"are {value} now; a run goes on with the same X and the same weights"
             )
 
 

@@ -95,7 +95,14 @@ def _cluster(client: "Client", *lines: Callable[[int], str]) -> Scheduler:
 
 @contextmanager
 def open_session(
-    X: object, *, out: str | Path | None, layer: str | None = None, memory_limit: int | None = None, here: bool = False
+    X: object,
+    *,
+    out: str | Path | None,
+    layer: str | None = None,
+    memory_limit: int | None = None,
+    missing: str | None = None,
+    weights: object = None,
+    here: bool = False,
 ) -> Iterator[Session]:
     """Open X, ask the workers what they have, and set BLAS and Zarr up, here and there, for the length of a block.
 
@@ -103,16 +110,25 @@ def open_session(
 
     Parameters
     ----------
-    X, layer, memory_limit : as `factorize` takes them.
+    X, layer, memory_limit, missing, weights : as `factorize` takes them.
     out : where the block writes to, for the sentence where a disk takes no more.
     here : whether it is computed in this process although it has a client, as for X in memory.
     """
-    matrix = open_matrix(X, layer=layer)
+    matrix = open_matrix(X, layer=layer, missing=missing, weights=weights)
     client = None if here or matrix.in_memory else current_client()
     with nullcontext() if client is None else out_of_the_pool(), np.errstate(all="ignore"), writing(out):
         workers = available(client, memory_limit)
         with set_up(client, matrix.grid.in_flight):
             yield Session(matrix, client, workers)
+
+
+def refuse_weighted(matrix: Matrix, what: str) -> None:
+    """Refuse X of which entries are missing or weighted, for what takes none yet."""
+    if matrix.weighted:
+        raise ValueError(
+            f"{what} takes X whose entries are all there and count the same, and some of {matrix.location} are missing "
+            f"or weighted: fill them in, or factorize X with a rank of your own"
+        )
 
 
 def check_output(

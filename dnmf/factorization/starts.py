@@ -274,6 +274,6 @@ def _at_most_one(S: Array) -> Array:
 def first_factors(job: Job) -> tuple[Iterate, History]:
     """Where a run begins that holds nothing yet, or nothing but a sample."""
     iterate = _first_iterate(job)
-    if job.keeper.keep_start(iterate.at, iterate.start, iterate.checkpoint):
+    if job.keeper.keep_start(iterate.at, iterate.start, iterate.checkpoint, iterate.observed):
         job.tell(Saved(0))
     return iterate, History(job.parameters.snapshot_every, job.plan.axis, iterate.S)

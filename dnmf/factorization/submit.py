@@ -44,10 +44,11 @@ def submit(X: object, rank: Any, *, out: str, listeners: Sequence[Listener] = ()
         If there is no current client. All else that `factorize` raises before it begins.
     """
     client, init = _client(), parameters.get("init", "sample")
-    if not isinstance(X, str | Path) or not isinstance(init, str) or parameters.get("sample") is not None:
+    there = all(isinstance(each, str | Path) for each in (X, parameters.get("weights") or ""))
+    if not there or not isinstance(init, str) or parameters.get("sample") is not None:
         raise ValueError(
-            "a cluster that drives a run by itself reads X from its path, and its first factors too: give the path of "
-            "X, an init by name, and no sample of another run"
+            "a cluster that drives a run by itself reads X from its path, its weights and its first factors too: give "
+            "the path of X, that of its weights, an init by name, and no sample of another run"
         )
     try:
         factorize(X, rank, out=out, listeners=[*listeners, _go_no_further], **parameters)
@@ -56,13 +57,13 @@ def submit(X: object, rank: Any, *, out: str, listeners: Sequence[Listener] = ()
         _stand_by(client, absolute(out), group.attrs[IDENTITY], 1)
 
 
-def resume_there(run: str | Path, X: object = None, **changes: Any) -> None:
+def resume_there(run: str | Path, X: object = None, *, weights: object = None, **changes: Any) -> None:
     """Go on with a run as `resume` does, but leave all of it to the cluster of the current client, and return."""
     client, (group, begun) = _client(), open_group(run, mode="r+")
     with Lease(group) as held:
         let_go_on(group)
         record = full_record(begun, run)
-        with open_job(group, record, X, changes, []) as job:
+        with open_job(group, record, X, changes, [], weights=weights) as job:
             keeper = replace(job.keeper, check=held.check)
             check_unchanged(keeper, record)
             keeper.go_on(record)

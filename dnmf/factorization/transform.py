@@ -48,6 +48,8 @@ def transform(
     memory_limit: int | None = None,
     overwrite: bool = False,
     layer: str | None = None,
+    missing: str | None = "same",
+    weights: object = None,
 ) -> Any:
     """The W (m, k) with which W V is nearest to X, for a given V: what new rows of X are made of.
 
@@ -67,6 +69,9 @@ def transform(
     memory_limit : bytes that a worker (or this process) may use.
     overwrite : replace what `transform` wrote to `out` before.
     layer : of an AnnData X: which of its layers is meant.
+    missing : which entries of X are not there, see `factorize`; "same": as for what the model was fitted to. Each row
+        is solved with what is there, and one without anything gets zeros.
+    weights : (m, n) of the entries of X, see `factorize`; those of a row decide about that row alone.
 
     Returns
     -------
@@ -90,13 +95,14 @@ def transform(
     how = {"tol": plain(tol), "iterations": plain(max_iter)}
     alpha_W, l1_ratio = plain(asked.alpha), plain(asked.l1_ratio)
     check(alpha_W=alpha_W, l1_ratio=l1_ratio, tol=how["tol"], max_iter=how["iterations"])
-    matrix = open_matrix(X, layer=layer)
+    missing = asked.missing if missing == "same" else missing
+    matrix = open_matrix(X, layer=layer, missing=missing, weights=weights)
     # In memory any sparse X can be read by rows.
     matrix = matrix.by_rows() if isinstance(matrix, SparseInMemory) else matrix
     with open_session(matrix, out=out, memory_limit=memory_limit, here=out is None) as session:
         tell_missing(matrix)
         V = _checked(asked.for_columns_of(matrix), matrix)
-        loss = _loss(beta_of(plain(asked.loss)), alpha_W, l1_ratio, matrix)
+        loss = _loss(beta_of(plain(asked.loss)), alpha_W, l1_ratio, matrix, asked.alpha_scale)
         if matrix.lazy and out is None:
             strips = lazy_strips(matrix, matrix.array.chunks[0], 0, check=True)
             return _rows(strips, loss, V, how)
@@ -130,10 +136,14 @@ def _checked(V: Any, matrix: Matrix) -> Array:
     return cast
 
 
-def _loss(beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
+def _loss(beta: float, alpha: float, l1_ratio: float, matrix: Matrix, scale: str) -> AnyLoss:
     """What is minimized over W."""
-    penalty = Penalty.scaled(matrix.grid.shape[1], alpha, l1_ratio)
-    return loss_of(solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1)
+    per_observed = matrix.weighted and scale == "observed"
+    penalty = Penalty.scaled(1 if per_observed else matrix.grid.shape[1], alpha, l1_ratio)
+    return loss_of(
+        solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1, weighted=matrix.weighted,
+        per_observed=per_observed,
+    )  # fmt: skip
 
 
 def _check_rows(matrix: Matrix, loss: AnyLoss) -> None:

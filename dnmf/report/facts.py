@@ -12,6 +12,7 @@ from dnmf.matrix.opening import find, open_matrix
 from dnmf.matrix.sparse import SPARSE
 from dnmf.plan.strips import rows_or_columns
 from dnmf.report.words import count, size
+from dnmf.run.observed import told
 from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
@@ -31,6 +32,7 @@ def facts(run: "Factorization") -> dict[str, str]:
         "status": about.status,
         "X": f"{_rows_of(x)}{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
         **_extension(about),
+        **_observed(run),
         "strips": f"{about.state.height} {lines} each",
         "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
         "passes": str(about.iteration),
@@ -60,6 +62,15 @@ def _extension(about: "Record") -> dict[str, str]:
     return {"extends": f"{extends.run}, {extends.rows} rows, {rows}"}
 
 
+def _observed(run: "Factorization") -> dict[str, str]:
+    """What of X is there, and its weights, where that is not all or there are some."""
+    about = run.about
+    weights = {"weights": f"{about.weights.path}, {about.weights.dtype}"} if about.weights else {}
+    if about.observed is None:
+        return weights
+    return weights | {"observed": str(told(about.observed, about.x.shape, run.labels))}
+
+
 def _begun(start: "Start", lines: str) -> str:
     """How the first factors came about."""
     if not start.rows:
@@ -70,8 +81,8 @@ def _begun(start: "Start", lines: str) -> str:
 
 def _tells(name: str, value: object) -> bool:
     """Whether a parameter is worth a word: not where nothing is penalized or shuffled, and W is kept."""
-    if name == "keep_W":
-        return not value
+    if name in ("keep_W", "alpha_scale"):
+        return value not in (True, "all")
     return value is not None and (name not in ("alpha_W", "alpha_H", "l1_ratio", "shuffle") or bool(value))
 
 

@@ -22,6 +22,7 @@ from dnmf.run.generations import clear_top, drop_all_generations, drop_generatio
 from dnmf.run.history import History, write_history, write_snapshots
 from dnmf.run.kept_sample import StoredSample, write_sample
 from dnmf.run.kept_sums import write_sums
+from dnmf.run.observed import Observed
 from dnmf.run.record import Record, Start, keep_record, remembered_record, set_stopped, write_record
 from dnmf.stores.local_disk import sweep
 
@@ -33,7 +34,8 @@ Save: TypeAlias = Callable[[StoredArray], None]
 class Ending:
     """What a pass ended with, as the record says it; `short` is the short factor (k, N) of its loss.
 
-    `sums` are those of the pass, None where they are not to be kept.
+    `sums` are those of the pass, None where they are not to be kept. `observed` says what of X is there, None where all
+    is.
     """
 
     short: Array
@@ -41,6 +43,7 @@ class Ending:
     relative_error: float
     reason: str | None = None
     sums: ComponentSums | None = None
+    observed: Observed | None = None
 
 
 def nobody_else() -> None:
@@ -86,12 +89,14 @@ class Keeper:
         self.check()
         write_sample(self.group, sample)
 
-    def keep_start(self, at: str | None, start: Start, first: Checkpoint) -> bool:
+    def keep_start(self, at: str | None, start: Start, first: Checkpoint, observed: Observed | None = None) -> bool:
         """Save first factors, unless drawing them again is as good; whether they were. `at` has the long one."""
         if not self.lasting or self.record.parameters.init == "random":
             return False
         following = write_checkpoint(self.group, at or new_generation(self.group, 0), first)
-        self._name(replace(self.record, start=start, state=replace(self.record.state, next=following)))
+        self._name(
+            replace(self.record, start=start, observed=observed, state=replace(self.record.state, next=following))
+        )
         return True
 
     def commit(self, at: str, ended: Ending, following: Checkpoint, history: History) -> None:
@@ -152,13 +157,14 @@ class Keeper:
         """The record that names the generation at a path; one before the first pass holds nothing to be named."""
         state = replace(self.record.state, next=following)
         if last.iteration == 0:
-            return replace(self.record, start=ended.start, state=state)
+            return replace(self.record, start=ended.start, observed=ended.observed, state=state)
         return replace(
             self.record,
             at=at,
             iteration=last.iteration,
             relative_error=ended.relative_error,
             start=ended.start,
+            observed=ended.observed,
             x=replace(self.record.x, norm=in_units_of_x(last.norm, state.exponent, self.record.parameters.beta_loss)),
             state=replace(state, reason=ended.reason),
         )

@@ -25,6 +25,9 @@ which a run that has just begun has the first four keys:
     state           how X is cut, what is saved how often, and `next`: path of the group from which a resumed run goes
                     on, null where there are no first factors yet; what is there is that of X times 2 to the `exponent`
     versions        of dnmf, dask, numpy and zarr
+    weights         of the entries of X, as `x`; null where all count the same
+    observed        how many entries of X are there, and rows and columns without any; null before X was read once, and
+                    where all are
     extends         the run that this one extends by new rows, where these rows are, and whether they are in X, too; or
                     null
 """

@@ -20,6 +20,7 @@ from dnmf.matrix.matrix import Matrix
 from dnmf.parameters import Parameters
 from dnmf.plan.memory import SPLIT_EVERY
 from dnmf.plan.strips import Plan, rows_or_columns
+from dnmf.run.observed import Observed
 from dnmf.stores.paths import shown
 from dnmf.validation import Mismatch, validated
 
@@ -28,7 +29,8 @@ from dnmf.validation import Mismatch, validated
 # 1: its checksums have another name, as they are of another kind: X is not compared with what it was until it is read.
 # 2: nothing. A dnmf that knows no later one would go on with X itself where 3 computes with a power of two times X.
 # 3: nothing. A dnmf that knows no later one would take X to be all that is at its path, and new rows to be all rows.
-FORMAT, CHECKSUMS = 4, "xxh3"
+# 4: nothing. A dnmf that knows no later one would refuse what is missing, or take it for what is there.
+FORMAT, CHECKSUMS = 5, "xxh3"
 
 # More than any matrix has rows or columns, and more passes than anybody makes.
 LONGEST, MOST_PASSES = 2**48, 10**7
@@ -171,6 +173,8 @@ class Record(Begun, frozen=True, kw_only=True):
     state: State
     versions: Annotated[dict[str, str], Meta(description="an object of texts")]
     extends: Extends | None = None
+    weights: StoredX | None = None
+    observed: Observed | None = None
 
     @property
     def before(self) -> int:
@@ -195,7 +199,7 @@ def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, extends: E
     return Record(
         format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=stored_x(matrix),
         parameters=parameters, start=None, state=state_of(matrix, plan, every=parameters.checkpoint_every),
-        versions=versions(), extends=extends,
+        versions=versions(), extends=extends, weights=None if matrix.weights is None else stored_x(matrix.weights),
     )  # fmt: skip
 
 

@@ -6,8 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from dnmf.matrix.labels import Labels
 from dnmf.run import lease
 from dnmf.run.lease import EXPIRES, Holder, Progress
+from dnmf.run.observed import told
 from dnmf.run.opening import open_group
 from dnmf.run.record import Begun, Record
 
@@ -29,6 +31,7 @@ class Status:
     saved : passes that the run holds; None where it has none yet.
     relative_error : ‖X − W V‖ / ‖X‖ of what it holds, or None.
     stopped : a sentence that says why it ended, or None.
+    observed : what of X is there, as a sentence; None where all is.
     driver : who drives it, and where it says that it stands (`driver.progress`); None where nobody does.
     silence : seconds since the driver was last heard of, or None.
     since_strip : seconds since the last strip of X was done, or None.
@@ -39,6 +42,7 @@ class Status:
     saved: int | None
     relative_error: float | None
     stopped: str | None
+    observed: str | None = None
     driver: Holder | None = None
     silence: float | None = None
     since_strip: float | None = None
@@ -78,6 +82,8 @@ class Status:
         if self.driver:
             where = f"process {self.driver.pid} on {self.driver.machine}"
             said["driver"] = f"{where}, last heard of {self.silence:.0f} s ago"
+        if self.observed:
+            said["observed"] = self.observed
         return said | {"saved": f"{saved}{error}"} | ({"stopped": self.stopped} if self.stopped else {})
 
     def __str__(self) -> str:
@@ -103,6 +109,7 @@ def status(run: str | Path) -> Status:
         saved=known.iteration if known and known.at is not None else None,
         relative_error=known.relative_error if known else None,
         stopped=record.stopped,
+        observed=str(told(known.observed, known.x.shape, Labels())) if known and known.observed else None,
         driver=driver,
         silence=driver.silence if driver else None,
         since_strip=_since_strip(driver.progress) if driver else None,
