@@ -1,19 +1,20 @@
 """X as Dask arrays of strips: from a store, from memory, or merged out of the blocks of a lazy Dask array."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import dask
 import dask.array as da
-import numpy as np
 from dask.core import flatten, get_dependencies
 
 from dnmf.arrays.extent import times_power
+from dnmf.arrays.rows import Rows
 from dnmf.engine.blocks import Place
 from dnmf.engine.passes import empty, named, places
 from dnmf.matrix.lazy import prepare
 from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.missing import Missing, without_missing
 from dnmf.matrix.strips import Cut, HeldStrip, Piece, hold
 from dnmf.plan.strips import Plan
 
@@ -47,7 +48,8 @@ def lazy_strips(matrix: Matrix, heights: Sequence[int], axis: int, *, check: boo
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
     X = _merged(matrix.array, heights, axis)
     # Only small values may be bound here: they travel with every task.
-    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=axis, check=check, exponent=matrix.exponent)
+    how = partial(prepare, dtype=matrix.dtype, axis=axis, check=check, missing=matrix.missing)
+    strip = partial(_lazy_strip, prepared=how, axis=axis, exponent=matrix.exponent, missing=matrix.missing)
     Y = X if axis == 0 else X.T
     return da.map_blocks(strip, Y, places(heights), name=named("X"), chunks=Y.chunks, meta=empty(matrix.dtype))
 
@@ -56,9 +58,12 @@ def _merged(X: da.Array, heights: Sequence[int], axis: int) -> da.Array:
     return X.rechunk({axis: tuple(heights), 1 - axis: -1})
 
 
-def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool, exponent: int) -> HeldStrip:
-    x, first = y if axis == 0 else y.T, int(place[0, 0])
-    return HeldStrip((Piece(times_power(prepare(x, dtype, axis=axis, first=first, check=check), exponent), first),))
+def _lazy_strip(
+    y: Any, place: Place, prepared: Callable[..., Rows], axis: int, exponent: int, missing: Missing | None
+) -> HeldStrip:
+    first = int(place[0, 0])
+    rows = prepared(y if axis == 0 else y.T, first=first)
+    return HeldStrip((Piece(times_power(without_missing(rows, missing, own=False), exponent), first),))
 
 
 def _refuse_global(X: da.Array) -> None:

@@ -1,18 +1,20 @@
 """Codes that come with stored numbers, by the conventions of CF and netCDF, as xarray and others write them: numbers
 are packed (scale_factor, add_offset, _Unsigned), and some are no numbers (_FillValue, missing_value, valid_range).
 
-Packed numbers are unpacked as they are read; one that stands for a missing number is refused, by its place.
+Packed numbers are unpacked as they are read; one that stands for a missing number is refused, by its place, or is NaN
+where some may be missing.
 """
 
 import struct
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnmf.matrix.missing import SAY_SO, as_nan
 from dnmf.matrix.strips import Dtype, Numbers
 
 # What an unpacked number that should be 0 may be off by, in roundings of the offset.
@@ -73,8 +75,10 @@ class Codes:
         """Whether numbers are scaled or shifted."""
         return (self.scale, self.offset) != (1.0, 0.0)
 
-    def unpack(self, x: Numbers, *, axis: int, first: int, check: bool) -> Numbers:
+    def unpack(self, x: Numbers, *, axis: int, first: int, check: bool, to: Dtype | None = None) -> Numbers:
         """Whole rows (axis 0) or columns (axis 1) of X from number `first` on, unpacked.
+
+        Where a dtype is given, they are in it, and NaN in the place of missing ones; else these are refused.
 
         Raises
         ------
@@ -90,28 +94,32 @@ class Codes:
             if self.offset:
                 # What was 0 before it was packed may come out a rounding below it.
                 y[(y < 0) & (y >= -ROUNDINGS * np.finfo(self.dtype).eps * abs(self.offset))] = 0
+        if to is not None:
+            lacking = np.logical_or.reduce([bad for bad, _, _ in self._no_numbers(x, y)] or [np.zeros(x.shape, "?")])
+            return as_nan(y, lacking, to)
         if check:
-            self._check(x, y, axis, first)
+            for bad, shown, what in self._no_numbers(x, y):
+                _refuse(bad, shown, axis, first, what)
         return y
 
-    def _check(self, x: Numbers, y: Numbers, axis: int, first: int) -> None:
+    def _no_numbers(self, x: Numbers, y: Numbers) -> Iterator[tuple[NDArray[np.bool_], Numbers, str]]:
+        """Where numbers x, unpacked y, stand for missing ones: as they are to be shown, and what they are."""
         for value, name in self.missing:
-            code = _cast(value, self.seen)
-            self._refuse(x == code, x, axis, first, f"its {name}, which stands for a missing number")
+            yield x == _cast(value, self.seen), x, f"its {name}, which stands for a missing number"
         least, most = self.valid
         if np.isfinite((least, most)).any():
             shown = y if self.in_units else x
-            outside = (shown < least) | (shown > most)
-            self._refuse(outside, shown, axis, first, f"outside of its valid range, {least:g} to {most:g}")
+            yield (shown < least) | (shown > most), shown, f"outside of its valid range, {least:g} to {most:g}"
 
-    def _refuse(self, bad: NDArray[np.bool_], shown: Numbers, axis: int, first: int, what: str) -> None:
-        if bad.any():
-            place = np.argwhere(bad)[0]
-            row, column = (int(i) for i in place + ([first, 0] if axis == 0 else [0, first]))
-            raise ValueError(
-                f"X[{row}, {column}] is stored as {shown[tuple(place)]}, {what}: every entry must be a number; fill "
-                f"what is missing, or leave its rows or columns out, and write X again"
-            )
+
+def _refuse(bad: NDArray[np.bool_], shown: Numbers, axis: int, first: int, what: str) -> None:
+    if bad.any():
+        place = np.argwhere(bad)[0]
+        row, column = (int(i) for i in place + ([first, 0] if axis == 0 else [0, first]))
+        raise ValueError(
+            f"X[{row}, {column}] is stored as {shown[tuple(place)]}, {what}: every entry must be a number; fill what "
+            f"is missing, or leave its rows or columns out, and write X again; or, {SAY_SO}"
+        )
 
 
 def _seen(dtype: Dtype, unsigned: object) -> Dtype:

@@ -10,6 +10,7 @@ from dnmf.arrays.rows import Array
 from dnmf.matrix.codes import Codes
 from dnmf.matrix.in_file import DataArrayInFile, Hdf5Array
 from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, chunks_in_flight, matrix_shape, working_dtype
+from dnmf.matrix.missing import SAY_SO, Missing, as_nan
 from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.strips import rows_or_columns
@@ -37,8 +38,14 @@ class DenseStrips(Strips):
     def _read(self, start: int, stop: int) -> Array:
         x = read_part(self.array, self.in_x(start, stop), f"{rows_or_columns(self.axis)} {start} to {stop - 1}")
         if self.codes is not None:
-            x = self.codes.unpack(x, axis=self.axis, first=start, check=self.check)
-        return prepare_dense(x, self.dtype, axis=self.axis, first=start, check=self.check)
+            x = self.codes.unpack(
+                x, axis=self.axis, first=start, check=self.check, to=self.dtype if self.missing else None
+            )
+        return prepare_dense(x, self.dtype, axis=self.axis, first=start, check=self.check, missing=self.missing)
+
+    @property
+    def own(self) -> bool:
+        return not isinstance(self.array, np.ndarray) or self.array.dtype != self.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class Coded(Matrix):
             self.grid.chunk[axis],
             self.codes,
             exponent=self.exponent,
+            missing=self.missing,
         )
 
 
@@ -146,7 +154,9 @@ class DenseInMemory(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
         shape = self._along(axis)
-        return DenseStrips(shape, self.dtype, axis, check, self.array, shape[0], exponent=self.exponent)
+        return DenseStrips(
+            shape, self.dtype, axis, check, self.array, shape[0], exponent=self.exponent, missing=self.missing
+        )
 
 
 def _attributes(array: ZarrArray) -> Mapping[str, Any]:
@@ -157,18 +167,20 @@ def _attributes(array: ZarrArray) -> Mapping[str, Any]:
     return attributes
 
 
-def prepare_dense(x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool) -> Array:
+def prepare_dense(
+    x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool, missing: Missing | None = None
+) -> Array:
     """Check whole rows (axis 0) or columns (axis 1) of X from number `first` on, cast them, and turn columns to rows.
 
     Raises
     ------
     ValueError
-        If an entry is negative, NaN, infinite or masked: names its row and column.
+        If an entry is negative, infinite, or, unless that is `missing`, NaN or masked: names its row and column.
     """
     if isinstance(x, np.ma.MaskedArray):
-        x = _unmasked(x, axis, first)
-    if check and x.dtype.kind in "if":
-        _check(x, axis, first)
+        x = _unmasked(x, axis, first) if missing is None else filled(x, dtype)
+    if check and x.dtype.kind in "if" and missing != "weights":
+        _check(x, axis, first, missing)
     x = x.astype(dtype, copy=False)
     if x.strides[0] < x.strides[1]:
         # Fortran's order: products of the same numbers that lie otherwise are rounded otherwise.
@@ -183,15 +195,23 @@ def _unmasked(x: Any, axis: int, first: int) -> Numbers:
         row, column = (int(i) for i in place + ([first, 0] if axis == 0 else [0, first]))
         raise ValueError(
             f"X[{row}, {column}] is masked: every entry must be a number; fill what you know, as in "
-            f"dask.array.ma.filled(X, 0), or leave its row or column out"
+            f"dask.array.ma.filled(X, 0), leave its row or column out, or, {SAY_SO}"
         )
     return np.asarray(np.ma.getdata(x))
 
 
-def _check(x: Numbers, axis: int, first: int) -> None:
+def filled(x: Any, dtype: Dtype) -> Array:
+    """The numbers of a masked array in a dtype, NaN where they are masked."""
+    return as_nan(np.ma.getdata(x), np.ma.getmaskarray(x), dtype)
+
+
+def _check(x: Numbers, axis: int, first: int, missing: Missing | None) -> None:
     with np.errstate(invalid="ignore"):
-        if x.min() >= 0 and x.max() < np.inf:
+        if missing is None and x.min() >= 0 and x.max() < np.inf:
             return
-        bad = np.argwhere(~((x >= 0) & (x < np.inf)))[0]
+        # These two pass over NaN; where all is NaN it is what they give.
+        if missing and not (np.fmin.reduce(x, axis=None) < 0 or np.fmax.reduce(x, axis=None) == np.inf):
+            return
+        bad = np.argwhere((x < 0) | (x == np.inf) if missing else ~((x >= 0) & (x < np.inf)))[0]
     row, column = (int(i) for i in bad + ([first, 0] if axis == 0 else [0, first]))
     raise bad_entry(row, column, x[tuple(bad)])

@@ -213,15 +213,8 @@ def _of_dataset(X: Any) -> Found:
 
 
 def _of_masked(X: Any) -> Found:
-    """A masked array of which nothing is masked."""
-    if np.ma.is_masked(X):
-        masked = np.argwhere(np.ma.getmaskarray(X))
-        place = ", ".join(map(str, masked[0].tolist()))
-        raise ValueError(
-            f"X is a masked array with {len(masked)} of {X.size} entries masked, the first is X[{place}]: every entry "
-            f"must be a number; fill them where you know them, X.filled(0), or leave their rows or columns out"
-        )
-    return Found(_numbers(np.ma.getdata(X)), IN_MEMORY)
+    """A masked array: as an array of NumPy's, unless something is masked."""
+    return Found(X if np.ma.is_masked(X) else _numbers(np.ma.getdata(X)), IN_MEMORY)
 
 
 def _of_hdf5(X: Any) -> Found:

@@ -9,6 +9,7 @@ import numpy as np
 from dnmf.arrays.rows import Rows, is_sparse
 from dnmf.matrix.dense import prepare_dense
 from dnmf.matrix.matrix import Matrix, matrix_shape, working_dtype
+from dnmf.matrix.missing import Missing
 from dnmf.matrix.sparse_rows import SparseStrips
 from dnmf.matrix.strips import Dtype, Strips
 from dnmf.plan.dense import DenseGrid
@@ -29,7 +30,7 @@ class LazyStrips(Strips):
 
     def rows(self, start: int, stop: int) -> Rows:
         x = self.array[self.in_x(start, stop)].compute()
-        return prepare(x, self.dtype, axis=self.axis, first=start, check=self.check)
+        return prepare(x, self.dtype, axis=self.axis, first=start, check=self.check, missing=self.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ class LazyDense(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> LazyStrips:
         """X along either axis, computed in this process: in a pass, the engine makes a graph of it."""
-        return LazyStrips(self._along(axis), self.dtype, axis, check, self.array, exponent=self.exponent)
+        return LazyStrips(
+            self._along(axis), self.dtype, axis, check, self.array, exponent=self.exponent, missing=self.missing
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,10 @@ class LazySparse(LazyDense):
         return cls(array, dtype, grid, location)
 
 
-def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool) -> Rows:
+def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool, missing: Missing | None = None) -> Rows:
     """As `prepare_dense`, of an array or a scipy.sparse matrix, which becomes a csr_matrix and is not written to."""
     if not is_sparse(x):
-        return prepare_dense(np.asanyarray(x), dtype, axis=axis, first=first, check=check)
+        return prepare_dense(np.asanyarray(x), dtype, axis=axis, first=first, check=check, missing=missing)
     y = (x if axis == 0 else x.T).tocsr()
-    return SparseStrips(y.shape, dtype, axis, check, y.data, y.indices, y.indptr, first=first).rows(0, y.shape[0])
+    members = (y.data, y.indices, y.indptr)
+    return SparseStrips(y.shape, dtype, axis, check, *members, first=first, missing=missing).rows(0, y.shape[0])

@@ -13,6 +13,7 @@ from zarr.storage import LocalStore
 
 from dnmf.matrix.in_file import Hdf5Array
 from dnmf.matrix.labels import Labels
+from dnmf.matrix.missing import Missing
 from dnmf.matrix.strips import Dtype, Strips
 from dnmf.plan.grid import Grid
 from dnmf.stores.missing_chunks import ZarrArray
@@ -41,6 +42,7 @@ class Matrix(ABC):
     location : where X lives, for people and for the record of a run.
     named : gives the names of rows and columns, when they are asked for.
     exponent : what is read is X times 2 to it, where its own entries are too large or too small to compute with.
+    missing : what of it is missing, where some may be.
     in_memory : whether all of X is in this process already.
     stored : whether X is in a store.
     lazy : whether X is a Dask array, whose graph is the engine's business.
@@ -53,6 +55,7 @@ class Matrix(ABC):
     location: str
     named: Callable[[], Labels] = field(default=Labels, kw_only=True, compare=False, repr=False)
     exponent: int = field(default=0, kw_only=True)
+    missing: Missing | None = field(default=None, kw_only=True)
     in_memory: ClassVar[bool] = False
     stored: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
@@ -65,6 +68,11 @@ class Matrix(ABC):
     def scaled(self, exponent: int) -> Self:
         """X, read as X times 2 to an exponent."""
         return replace(self, exponent=exponent)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether entries come with weights: strips are `Weighted`."""
+        return self.missing is not None
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:

@@ -15,18 +15,22 @@ import zarr
 from zarr.storage import LocalStore
 
 from dnmf.arrays.rows import is_sparse
-from dnmf.matrix.dense import DenseInMemory, StoredDense, StreamedDense
+from dnmf.matrix.dense import DenseInMemory, StoredDense, StreamedDense, filled
 from dnmf.matrix.foreign import Found, is_a, take
-from dnmf.matrix.matrix import Matrix
+from dnmf.matrix.matrix import Matrix, working_dtype
+from dnmf.matrix.missing import SAY_SO, Missing, check_possible, named_missing
 from dnmf.matrix.names import names_in_store, names_of_anndata
 from dnmf.matrix.sparse import SPARSE, SparseInMemory, StoredSparse
+from dnmf.matrix.strips import Numbers
 from dnmf.stores.credentials import plain_address, refuse_credentials
-from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
+from dnmf.stores.missing_chunks import Missing as Lacking
+from dnmf.stores.missing_chunks import ZarrArray
+from dnmf.stores.missing_chunks import missing as lacking
 from dnmf.stores.paths import absolute
 from dnmf.stores.places import answering
 
 
-def open_matrix(X: object, *, layer: str | None = None) -> Matrix:
+def open_matrix(X: object, *, layer: str | None = None, missing: str | None = None) -> Matrix:
     """Open X without reading it.
 
     Parameters
@@ -38,21 +42,29 @@ def open_matrix(X: object, *, layer: str | None = None) -> Matrix:
         DataFrame of pandas, polars or Dask; an h5py dataset; anything that NumPy makes a two-dimensional array of; or
         what this function returned, which is given back.
     layer : of AnnData, one of its layers instead of its X.
+    missing : which entries are missing: "nan", those that are NaN, masked, or a code for no number; "zeros", those that
+        sparse X does not store; None, none: NaN and the like are refused.
 
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
         If there is no matrix, if it is not two-dimensional or has no entries, if its entries are not real numbers, if
-        some are masked, or their codes cannot be read.
+        some are masked and that is not what is missing, or their codes cannot be read.
     """
+    kind = named_missing(missing)
     if isinstance(X, Matrix):
         _refuse_layer(layer, X.location)
-        return X
-    found = find(X, layer)
-    return replace(_opened(found.array, found.location), named=found.named)
+        opened = X
+    else:
+        found = find(X, layer)
+        opened = replace(_opened(found.array, found.location, kind), named=found.named)
+    if kind is None:
+        return opened
+    check_possible(kind, opened.location, sparse=opened.sparse)
+    return replace(opened, missing=kind)
 
 
-def _opened(found: Any, location: str) -> Matrix:
+def _opened(found: Any, location: str, missing: Missing | None) -> Matrix:
     """X of the kind that was found."""
     if isinstance(found, zarr.Group):
         return StoredSparse.of(found, location)
@@ -66,9 +78,23 @@ def _opened(found: Any, location: str) -> Matrix:
         return lazy.of(found, location)
     if is_sparse(found):
         return SparseInMemory.of(found, location)
+    if np.ma.is_masked(found):
+        found = _unmasked(found, missing)
     if isinstance(found, np.ndarray):
         return DenseInMemory.of(found, location)
     return StreamedDense.of(found, location)
+
+
+def _unmasked(X: Any, missing: Missing | None) -> Numbers:
+    """A masked array in memory with NaN in the place of what is masked, if that may be missing."""
+    if missing is not None:
+        return filled(X, working_dtype(X.dtype))
+    masked = np.argwhere(np.ma.getmaskarray(X))
+    place = ", ".join(map(str, masked[0].tolist()))
+    raise ValueError(
+        f"X is a masked array with {len(masked)} of {X.size} entries masked, the first is X[{place}]: every entry must "
+        f"be a number; fill them where you know them, X.filled(0), leave their rows or columns out, or, {SAY_SO}"
+    )
 
 
 def tell_missing(matrix: Matrix) -> None:
@@ -82,12 +108,12 @@ def tell_missing(matrix: Matrix) -> None:
         If it lacks all of them.
     """
     for array in () if matrix.sparse else matrix.arrays:
-        found = missing(array)
+        found = lacking(array)
         if found is not None and found.count:
             _tell_missing(array, found, matrix.location)
 
 
-def _tell_missing(array: ZarrArray, found: Missing, location: str) -> None:
+def _tell_missing(array: ZarrArray, found: Lacking, location: str) -> None:
     which, noun = f" (the first is {found.key})" if found.key else "", "shards" if array.shards else "chunks"
     if found.count == found.total:
         raise FileNotFoundError(
@@ -115,7 +141,7 @@ def check_complete(matrix: Matrix) -> None:
     if not matrix.stored:
         raise ValueError(f"strict is for X in a store, and X is {matrix.location}: leave it out")
     for array in matrix.arrays:
-        found = missing(array)
+        found = lacking(array)
         if found is None:
             raise FileNotFoundError(f"whether {matrix.location} is complete cannot be known: its server lists nothing")
         if found.count:

@@ -37,7 +37,8 @@ class SparseStrips(Strips):
     in_flight: int = 1
 
     def rows(self, start: int, stop: int) -> Rows:
-        """Lines start to stop − 1 as they are stored, (h × N): in each the places rise, and no entry is 0.
+        """Lines start to stop − 1 as they are stored, (h × N): in each the places rise, and no entry is 0, unless that
+        is a value beside others that are missing.
 
         Where nothing had to be changed it shows the memory of NumPy's arrays: it must not be written to. OSError or
         ValueError say that a chunk is damaged or gone, or that the arrays do not fit together.
@@ -54,14 +55,15 @@ class SparseStrips(Strips):
         if self.check and data.size and data.min() == 0:
             _check_chunks(self.data, data, which)
         y = self._put_in_order(view(data, places, (ends - where.start).astype(index), width), which)
-        if self.check and y.nnz and self.data.dtype.kind in "if":
+        if self.check and y.nnz and self.data.dtype.kind in "if" and self.missing != "weights":
             self._check_entries(y, start)
         return y
 
     def _put_in_order(self, y: Rows, which: str) -> Rows:
-        """Sparse rows with rising places, one entry in each, none of them 0; changed unless they are X's own."""
+        """Sparse rows with rising places, one entry in each, zeros left out; changed unless they are X's own."""
+        zeros = self.missing == "zeros"
         with np.errstate(invalid="ignore"):
-            positive = y.nnz == 0 or y.data.min() > 0
+            positive = zeros or y.nnz == 0 or y.data.min() > 0
         if y.has_canonical_format and (positive or y.data.all()):
             return y
         before = y.nnz
@@ -69,7 +71,8 @@ class SparseStrips(Strips):
         y.sum_duplicates()
         if y.nnz < before and lacks_chunks(self.indices):
             raise unreadable(which, "indices has fewer chunks than it should, and zeros instead")
-        y.eliminate_zeros()
+        if not zeros:
+            y.eliminate_zeros()
         return y
 
     def _check_entries(self, y: Rows, start: int) -> None:
@@ -81,7 +84,7 @@ class SparseStrips(Strips):
         line = self.first + start + int(np.searchsorted(y.indptr, at, side="right")) - 1
         place, value = int(y.indices[at]), y.data[at]
         row, column = (line, place) if self.axis == 0 else (place, line)
-        raise bad_entry(row, column, value if self.data.dtype.kind == "f" else int(value))
+        raise bad_entry(row, column, value if self.data.dtype.kind == "f" else int(value), dense=False)
 
 
 def check_pointers(indptr: Numbers, non_zeros: int, which: str, *, whole: bool = False) -> None:

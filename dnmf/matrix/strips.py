@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.extent import times_power
 from dnmf.arrays.rows import Rows, aligned, nbytes_of
+from dnmf.matrix.missing import SAY_SO, Missing, without_missing
 from dnmf.stores.missing_chunks import ZarrArray
 
 # Entries of any dtype, as they are stored; and where they are read from.
@@ -32,6 +33,7 @@ class Strips(ABC):
     axis : 0 where rows of these are X's rows, 1 where they are its columns.
     check : whether an entry that is negative, NaN or infinite raises ValueError, which names its row and column.
     exponent : X is multiplied by 2 to it, see `Matrix`.
+    missing : what is missing, where some of it may be: rows are `Weighted` then.
     """
 
     shape: tuple[int, int]
@@ -39,11 +41,18 @@ class Strips(ABC):
     axis: int
     check: bool
     exponent: int = field(default=0, kw_only=True)
+    missing: Missing | None = field(default=None, kw_only=True)
     ndim: ClassVar[int] = 2
 
     def __getitem__(self, where: tuple[slice, slice]) -> Rows:
         start, stop, _ = where[0].indices(self.shape[0])
-        return times_power(self.rows(start, stop), self.exponent)
+        rows = without_missing(self.rows(start, stop), self.missing, own=self.own)
+        return times_power(rows, self.exponent)
+
+    @property
+    def own(self) -> bool:
+        """Whether rows are read into memory that nobody else sees."""
+        return False
 
     def in_x(self, start: int, stop: int) -> tuple[slice, slice]:
         """Where rows start to stop − 1 are in X."""
@@ -52,7 +61,10 @@ class Strips(ABC):
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> Rows:
-        """Rows start to stop − 1 of X: an array, or a csr_matrix in which the places rise and no entry is 0."""
+        """Rows start to stop − 1 of X: an array, or a csr_matrix in which the places rise and no entry is 0.
+
+        NaN is in them where a number is missing that is stored; zeros that are stored, where others are missing.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +217,9 @@ def unreadable(which: str, why: object) -> OSError:
     return OSError(f"{which} of X cannot be read ({why}): a chunk is damaged or gone; write it again")
 
 
-def bad_entry(row: int, column: int, value: object) -> ValueError:
+def bad_entry(row: int, column: int, value: Any, *, dense: bool = True) -> ValueError:
     """What to raise where an entry cannot be."""
+    advice = f", or, {SAY_SO}" if dense and value != value else ""
     return ValueError(
-        f"X[{row}, {column}] is {value}: every entry must be finite and not negative; mend X and start again"
+        f"X[{row}, {column}] is {value}: every entry must be finite and not negative; mend X and start again{advice}"
     )

@@ -220,8 +220,9 @@ def test_an_entry_that_cannot_be_names_its_row_and_column(dtype, value, axis):
         strips[0 : (10, 7)[axis], :]
         with pytest.raises(ValueError, match=r"every entry must be finite") as refused:
             strips[(9, 6)[axis] : 13, :]
+        option = ', or, if nothing is known there, say so: --missing nan (missing="nan")' if np.isnan(value) else ""
         assert str(refused.value) == (
-            f"X[10, 7] is {value}: every entry must be finite and not negative; mend X and start again"
+            f"X[10, 7] is {value}: every entry must be finite and not negative; mend X and start again{option}"
         )
         unchecked = open_matrix(X).strips(axis, check=False)[(9, 6)[axis] : 13, :]
         assert_array_equal(unchecked, (x if axis == 0 else x.T)[(9, 6)[axis] : 13])
