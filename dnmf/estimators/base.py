@@ -52,19 +52,19 @@ def is_stored(X: ArrayLike) -> bool:
     return isinstance(X, Matrix)
 
 
-def unwrapped(X: ArrayLike) -> ArrayLike:
+def unwrapped(X: ArrayLike, missing: str | None = None) -> ArrayLike:
     """X in memory itself, whatever held it; other X opened, once for all that is done with it."""
     if _is_scikit_learns(X):
         return X
-    matrix = open_matrix(X)
+    matrix = open_matrix(X, missing=missing)
     return matrix.array if matrix.in_memory else matrix
 
 
-def with_names(X: ArrayLike) -> tuple[ArrayLike, Names | None]:
+def with_names(X: ArrayLike, missing: str | None = None) -> tuple[ArrayLike, Names | None]:
     """X unwrapped, and the names of its columns, where these have any."""
     if _is_scikit_learns(X):
         return X, columns_of(X)
-    matrix = open_matrix(X)
+    matrix = open_matrix(X, missing=missing)
     return unwrapped(matrix), matrix.labels.columns
 
 
@@ -104,8 +104,16 @@ def rows_of(X: Rows) -> Rows:
     return X.tocsr() if is_sparse(X) else X
 
 
+def observed_rows(X: ArrayLike, missing: str | None, weights: ArrayLike = None) -> Rows:
+    """X in memory with the weights of its entries, where some are missing or weighted."""
+    if missing is None and weights is None:
+        return X
+    matrix = open_matrix(as_floats(X), missing=missing, weights=weights)
+    return matrix.strips(0, check=True)[:, :]
+
+
 def reconstruction_error(X: ArrayLike, W: Array, H: Array, beta: float) -> float:
-    """√(2 D(X | W H)), in float64; for β = 2 that is ‖X − W H‖.
+    """√(2 D(X | W H)), in float64, over what is observed; for β = 2 that is ‖X − W H‖.
 
     >>> reconstruction_error(np.array([[3.0, 0.0], [0.0, 4.0]]), np.zeros((2, 1)), np.ones((1, 2)), 2)
     5.0
@@ -144,11 +152,16 @@ def exponent_of(X: ArrayLike, beta: float) -> int:
 
 def refuse_zeros(X: ArrayLike, beta: float) -> None:
     """A divergence of β ≤ 0 is infinite where X is 0."""
-    if beta <= 0 and X.min() == 0:
+    if beta <= 0 and _least(X) == 0:
         raise ValueError(
             "When beta_loss <= 0 and X contains zeros, the solver may diverge. Please add small values to X, or use a "
             "positive beta_loss."
         )
+
+
+def _least(X: ArrayLike) -> float:
+    """The least entry of X in memory that is no NaN."""
+    return float(X.min() if is_sparse(X) else np.fmin.reduce(X, axis=None))
 
 
 class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -194,7 +207,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         W (m, k): a NumPy array for X in memory, else a Dask array that computes it when it is asked for.
         """
         check_is_fitted(self)
-        X, columns = with_names(X)
+        X, columns = with_names(X, self._missing)
         if is_stored(X):
             self._check_width(open_matrix(X).grid.shape[1], reset=False)
         else:
@@ -212,6 +225,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._missing == "nan"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -223,6 +237,11 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _beta(self) -> float:
         # Any number for now, as scikit-learn has it: what cannot be minimized is refused later, in its words.
         return NAMED[self.beta_loss] if isinstance(self.beta_loss, str) else float(self.beta_loss)
+
+    @property
+    def _missing(self) -> str | None:
+        missing: str | None = getattr(self, "missing", None)
+        return missing
 
     @property
     def _tol(self) -> float:
@@ -239,7 +258,8 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _validated(self, X: ArrayLike, *, reset: bool, **checks: Any) -> ArrayLike:
         """X in memory as scikit-learn checks it, float32, float64 or small; sparse entries are in order, each once."""
         dtype = None if is_small(X) else IN_MEMORY["dtype"]
-        X = validate_data(self, X, reset=reset, **{**IN_MEMORY, "dtype": dtype}, **checks)
+        finite = "allow-nan" if self._missing == "nan" else True
+        X = validate_data(self, X, reset=reset, **{**IN_MEMORY, "dtype": dtype}, ensure_all_finite=finite, **checks)
         if is_sparse(X) and not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()
@@ -266,7 +286,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _named(self, X: ArrayLike) -> ArrayLike:
         """X unwrapped; the names of its columns are kept: those of `components_`."""
-        X, self._columns = with_names(X)
+        X, self._columns = with_names(X, self._missing)
         return X
 
     def _solved(self, X: ArrayLike, H: Array | None = None) -> ArrayLike:
@@ -281,6 +301,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             tol=self._tol,
             max_iter=self._transform_iter,
             memory_limit=getattr(self, "memory_limit", None),
+            missing=self._missing,
         )
 
 

@@ -4,7 +4,7 @@ import math
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from dnmf.estimators.base import (
     float_of,
     is_small,
     is_stored,
+    observed_rows,
     reconstruction_error,
     refuse_zeros,
     say,
@@ -26,6 +27,7 @@ from dnmf.estimators.base import (
 )
 from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
 from dnmf.estimators.own_runs import own_run
+from dnmf.estimators.row_counts import RowCounts
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_array, check_non_negative
 from dnmf.events import Event, Listener, PassDone, Stopped
 from dnmf.factorization.factorize import factorize
@@ -61,12 +63,15 @@ class NMF(BaseNMF):
         without it computed from X where and when it is asked for. A run that an `NMF` of this process wrote there is
         replaced, any other is not.
     memory_limit : bytes that a worker, or this process, may use.
+    missing : entries that are not there: "nan", those that are NaN; "zeros", those that sparse X does not store. None:
+        all are there. `init` other than "custom" is then made of what is there, for X in memory, too.
 
     Attributes
     ----------
     components_ : H, NumPy array (k, n).
     n_components_ : k.
-    reconstruction_err_ : √(2 D(X | W H)), of the W that `fit_transform` gives; ‖X − W H‖ for the Frobenius loss.
+    reconstruction_err_ : √(2 D(X | W H)) over what is there, of the W that `fit_transform` gives; ‖X − W H‖ for the
+        Frobenius loss.
     n_iter_ : passes over X, that of the sample aside.
     n_features_in_, feature_names_in_ : number of X's columns, and their names where it is a DataFrame.
 
@@ -107,6 +112,7 @@ class NMF(BaseNMF):
         inner_iter: int | None = None,
         out: str | Path | None = None,
         memory_limit: int | None = None,
+        missing: str | None = None,
     ) -> None:
         self.n_components = n_components
         self.init = init
@@ -123,23 +129,83 @@ class NMF(BaseNMF):
         self.inner_iter = inner_iter
         self.out = out
         self.memory_limit = memory_limit
+        self.missing = missing
 
-    def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        W: ArrayLike = None,
+        H: ArrayLike = None,
+        sample_weight: ArrayLike = None,
+    ) -> Self:
+        """Factorize X; see `fit_transform`."""
+        with np.errstate(all="ignore"):
+            self._fit(X, W, H, sample_weight)
+        return self
+
+    def fit_transform(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        W: ArrayLike = None,
+        H: ArrayLike = None,
+        sample_weight: ArrayLike = None,
+    ) -> ArrayLike:
+        """Factorize X and give W back.
+
+        Parameters
+        ----------
+        X : (m, n), not negative: in memory (array, DataFrame, scipy.sparse, AnnData), or the path of a Zarr array or of
+            a sparse matrix in Zarr, a `zarr.Array` or `zarr.Group` of these, a Dask array.
+        y : not used.
+        W, H : first factors (m, k) and (k, n), for init="custom" only. Not changed.
+        sample_weight : (m,) how often each row of X in memory counts, as if it were there as often. None: once.
+
+        Returns
+        -------
+        W (m, k): a NumPy array for X in memory; for other X a Dask array, of which nothing is in memory yet.
+        """
+        with np.errstate(all="ignore"):
+            return self._fit(X, W, H, sample_weight)
+
+    def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike, sample_weight: ArrayLike = None) -> ArrayLike:
         self._check_parameters()
         X = self._named(X)
         if is_stored(X):
+            if sample_weight is not None:
+                raise ValueError(
+                    f"sample_weight is given and X is {X.location}: it is for X in memory; for other X give weights of "
+                    f"its entries to `dnmf.factorize`"
+                )
             self._check_solver()
             return self._fit_stored(X, W, H)
         X = self._validated(X, reset=True)
         self._check_solver()
         refuse_zeros(X, self._beta)
         check_non_negative(X, "NMF initialization")
-        k, first = self._first(X, W, H)
+        return self._fit_in_memory(X, W, H, sample_weight)
+
+    def _fit_in_memory(self, X: ArrayLike, W: ArrayLike, H: ArrayLike, sample_weight: ArrayLike) -> ArrayLike:
         # With scikit-learn's own iteration W is the iterate, else what any X gets.
         exact = self.init is not None and (self.inner_iter == 1 or self._one_iteration)
-        result = self._factorized(X, k, first, keep_W=exact or self.out is not None)
-        solved = np.asarray(result.W.compute(scheduler="threads")) if exact else self._solved(X)
-        self.reconstruction_err_ = reconstruction_error(X, solved, self.components_, self._beta)
+        counts = None
+        if sample_weight is not None:
+            counts = RowCounts.of(sample_weight, X.shape[0], self._beta)
+            counts.check_penalty(self.alpha_W, self.l1_ratio)
+            if self.init == "custom":
+                W, H = custom_factors(W, H, X.shape, self._rank(X.shape[1]), float_of(X))
+                W = counts.of_rows(W)
+        rows = X if counts is None else counts.of_rows(X)
+        k, first = self._first(rows, W, H)
+        keep_W = exact or self.out is not None
+        result = self._factorized(rows, k, first, keep_W=keep_W, counts=counts)
+        found = np.asarray(result.W.compute(scheduler="threads")) if exact else self._solved(X)
+        solved = counts.back(found, self._solved(X)) if counts is not None and exact else found
+        weights = None if counts is None else counts.weights(X.shape[1])
+        there = observed_rows(rows, self.missing, weights)
+        own = solved if counts is None else counts.of_rows(solved)
+        self.reconstruction_err_ = reconstruction_error(there, own, self.components_, self._beta)
         return solved
 
     def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
@@ -168,8 +234,8 @@ class NMF(BaseNMF):
             return len(first[1]), first
         warn_if_ignored(W, H)
         k = k or n
-        if self.init is None:
-            return k, "sample"
+        if self.init is None or self.missing is not None:
+            return k, self.init or "sample"
         exponent = exponent_of(X, self._beta)
         W, H = first_factors(times_power(as_floats(X), exponent), k, self.init, self.random_state)
         return k, (times_power(W, -exponent), H)
@@ -209,13 +275,18 @@ class NMF(BaseNMF):
                 stacklevel=4,
             )
 
-    def _factorized(self, X: ArrayLike, k: int, first: str | Factors, *, keep_W: bool) -> Factorization:
+    def _factorized(
+        self, X: ArrayLike, k: int, first: str | Factors, *, keep_W: bool, counts: RowCounts | None = None
+    ) -> Factorization:
         """Run the engine, and keep what it found."""
         # With factors given nothing is random: a RandomState is then left as scikit-learn leaves it.
         seed = seed_of(self.random_state) if isinstance(first, str) or self.shuffle else 0
         shared = NMF().get_params().keys() & DECLARED.keys()
         asked = {name: _as_number(getattr(self, name), DECLARED[name].check) for name in shared}
         asked |= {"beta_loss": self._beta, "init": first, "tol": self._tol}
+        if counts is not None:
+            alpha = self.alpha_W if self.alpha_H == "same" else self.alpha_H
+            asked |= {"alpha_H": float(alpha) * counts.growth, "weights": counts.weights(X.shape[1])}
         listeners = [progress_lines()] if self.verbose else ()
         with own_run(self.out) as overwrite:
             asked |= {"out": self.out, "overwrite": overwrite}
@@ -269,6 +340,7 @@ def non_negative_factorization(
     inner_iter: int | None = None,
     out: str | Path | None = None,
     memory_limit: int | None = None,
+    missing: str | None = None,
 ) -> tuple[ArrayLike, ArrayLike, int]:
     """Factorize X ≈ W H, or, with update_H=False, solve for W with H as it is given.
 
@@ -288,9 +360,11 @@ def non_negative_factorization(
     given = locals()
     model = NMF(**{name: given[name] for name in NMF().get_params()})
     model._check_parameters()
-    X = unwrapped(X)
+    X = unwrapped(X, missing)
     if not is_stored(X):
-        X = check_array(X, **{**IN_MEMORY, "dtype": None if is_small(X) else IN_MEMORY["dtype"]})
+        finite = "allow-nan" if missing == "nan" else True
+        dtype = None if is_small(X) else IN_MEMORY["dtype"]
+        X = check_array(X, **{**IN_MEMORY, "dtype": dtype}, ensure_all_finite=finite)
     with np.errstate(all="ignore"):
         if update_H:
             W = model._fit(X, W, H)
