@@ -88,24 +88,27 @@ def divergence(x: float, m: float, beta: float) -> float:
     return (power + (beta - 1) * m**beta - beta * x * m ** (beta - 1)) / (beta * (beta - 1))
 
 
-def beta_loss(X, W, V, beta: float) -> float:
-    """Twice the β-divergence of X from W V, entry by entry."""
+def beta_loss(X, W, V, beta: float, weights=None) -> float:
+    """Twice the β-divergence of X from W V, entry by entry, each as often as its weight says; of 0 it is not asked."""
     X, model = np.asarray(X, "f8"), product(W, V)
-    rows, columns = X.shape
-    return 2 * math.fsum(divergence(float(X[i, j]), model[i, j], beta) for i in range(rows) for j in range(columns))
+    counts = np.ones(X.shape) if weights is None else np.asarray(weights, "f8")
+    there = zip(*np.nonzero(counts), strict=True)
+    return 2 * math.fsum(counts[i, j] * divergence(float(X[i, j]), model[i, j], beta) for i, j in there)
 
 
-def beta_terms(X, W, V, beta: float) -> tuple[Array, Array]:
-    """Numerator and denominator of the rule for W: (X ⊙ M^(β−2)) Vᵀ and M^(β−1) Vᵀ with M = W V."""
+def beta_terms(X, W, V, beta: float, weights=None) -> tuple[Array, Array]:
+    """Numerator and denominator of the rule for W: (X ⊙ M^(β−2)) Vᵀ and M^(β−1) Vᵀ with M = W V, times weights."""
     X, M = np.asarray(X, "f8"), product(W, V)
-    return product(X * M ** (beta - 2), np.transpose(V)), product(M ** (beta - 1), np.transpose(V))
+    counts = np.ones(X.shape) if weights is None else np.asarray(weights, "f8")
+    M = np.where(counts > 0, M, 1)
+    return product(counts * X * M ** (beta - 2), np.transpose(V)), product(counts * M ** (beta - 1), np.transpose(V))
 
 
-def beta_update(X, W, V, inner: int = 1, *, beta: float, l1: float = 0.0, l2: float = 0.0) -> Array:
+def beta_update(X, W, V, inner: int = 1, *, beta: float, l1: float = 0.0, l2: float = 0.0, weights=None) -> Array:
     """The new W, all entries at the same time: W_ic times a power of numerator / (denominator + l1 + l2 W_ic)."""
     W, power = np.array(W, "f8"), 1 / (2 - beta) if beta < 1 else 1 / (beta - 1) if beta > 2 else 1.0
     for _ in range(inner):
-        numerator, denominator = beta_terms(X, W, V, beta)
+        numerator, denominator = beta_terms(X, W, V, beta, weights)
         for i in range(W.shape[0]):
             for c in range(W.shape[1]):
                 below = denominator[i, c] + l1 + l2 * W[i, c]

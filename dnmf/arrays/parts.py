@@ -53,6 +53,23 @@ def pad_rows(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Arra
     Shorter rows end in entries of 0 in column 0. Groups are as large as the parts of `cuts`. Products of a group are
     those of full arrays, several times as fast as those of single non-zeros.
     """
+    for rows, real, at in _padded_places(y):
+        yield rows, np.where(real, y.indices.take(at), 0), np.where(real, y.data.take(at), 0)
+
+
+def pad_weighted(y: Weighted) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]]:
+    """As `pad_rows`, of sparse rows with weights: what is there, each entry times its weight, and the weights (g, c).
+
+    Weights are 0 where rows have ended.
+    """
+    values, counted, weights = y.values, y.counted.data, y.omega.data
+    for rows, real, at in _padded_places(values):
+        columns, *entries = (np.where(real, a.take(at), 0) for a in (values.indices, counted, weights))
+        yield rows, columns, entries[0], entries[1]
+
+
+def _padded_places(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.intp]]]:
+    """Rows of a group (g,), whether they have an entry in each of their places (g, c), and its number in the arrays."""
     lengths = np.diff(y.indptr)
     order = np.argsort(lengths, kind="stable")
     ascending, start = lengths[order], 0
@@ -62,6 +79,5 @@ def pad_rows(y: Rows) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], Arra
         stop = min(stop, start + max(1, PART_NON_ZEROS // max(1, int(ascending[stop - 1]))))
         rows, places = order[start:stop], np.arange(ascending[stop - 1])
         real = places < lengths[rows, None]
-        at = np.where(real, y.indptr[rows, None] + places, 0)
-        yield rows, np.where(real, y.indices.take(at), 0), np.where(real, y.data.take(at), 0)
+        yield rows, real, np.where(real, y.indptr[rows, None] + places, 0)
         start = stop

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Rows
 from dnmf.arrays.sample import StandIn
+from dnmf.losses.divergence.entries import row_sums
 from dnmf.losses.divergence.rows import move_rows, solve_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, Sums, strip_sums
 from dnmf.losses.divergence.surrogate import Surrogate
@@ -48,7 +49,7 @@ class Divergence:
 
     def scale_and_update(self, y: Rows, shared: Shared, L: Array, sweeps: int) -> Array:
         """A random block, whose rows first get the sum of their rows of Y."""
-        sums = L.T @ shared.S.sum(axis=1)
+        sums = row_sums(y, L, shared.S)
         scale = np.divide(row_powers(y, 1), sums, out=np.zeros(len(sums)), where=sums > 0)
         return self.update(y, shared, np.asarray(L * scale, L.dtype), sweeps)
 

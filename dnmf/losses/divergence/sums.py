@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from dnmf.arrays.parts import cuts, part_of
 from dnmf.arrays.products import left, row_powers
 from dnmf.arrays.rows import Array, Rows
+from dnmf.arrays.weighted import Weighted
 from dnmf.components.sums import ComponentSums
 from dnmf.losses import SWEEPS
 from dnmf.losses.divergence.entries import dense_models, form_model, require_positive, row_divergences, split_terms
@@ -57,7 +58,8 @@ class Sums:
     Attributes
     ----------
     numerator : (k, N), L (Y ⊙ M^(β−2)).
-    denominator : (k, N), L M^(β−1); for β = 1 all columns are the same, and it is (k, 1).
+    denominator : (k, N), L M^(β−1); for β = 1 all columns are the same, and it is (k, 1), but of rows with weights,
+        where it is (k, N), L Ω.
     loss : twice the divergence of Y from M.
     norm : Σ y^β.
     mass, squares : (k,) sum of each row of L, and of its squares.
@@ -91,7 +93,7 @@ def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | Non
         y = require_positive(y, beta)
     L = L.astype(S.dtype, copy=False)
     numerator, loss = np.zeros(S.shape), 0.0
-    below = np.zeros((len(S), 1) if beta == 1 else S.shape)
+    below = np.zeros((len(S), 1) if beta == 1 and not isinstance(y, Weighted) else S.shape)
     for cut in cuts(y, LARGE_PART):
         part, block = part_of(y, cut), L[:, cut]
         counted = block if weights is None else block * weights[cut]
@@ -99,7 +101,7 @@ def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | Non
         rows = row_divergences(part, M, block, S, beta)
         P, Q = split_terms(part, M, beta)
         numerator += left(counted, P)
-        below += _counted_below(counted, block, S, Q, beta)
+        below += _counted_below(part, counted, block, S, Q, beta)
         loss += 2 * float(rows.sum() if weights is None else rows @ weights[cut])
     powers = row_powers(y, beta)
     L8 = L.astype("f8")
@@ -113,12 +115,14 @@ def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | Non
     )
 
 
-def _counted_below(counted: Array, L: Array, S: Array, Q: Array | None, beta: float) -> NDArray[np.float64]:
+def _counted_below(y: Rows, counted: Array, L: Array, S: Array, Q: Rows | None, beta: float) -> NDArray[np.float64]:
     """L M^(β−1), (k × N) or (k × 1), of rows that count more or less than once."""
+    if beta == 1 and isinstance(y, Weighted):
+        return np.asarray(left(counted, y.omega), "f8")
     if beta == 1:
         return np.asarray(counted.sum(axis=1, keepdims=True, dtype="f8"))
     if Q is not None:
-        return np.asarray(counted @ Q, "f8")
+        return np.asarray(left(counted, Q), "f8")
     if beta == 2:
         return np.asarray((counted @ L.T) @ S, "f8")
     below = np.zeros(S.shape)

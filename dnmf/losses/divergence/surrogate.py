@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Rows, dense_size, is_sparse
+from dnmf.arrays.weighted import Weighted
 from dnmf.losses import SWEEPS
 from dnmf.losses.divergence.rows import move_rows, solve_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, Sums, strip_sums
@@ -46,14 +47,16 @@ def affordable(A: Rows, rank: int, iterations: int, *, beta: float) -> int:
     return max(STRETCH, min(iterations, int(ENTRIES / (rank * max(1, _work(A, beta))))))
 
 
-def _non_zeros(A: Rows) -> int:
-    return int(np.count_nonzero(A.data if is_sparse(A) else A))
+def _mostly_zero(A: Rows) -> bool:
+    """Whether most entries that are there are zero."""
+    there, values = (A.observed, A.values) if isinstance(A, Weighted) else (math.prod(A.shape), A)
+    return bool(2 * np.count_nonzero(values.data if is_sparse(values) else values) <= there)
 
 
 def _work(A: Rows, beta: float) -> int:
     """Entries of a dense matrix on which an iteration takes as long."""
-    # Only for β = 1 sparse rows need no model of all their entries.
-    return dense_size(A) if beta == 1 else math.prod(A.shape)
+    # Only for β = 1, or where what is not stored is missing, sparse rows need no model of all their entries.
+    return dense_size(A) if beta == 1 or isinstance(A, Weighted) else math.prod(A.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Surrogate:
         """Some rows, evenly spread, which count as much as all, where most entries of X are zero."""
         rows, work = self.A.shape[0], _work(self.A, self.beta)
         some = min(rows, TRIAL_ROWS, int(TRIAL_ENTRIES * rows / max(1, work)))
-        if some < LEAST_TRIAL_ROWS or 2 * _non_zeros(self.A) > math.prod(self.A.shape):
+        if some < LEAST_TRIAL_ROWS or not _mostly_zero(self.A):
             return None
         at = np.linspace(0, rows - 1, some).astype(np.intp)
         counts = self.counts[at] * (self.counts.sum() / self.counts[at].sum())
