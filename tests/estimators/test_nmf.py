@@ -53,7 +53,7 @@ def test_the_parameters_are_those_of_scikit_learn_and_ours_come_last(name):
     as_tuples = [[(p.name, p.kind, p.default) for p in parameters] for parameters in (ours, theirs)]
     assert as_tuples[0][: len(theirs)] == as_tuples[1]
     assert [(p.name, p.default) for p in ours[len(theirs) :]] == [
-        (n, None) for n in ("inner_iter", "out", "memory_limit")
+        (n, None) for n in ("inner_iter", "out", "memory_limit", "missing")
     ]
 
 
