@@ -39,10 +39,10 @@ class RowCounts:
         counts = np.asarray(sample_weight, np.float64)
         if counts.shape != (m,):
             raise ValueError(f"sample_weight has shape {counts.shape} and X has {m} rows: shape ({m},) is required")
-        if not (np.isfinite(counts).all() and counts.min() >= 0 and counts.any()):
-            raise ValueError(
-                "sample_weight has negative, NaN or infinite entries, or is 0: finite weights are required"
-            )
+        if not (np.isfinite(counts).all() and counts.min() >= 0):
+            raise ValueError("sample_weight has negative, NaN or infinite entries: finite weights ≥ 0 are required")
+        if not counts.any():
+            raise ValueError("sample_weight has nothing but zeros: one weight above 0 at least is required")
         return cls(counts, beta)
 
     @property

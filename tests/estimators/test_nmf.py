@@ -39,9 +39,15 @@ X = matrix()
 GIVEN = first_factors(X.shape, 4)
 
 
+def expected_failures(estimator):
+    """Rows that are repeated draw other random starts, and after 200 iterations these still tell."""
+    names = ("dense", "sparse") if isinstance(estimator, NMF) else ()
+    return {f"check_sample_weight_equivalence_on_{name}_data": "other random starts" for name in names}
+
+
 @pytest.mark.long
 @unconverged
-@parametrize_with_checks([NMF(), MiniBatchNMF()])
+@parametrize_with_checks([NMF(), MiniBatchNMF()], expected_failed_checks=expected_failures)
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 

@@ -63,7 +63,7 @@ def test_rows_that_do_not_count_have_a_w_and_one_count_for_all_changes_nothing()
         ({}, X, np.ones(3), r"sample_weight has shape \(3,\) and X has 30 rows: shape \(30,\) is required"),
         ({}, X, np.ones((30, 2)), r"sample_weight has shape \(30, 2\)"),
         ({}, X, -np.ones(30), r"sample_weight has negative, NaN or infinite entries"),
-        ({}, X, np.zeros(30), r"or is 0: finite weights are required"),
+        ({}, X, np.zeros(30), r"sample_weight has nothing but zeros"),
         ({"alpha_W": 0.1, "l1_ratio": 1.0}, X, np.ones(30), r"alpha_W is 0.1: with that a penalty on W is possible"),
         ({}, da.from_array(X), np.ones(30), r"it is for X in memory; for other X give weights of its entries"),
     ],
