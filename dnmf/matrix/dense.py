@@ -180,7 +180,7 @@ def prepare_dense(
     if isinstance(x, np.ma.MaskedArray):
         x = _unmasked(x, axis, first) if missing is None else filled(x, dtype)
     if check and x.dtype.kind in "if" and missing != "weights":
-        _check(x, axis, first, missing)
+        check_dense(x, axis, first, missing)
     x = x.astype(dtype, copy=False)
     if x.strides[0] < x.strides[1]:
         # Fortran's order: products of the same numbers that lie otherwise are rounded otherwise.
@@ -205,7 +205,8 @@ def filled(x: Any, dtype: Dtype) -> Array:
     return as_nan(np.ma.getdata(x), np.ma.getmaskarray(x), dtype)
 
 
-def _check(x: Numbers, axis: int, first: int, missing: Missing | None) -> None:
+def check_dense(x: Numbers, axis: int, first: int, missing: Missing | None = None, *, name: str = "X") -> None:
+    """Refuse an entry of whole rows or columns of X that cannot be; `name` is that of the array in the sentence."""
     with np.errstate(invalid="ignore"):
         if missing is None and x.min() >= 0 and x.max() < np.inf:
             return
@@ -214,4 +215,4 @@ def _check(x: Numbers, axis: int, first: int, missing: Missing | None) -> None:
             return
         bad = np.argwhere((x < 0) | (x == np.inf) if missing else ~((x >= 0) & (x < np.inf)))[0]
     row, column = (int(i) for i in bad + ([first, 0] if axis == 0 else [0, first]))
-    raise bad_entry(row, column, x[tuple(bad)])
+    raise bad_entry(row, column, x[tuple(bad)], name=name)

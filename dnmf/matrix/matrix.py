@@ -69,6 +69,10 @@ class Matrix(ABC):
         """X, read as X times 2 to an exponent."""
         return replace(self, exponent=exponent)
 
+    def told(self, missing: Missing) -> Self:
+        """X of which some is missing: a weight is a truth value, a byte for each entry."""
+        return replace(self, missing=missing, grid=replace(self.grid, omega=1))
+
     @property
     def weighted(self) -> bool:
         """Whether entries come with weights: strips are `Weighted`."""
@@ -119,8 +123,12 @@ class Matrix(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of X's shape, dtype, chunks and, for Zarr, its codecs; X itself is not read."""
+        """A digest of X's shape, dtype, chunks and, for Zarr, its codecs; X itself is not read.
+
+        It is another one where some of X is missing, for that is another X.
+        """
         facts = [self.grid.shape, str(self.stored_dtype), self.grid.chunk, self._metadata]
+        facts += [self.missing] if self.missing else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     @property

@@ -61,7 +61,7 @@ def open_matrix(X: object, *, layer: str | None = None, missing: str | None = No
     if kind is None:
         return opened
     check_possible(kind, opened.location, sparse=opened.sparse)
-    return replace(opened, missing=kind)
+    return opened.told(kind)
 
 
 def _opened(found: Any, location: str, missing: Missing | None) -> Matrix:
