@@ -50,10 +50,12 @@ class DenseStrips(Strips):
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A stored array whose slices are what its numbers mean."""
+    """A stored array whose slices are what its numbers mean: in a dtype that has NaN, where some may be missing."""
 
     array: Any
     codes: Codes
+    to: Dtype | None = None
+    ndim: ClassVar[int] = 2
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,12 +63,17 @@ class Unpacked:
         return tuple(self.array.shape)
 
     @property
+    def dtype(self) -> Dtype:
+        """Of what its numbers mean."""
+        return self.to or self.codes.dtype
+
+    @property
     def attrs(self) -> Mapping[str, Any]:
         """What the array says of itself."""
         return getattr(self.array, "attrs", {})
 
     def __getitem__(self, where: Any) -> Numbers:
-        return self.codes.unpack(np.asarray(self.array[where]), axis=0, first=0, check=False)
+        return self.codes.unpack(np.asarray(self.array[where]), axis=0, first=0, check=False, to=self.to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,9 @@ class Coded(Matrix):
 
     @property
     def numbers(self) -> Any:
-        return self.array if self.codes is None else Unpacked(self.array, self.codes)
+        return (
+            self.array if self.codes is None else Unpacked(self.array, self.codes, self.dtype if self.missing else None)
+        )
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
         return DenseStrips(

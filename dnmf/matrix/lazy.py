@@ -1,7 +1,7 @@
 """X that is a Dask array, of NumPy or scipy.sparse blocks: nothing of it is there until it is computed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import dask
@@ -91,6 +91,27 @@ class LazySparse(LazyDense):
             shape, (unit * line,), stored, dtype.itemsize, axis, ends, fullest=line, unit=unit, copies=COPIES
         )
         return cls(array, dtype, grid, location)
+
+
+def as_lazy(matrix: Matrix) -> Matrix:
+    """X as a Dask array.
+
+    Raises
+    ------
+    ValueError
+        If it is a sparse matrix in a store.
+    """
+    if matrix.lazy:
+        return matrix
+    if matrix.sparse and matrix.stored:
+        raise ValueError(
+            f"of X and its weights one is a Dask array and the other a sparse matrix in a store, {matrix.location}: "
+            f"store both, or give both as Dask arrays"
+        )
+    numbers, chunks = (matrix.array, matrix.grid.shape) if matrix.in_memory else (matrix.numbers, matrix.grid.chunk)
+    array = da.from_array(numbers, chunks=chunks, asarray=False if matrix.sparse else None, name=False)
+    lazy = (LazySparse if matrix.sparse else LazyDense).of(array, matrix.location)
+    return replace(lazy, dtype=matrix.dtype, named=matrix.named, missing=matrix.missing)
 
 
 def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool, missing: Missing | None = None) -> Rows:

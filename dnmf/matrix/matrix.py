@@ -73,6 +73,20 @@ class Matrix(ABC):
         """X of which some is missing: a weight is a truth value, a byte for each entry."""
         return replace(self, missing=missing, grid=replace(self.grid, omega=1))
 
+    def by_rows(self) -> "Matrix":
+        """The same, to be cut along its rows, where that costs no more than memory."""
+        return self
+
+    @property
+    def together(self) -> "tuple[Matrix, ...]":
+        """What is read where X is: itself, and its weights, if it has any."""
+        return (self,)
+
+    @property
+    def weights_location(self) -> str | None:
+        """Where its weights are, if it has any."""
+        return None
+
     @property
     def weighted(self) -> bool:
         """Whether entries come with weights: strips are `Weighted`."""

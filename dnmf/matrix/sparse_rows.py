@@ -61,7 +61,7 @@ class SparseStrips(Strips):
 
     def _put_in_order(self, y: Rows, which: str) -> Rows:
         """Sparse rows with rising places, one entry in each, zeros left out; changed unless they are X's own."""
-        zeros = self.missing == "zeros"
+        zeros = self.missing is not None
         with np.errstate(invalid="ignore"):
             positive = zeros or y.nnz == 0 or y.data.min() > 0
         if y.has_canonical_format and (positive or y.data.all()):
