@@ -12,9 +12,8 @@ from dnmf.arrays.extent import times_power
 from dnmf.arrays.rows import Rows
 from dnmf.engine.blocks import Place
 from dnmf.engine.passes import empty, named, places
-from dnmf.matrix.lazy import prepare
+from dnmf.matrix.lazy import LazyStrips
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.missing import Missing, without_missing
 from dnmf.matrix.strips import Cut, HeldStrip, Piece, hold
 from dnmf.plan.strips import Plan
 
@@ -32,7 +31,8 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
     if matrix.lazy:
         if check:
             # Once is enough: strips that are not checked are read after those that are.
-            _refuse_global(_merged(matrix.array, plan.heights, plan.axis))
+            for X in _lazy(matrix, plan.axis, check=check).arrays:
+                _refuse_global(_merged(X, plan.heights, plan.axis))
         return lazy_strips(matrix, plan.heights, plan.axis, check=check)
     source = Cut(matrix.strips(plan.axis, check=check), plan.piece, ahead=matrix.grid.waits)
     how = {"asarray": False, "inline_array": True}
@@ -46,24 +46,29 @@ def strips_of(matrix: Matrix, plan: Plan, *, check: bool) -> da.Array:
 
 def lazy_strips(matrix: Matrix, heights: Sequence[int], axis: int, *, check: bool) -> da.Array:
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
-    X = _merged(matrix.array, heights, axis)
+    strips = _lazy(matrix, axis, check=check)
+    merged = [_merged(X, heights, axis) for X in strips.arrays]
+    Y = [X if axis == 0 else X.T for X in merged]
     # Only small values may be bound here: they travel with every task.
-    how = partial(prepare, dtype=matrix.dtype, axis=axis, check=check, missing=matrix.missing)
-    strip = partial(_lazy_strip, prepared=how, axis=axis, exponent=matrix.exponent, missing=matrix.missing)
-    Y = X if axis == 0 else X.T
-    return da.map_blocks(strip, Y, places(heights), name=named("X"), chunks=Y.chunks, meta=empty(matrix.dtype))
+    strip = partial(_lazy_strip, prepared=strips.prepared, axis=axis, exponent=matrix.exponent)
+    how = {"name": named("X"), "chunks": Y[0].chunks, "meta": empty(matrix.dtype)}
+    return da.map_blocks(strip, places(heights), *Y, **how)
+
+
+def _lazy(matrix: Matrix, axis: int, *, check: bool) -> LazyStrips:
+    strips = matrix.strips(axis, check=check)
+    assert isinstance(strips, LazyStrips)
+    return strips
 
 
 def _merged(X: da.Array, heights: Sequence[int], axis: int) -> da.Array:
     return X.rechunk({axis: tuple(heights), 1 - axis: -1})
 
 
-def _lazy_strip(
-    y: Any, place: Place, prepared: Callable[..., Rows], axis: int, exponent: int, missing: Missing | None
-) -> HeldStrip:
+def _lazy_strip(place: Place, *y: Any, prepared: Callable[..., Rows], axis: int, exponent: int) -> HeldStrip:
     first = int(place[0, 0])
-    rows = prepared(y if axis == 0 else y.T, first=first)
-    return HeldStrip((Piece(times_power(without_missing(rows, missing, own=False), exponent), first),))
+    rows = prepared(first, *(each if axis == 0 else each.T for each in y))
+    return HeldStrip((Piece(times_power(rows, exponent), first),))
 
 
 def _refuse_global(X: da.Array) -> None:

@@ -10,7 +10,7 @@ from dnmf.arrays.rows import Array, is_sparse
 from dnmf.matrix.foreign import is_given
 from dnmf.matrix.labels import Labels
 from dnmf.matrix.matrix import Matrix
-from dnmf.matrix.sparse import FORMATS, SparseInMemory
+from dnmf.matrix.sparse import FORMATS
 from dnmf.matrix.stacked import Range, Stacked, stacked
 from dnmf.run.kept_sample import StoredSample, has_sample, read_sample
 from dnmf.run.opening import IDENTITY, open_whole
@@ -111,7 +111,7 @@ class Base:
 
 def new_rows(matrix: Matrix, record: Record) -> Matrix | None:
     """X, or, where rows were appended to an array that is there already, these alone; None where it has no new ones."""
-    matrix = matrix.by_rows() if isinstance(matrix, SparseInMemory) else matrix
+    matrix = matrix.by_rows()
     known = [part.stop for part in record.all_rows if matrix.stored and same(part.path, matrix.location)]
     if not known:
         return matrix

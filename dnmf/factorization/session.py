@@ -80,7 +80,8 @@ class Session:
         for node in self.matrix.nodes:
             if (where := location_of(node)) and nested(absolute(out), where):
                 raise ValueError(f"the output {out} and X at {where} are inside one another: choose another output")
-        if exists and any(hasattr(source, "__dask_graph__") for source in (self.matrix.array, *factors)):
+        arrays = (each.array for each in self.matrix.together)
+        if exists and any(hasattr(source, "__dask_graph__") for source in (*arrays, *factors)):
             raise FileExistsError(
                 f"{out} exists, and a Dask array may be made of it, so it is not overwritten: remove it, or choose "
                 f"another"

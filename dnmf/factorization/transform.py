@@ -24,7 +24,6 @@ from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import AnyLoss
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix, tell_missing
-from dnmf.matrix.sparse import SparseInMemory
 from dnmf.parameters import check, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.sizes import current, using
@@ -98,7 +97,7 @@ def transform(
     missing = asked.missing if missing == "same" else missing
     matrix = open_matrix(X, layer=layer, missing=missing, weights=weights)
     # In memory any sparse X can be read by rows.
-    matrix = matrix.by_rows() if isinstance(matrix, SparseInMemory) else matrix
+    matrix = matrix.by_rows()
     with open_session(matrix, out=out, memory_limit=memory_limit, here=out is None) as session:
         tell_missing(matrix)
         V = _checked(asked.for_columns_of(matrix), matrix)

@@ -50,10 +50,12 @@ class DenseStrips(Strips):
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A stored array whose slices are what its numbers mean."""
+    """A stored array whose slices are what its numbers mean: in a dtype that has NaN, where some may be missing."""
 
     array: Any
     codes: Codes
+    to: Dtype | None = None
+    ndim: ClassVar[int] = 2
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,12 +63,17 @@ class Unpacked:
         return tuple(self.array.shape)
 
     @property
+    def dtype(self) -> Dtype:
+        """Of what its numbers mean."""
+        return self.to or self.codes.dtype
+
+    @property
     def attrs(self) -> Mapping[str, Any]:
         """What the array says of itself."""
         return getattr(self.array, "attrs", {})
 
     def __getitem__(self, where: Any) -> Numbers:
-        return self.codes.unpack(np.asarray(self.array[where]), axis=0, first=0, check=False)
+        return self.codes.unpack(np.asarray(self.array[where]), axis=0, first=0, check=False, to=self.to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,9 @@ class Coded(Matrix):
 
     @property
     def numbers(self) -> Any:
-        return self.array if self.codes is None else Unpacked(self.array, self.codes)
+        return (
+            self.array if self.codes is None else Unpacked(self.array, self.codes, self.dtype if self.missing else None)
+        )
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
         return DenseStrips(
@@ -180,7 +189,7 @@ def prepare_dense(
     if isinstance(x, np.ma.MaskedArray):
         x = _unmasked(x, axis, first) if missing is None else filled(x, dtype)
     if check and x.dtype.kind in "if" and missing != "weights":
-        _check(x, axis, first, missing)
+        check_dense(x, axis, first, missing)
     x = x.astype(dtype, copy=False)
     if x.strides[0] < x.strides[1]:
         # Fortran's order: products of the same numbers that lie otherwise are rounded otherwise.
@@ -205,7 +214,8 @@ def filled(x: Any, dtype: Dtype) -> Array:
     return as_nan(np.ma.getdata(x), np.ma.getmaskarray(x), dtype)
 
 
-def _check(x: Numbers, axis: int, first: int, missing: Missing | None) -> None:
+def check_dense(x: Numbers, axis: int, first: int, missing: Missing | None = None, *, name: str = "X") -> None:
+    """Refuse an entry of whole rows or columns of X that cannot be; `name` is that of the array in the sentence."""
     with np.errstate(invalid="ignore"):
         if missing is None and x.min() >= 0 and x.max() < np.inf:
             return
@@ -214,4 +224,4 @@ def _check(x: Numbers, axis: int, first: int, missing: Missing | None) -> None:
             return
         bad = np.argwhere((x < 0) | (x == np.inf) if missing else ~((x >= 0) & (x < np.inf)))[0]
     row, column = (int(i) for i in bad + ([first, 0] if axis == 0 else [0, first]))
-    raise bad_entry(row, column, x[tuple(bad)])
+    raise bad_entry(row, column, x[tuple(bad)], name=name)

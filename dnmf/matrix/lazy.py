@@ -1,15 +1,17 @@
 """X that is a Dask array, of NumPy or scipy.sparse blocks: nothing of it is there until it is computed."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
+import dask
 import dask.array as da
 import numpy as np
 
 from dnmf.arrays.rows import Rows, is_sparse
 from dnmf.matrix.dense import prepare_dense
 from dnmf.matrix.matrix import Matrix, matrix_shape, working_dtype
-from dnmf.matrix.missing import Missing
+from dnmf.matrix.missing import Missing, without_missing
 from dnmf.matrix.sparse_rows import SparseStrips
 from dnmf.matrix.strips import Dtype, Strips
 from dnmf.plan.dense import DenseGrid
@@ -23,14 +25,33 @@ COPIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class LazyStrips(Strips):
-    """Strips of a Dask array that are computed one at a time, when they are asked for: see `Strips`."""
+class Blocks:
+    """How whole rows (columns, for axis 1) of a Dask array that is X, from number `first` on, become rows."""
 
-    array: da.Array
+    dtype: Dtype
+    axis: int
+    check: bool
+    missing: Missing | None
+
+    def __call__(self, first: int, x: Any) -> Rows:
+        """Rows (h, N), checked, cast, turned, and `Weighted` where some are missing."""
+        rows = prepare(x, self.dtype, axis=self.axis, first=first, check=self.check, missing=self.missing)
+        return without_missing(rows, self.missing, own=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LazyStrips(Strips):
+    """Strips of Dask arrays that are computed one at a time, when they are asked for: see `Strips`.
+
+    `prepared` makes rows of what is computed of each array, from the number of the first of them on.
+    """
+
+    arrays: tuple[da.Array, ...]
+    prepared: Callable[..., Rows]
 
     def rows(self, start: int, stop: int) -> Rows:
-        x = self.array[self.in_x(start, stop)].compute()
-        return prepare(x, self.dtype, axis=self.axis, first=start, check=self.check, missing=self.missing)
+        computed = dask.compute(*(array[self.in_x(start, stop)] for array in self.arrays))
+        return self.prepared(start, *computed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +70,8 @@ class LazyDense(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> LazyStrips:
         """X along either axis, computed in this process: in a pass, the engine makes a graph of it."""
-        return LazyStrips(
-            self._along(axis), self.dtype, axis, check, self.array, exponent=self.exponent, missing=self.missing
-        )
+        how = Blocks(self.dtype, axis, check, self.missing)
+        return LazyStrips(self._along(axis), self.dtype, axis, check, (self.array,), how, exponent=self.exponent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +91,27 @@ class LazySparse(LazyDense):
             shape, (unit * line,), stored, dtype.itemsize, axis, ends, fullest=line, unit=unit, copies=COPIES
         )
         return cls(array, dtype, grid, location)
+
+
+def as_lazy(matrix: Matrix) -> Matrix:
+    """X as a Dask array.
+
+    Raises
+    ------
+    ValueError
+        If it is a sparse matrix in a store.
+    """
+    if matrix.lazy:
+        return matrix
+    if matrix.sparse and matrix.stored:
+        raise ValueError(
+            f"of X and its weights one is a Dask array and the other a sparse matrix in a store, {matrix.location}: "
+            f"store both, or give both as Dask arrays"
+        )
+    numbers, chunks = (matrix.array, matrix.grid.shape) if matrix.in_memory else (matrix.numbers, matrix.grid.chunk)
+    array = da.from_array(numbers, chunks=chunks, asarray=False if matrix.sparse else None, name=False)
+    lazy = (LazySparse if matrix.sparse else LazyDense).of(array, matrix.location)
+    return replace(lazy, dtype=matrix.dtype, named=matrix.named, missing=matrix.missing)
 
 
 def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool, missing: Missing | None = None) -> Rows:

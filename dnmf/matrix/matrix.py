@@ -69,6 +69,24 @@ class Matrix(ABC):
         """X, read as X times 2 to an exponent."""
         return replace(self, exponent=exponent)
 
+    def told(self, missing: Missing) -> Self:
+        """X of which some is missing: a weight is a truth value, a byte for each entry."""
+        return replace(self, missing=missing, grid=replace(self.grid, omega=1))
+
+    def by_rows(self) -> "Matrix":
+        """The same, to be cut along its rows, where that costs no more than memory."""
+        return self
+
+    @property
+    def together(self) -> "tuple[Matrix, ...]":
+        """What is read where X is: itself, and its weights, if it has any."""
+        return (self,)
+
+    @property
+    def weights_location(self) -> str | None:
+        """Where its weights are, if it has any."""
+        return None
+
     @property
     def weighted(self) -> bool:
         """Whether entries come with weights: strips are `Weighted`."""
@@ -119,8 +137,12 @@ class Matrix(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of X's shape, dtype, chunks and, for Zarr, its codecs; X itself is not read."""
+        """A digest of X's shape, dtype, chunks and, for Zarr, its codecs; X itself is not read.
+
+        It is another one where some of X is missing, for that is another X.
+        """
         facts = [self.grid.shape, str(self.stored_dtype), self.grid.chunk, self._metadata]
+        facts += [self.missing] if self.missing else []
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     @property

@@ -22,6 +22,7 @@ from dnmf.matrix.missing import SAY_SO, Missing, check_possible, named_missing
 from dnmf.matrix.names import names_in_store, names_of_anndata
 from dnmf.matrix.sparse import SPARSE, SparseInMemory, StoredSparse
 from dnmf.matrix.strips import Numbers
+from dnmf.matrix.weights import weighed
 from dnmf.stores.credentials import plain_address, refuse_credentials
 from dnmf.stores.missing_chunks import Missing as Lacking
 from dnmf.stores.missing_chunks import ZarrArray
@@ -30,7 +31,7 @@ from dnmf.stores.paths import absolute
 from dnmf.stores.places import answering
 
 
-def open_matrix(X: object, *, layer: str | None = None, missing: str | None = None) -> Matrix:
+def open_matrix(X: object, *, layer: str | None = None, missing: str | None = None, weights: object = None) -> Matrix:
     """Open X without reading it.
 
     Parameters
@@ -44,6 +45,8 @@ def open_matrix(X: object, *, layer: str | None = None, missing: str | None = No
     layer : of AnnData, one of its layers instead of its X.
     missing : which entries are missing: "nan", those that are NaN, masked, or a code for no number; "zeros", those that
         sparse X does not store; None, none: NaN and the like are refused.
+    weights : of the entries, finite and not negative: what X may be, of the same shape. An entry whose weight is 0 is
+        missing, whatever it is. An array of truth values is a mask: True says that an entry is observed.
 
     Raises
     ------
@@ -52,16 +55,25 @@ def open_matrix(X: object, *, layer: str | None = None, missing: str | None = No
         some are masked and that is not what is missing, or their codes cannot be read.
     """
     kind = named_missing(missing)
+    opened = _open_one(X, layer, "weights" if weights is not None else kind)
+    kind = kind or opened.missing
+    check_possible(kind, opened.location, sparse=opened.together[0].sparse)
+    if weights is not None:
+        try:
+            beside = _open_one(weights, None, "weights")
+        except (FileNotFoundError, ValueError, TypeError) as error:
+            raise type(error)(f"the weights cannot be used: {error}") from error
+        return weighed(opened.together[0], beside, kind)
+    return opened if kind is None or kind == opened.missing else opened.told(kind)
+
+
+def _open_one(X: object, layer: str | None, missing: Missing | None) -> Matrix:
+    """X, or weights, with nothing beside it."""
     if isinstance(X, Matrix):
         _refuse_layer(layer, X.location)
-        opened = X
-    else:
-        found = find(X, layer)
-        opened = replace(_opened(found.array, found.location, kind), named=found.named)
-    if kind is None:
-        return opened
-    check_possible(kind, opened.location, sparse=opened.sparse)
-    return replace(opened, missing=kind)
+        return X
+    found = find(X, layer)
+    return replace(_opened(found.array, found.location, missing), named=found.named)
 
 
 def _opened(found: Any, location: str, missing: Missing | None) -> Matrix:
@@ -107,10 +119,11 @@ def tell_missing(matrix: Matrix) -> None:
     FileNotFoundError
         If it lacks all of them.
     """
-    for array in () if matrix.sparse else matrix.arrays:
-        found = lacking(array)
-        if found is not None and found.count:
-            _tell_missing(array, found, matrix.location)
+    for each in matrix.together:
+        for array in () if each.sparse else each.arrays:
+            found = lacking(array)
+            if found is not None and found.count:
+                _tell_missing(array, found, each.location)
 
 
 def _tell_missing(array: ZarrArray, found: Lacking, location: str) -> None:
@@ -140,14 +153,14 @@ def check_complete(matrix: Matrix) -> None:
     """
     if not matrix.stored:
         raise ValueError(f"strict is for X in a store, and X is {matrix.location}: leave it out")
-    for array in matrix.arrays:
+    for location, array in ((each.location, array) for each in matrix.together for array in each.arrays):
         found = lacking(array)
         if found is None:
-            raise FileNotFoundError(f"whether {matrix.location} is complete cannot be known: its server lists nothing")
+            raise FileNotFoundError(f"whether {location} is complete cannot be known: its server lists nothing")
         if found.count:
             which, noun = f" ({found.key})" if found.key else "", "shards" if array.shards else "chunks"
             raise FileNotFoundError(
-                f"{matrix.location} lacks {found.count} of {found.total} {noun}{which}, and strict forbids that: write "
+                f"{location} lacks {found.count} of {found.total} {noun}{which}, and strict forbids that: write "
                 f"them again, or, if they hold nothing but the fill value {array.fill_value}, leave out --strict "
                 f"(strict=True)"
             )

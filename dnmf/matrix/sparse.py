@@ -101,12 +101,17 @@ class SparseInMemory(Sparse):
     in_memory: ClassVar[bool] = True
 
     def by_rows(self) -> Self:
-        """The same as CSR, which is a copy of CSC."""
-        return (
-            self
-            if self.array.format == "csr"
-            else replace(self.of(self.array.tocsr(), self.location), named=self.named, missing=self.missing)
-        )
+        return self.along(0)
+
+    def along(self, axis: int) -> Self:
+        """The same as CSR (axis 0) or CSC (axis 1), which may be a copy."""
+        if axis in self.grid.axes:
+            return self
+        turned = self.of(self.array.tocsc() if axis else self.array.tocsr(), self.location)
+        return replace(
+            turned, dtype=self.dtype, grid=replace(turned.grid, omega=self.grid.omega), named=self.named,
+            missing=self.missing,
+        )  # fmt: skip
 
     @classmethod
     def of(cls, X: "sparse.sparray | sparse.spmatrix", location: str) -> Self:

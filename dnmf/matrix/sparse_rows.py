@@ -56,12 +56,12 @@ class SparseStrips(Strips):
             _check_chunks(self.data, data, which)
         y = self._put_in_order(view(data, places, (ends - where.start).astype(index), width), which)
         if self.check and y.nnz and self.data.dtype.kind in "if" and self.missing != "weights":
-            self._check_entries(y, start)
+            check_sparse(y, self.axis, self.first + start, kind=self.data.dtype.kind)
         return y
 
     def _put_in_order(self, y: Rows, which: str) -> Rows:
         """Sparse rows with rising places, one entry in each, zeros left out; changed unless they are X's own."""
-        zeros = self.missing == "zeros"
+        zeros = self.missing is not None
         with np.errstate(invalid="ignore"):
             positive = zeros or y.nnz == 0 or y.data.min() > 0
         if y.has_canonical_format and (positive or y.data.all()):
@@ -75,16 +75,18 @@ class SparseStrips(Strips):
             y.eliminate_zeros()
         return y
 
-    def _check_entries(self, y: Rows, start: int) -> None:
-        """Raise ValueError at the first entry that cannot be."""
-        with np.errstate(invalid="ignore"):
-            if y.data.min() >= 0 and y.data.max() < np.inf:
-                return
-            at = int(np.flatnonzero(~((y.data >= 0) & (y.data < np.inf)))[0])
-        line = self.first + start + int(np.searchsorted(y.indptr, at, side="right")) - 1
-        place, value = int(y.indices[at]), y.data[at]
-        row, column = (line, place) if self.axis == 0 else (place, line)
-        raise bad_entry(row, column, value if self.data.dtype.kind == "f" else int(value), dense=False)
+
+def check_sparse(y: Rows, axis: int, first: int, *, kind: str = "f", name: str = "X") -> None:
+    """Raise ValueError at the first entry of sparse lines from number `first` on that cannot be; `kind` is that of the
+    numbers as they are stored.
+    """
+    with np.errstate(invalid="ignore"):
+        if y.nnz == 0 or (y.data.min() >= 0 and y.data.max() < np.inf):
+            return
+        at = int(np.flatnonzero(~((y.data >= 0) & (y.data < np.inf)))[0])
+    line, place, value = first + int(np.searchsorted(y.indptr, at, side="right")) - 1, int(y.indices[at]), y.data[at]
+    row, column = (line, place) if axis == 0 else (place, line)
+    raise bad_entry(row, column, value if kind == "f" else int(value), name=name, dense=False)
 
 
 def check_pointers(indptr: Numbers, non_zeros: int, which: str, *, whole: bool = False) -> None:

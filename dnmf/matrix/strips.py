@@ -217,9 +217,11 @@ def unreadable(which: str, why: object) -> OSError:
     return OSError(f"{which} of X cannot be read ({why}): a chunk is damaged or gone; write it again")
 
 
-def bad_entry(row: int, column: int, value: Any, *, dense: bool = True) -> ValueError:
-    """What to raise where an entry cannot be."""
-    advice = f", or, {SAY_SO}" if dense and value != value else ""
+def bad_entry(row: int, column: int, value: Any, *, name: str = "X", dense: bool = True) -> ValueError:
+    """What to raise where an entry of X, or of its weights, cannot be."""
+    advice = f", or, {SAY_SO}" if name == "X" and dense and value != value else ""
+    mended = "X" if name == "X" else "them"
     return ValueError(
-        f"X[{row}, {column}] is {value}: every entry must be finite and not negative; mend X and start again{advice}"
+        f"{name}[{row}, {column}] is {value}: every entry must be finite and not negative; mend {mended} and start "
+        f"again{advice}"
     )

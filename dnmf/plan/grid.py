@@ -6,9 +6,18 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import ClassVar, Self
 
-from dnmf.plan.memory import IDLE_WORKER, MIB, SAMPLE_SPLIT, USABLE_SHARE, Workers, in_words, partial_sums_bytes
+from dnmf.plan.memory import (
+    IDLE_WORKER,
+    MIB,
+    SAMPLE_SPLIT,
+    USABLE_SHARE,
+    Workers,
+    in_words,
+    partial_sums_bytes,
+)
 from dnmf.plan.sizes import Sizes, current
 from dnmf.plan.strips import Plan
+from dnmf.plan.weighing import weighing_bytes
 
 # Samples that wait in a worker while others are drawn: some more where it has hundreds of strips.
 WAITING = 3
@@ -30,6 +39,25 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A second array of X's shape that is read with the same cut, of which no more is kept than entries need.
+
+    Attributes
+    ----------
+    held : bytes of it that a thread holds while it reads.
+    line : bytes of it that a thread holds for each row (column) of its strip.
+    stored_nbytes : bytes that are decoded where all of it is read once.
+    """
+
+    held: int = 0
+    line: int = 0
+    stored_nbytes: int = 0
+
+
+NOTHING = Beside()
+
+
+@dataclass(frozen=True, slots=True)
 class Grid(ABC):
     """The grid in which X is stored.
 
@@ -41,6 +69,8 @@ class Grid(ABC):
     itemsize : bytes of an entry as it is computed with.
     copies : how many times a strip is in memory while it is made.
     in_flight : chunks of one read that are decoded at the same time.
+    omega : bytes of the weight of an entry, as it is computed with; 0 where no entry has one.
+    beside : what else is read with the same cut, and not held as it is.
     """
 
     shape: tuple[int, int]
@@ -49,6 +79,8 @@ class Grid(ABC):
     itemsize: int
     copies: int = field(default=1, kw_only=True)
     in_flight: int = field(default=10, kw_only=True)
+    omega: int = field(default=0, kw_only=True)
+    beside: Beside = field(default=NOTHING, kw_only=True)
 
     # Rows of a sample are drawn by their squared norms: how many times as full as the average these are taken to be.
     drawn_fullness: ClassVar[int] = 1
@@ -153,9 +185,12 @@ class Grid(ABC):
         memory is given back before the next pass, but not whole; partial sums as they are added up, and the short
         factor in two tasks.
         """
-        samples = self._sample_bytes(plan.axis, plan.sample, demand.workers)
+        samples, threads = self._sample_bytes(plan.axis, plan.sample, demand.workers), demand.workers.threads
         sums = partial_sums_bytes(demand.rank, plan.width)
-        return IDLE_WORKER + demand.workers.slack + samples + sums + 2 * self.itemsize * demand.rank * plan.width
+        weighing = weighing_bytes(demand.rank, plan.width, self.itemsize, threads) if self.omega else 0
+        beside = threads * (self.beside.held + self.beside.line * max(plan.heights))
+        short = 2 * self.itemsize * demand.rank * plan.width
+        return IDLE_WORKER + demand.workers.slack + samples + sums + short + weighing + beside
 
     def refusal(self, demand: Demand) -> str:
         """Why X does not fit, with the numbers, and what to do."""

@@ -59,8 +59,8 @@ class SparseGrid(Grid):
 
     @property
     def non_zero(self) -> int:
-        """Bytes of a non-zero as it is computed with, its place included."""
-        return self.itemsize + self.index_size
+        """Bytes of a non-zero as it is computed with, its place and its weight included."""
+        return self.itemsize + self.index_size + self.omega
 
     @property
     def nbytes(self) -> int:
@@ -68,7 +68,7 @@ class SparseGrid(Grid):
 
     @property
     def stored_nbytes(self) -> int:
-        return int(self.ends[-1]) * self.stored + 8 * len(self.ends)
+        return int(self.ends[-1]) * self.stored + 8 * len(self.ends) + self.beside.stored_nbytes
 
     def strip_bytes(self, start: int, stop: int) -> int:
         """Bytes of some consecutive lines as they are computed with."""

@@ -1,0 +1,26 @@
+"""What entries that have weights cost beside others, in bytes."""
+
+from dnmf.plan.memory import MIB, SPLIT_EVERY
+from dnmf.plan.parts import PART_NON_ZEROS
+
+# Of sums over products of pairs of components that a pass adds up at most, and of such products in memory at a time.
+MOST_PAIR_SUMS, PAIRS_AT_A_TIME = 64 * MIB, 24 * MIB
+
+
+def pair_sums_bytes(rank: int, width: int) -> int:
+    """Bytes of the sums of products of pairs of components of all columns, if a pass adds them up: else 0.
+
+    >>> pair_sums_bytes(20, 17_000), pair_sums_bytes(20, 10**6)
+    (28560000, 0)
+    """
+    size = 4 * width * rank * (rank + 1)
+    return size if size <= MOST_PAIR_SUMS else 0
+
+
+def weighing_bytes(rank: int, width: int, itemsize: int, threads: int) -> int:
+    """Bytes that a worker needs where entries have weights: Gram matrices of rows as they are formed, and the sums of
+    those of columns, where they are added up.
+    """
+    pairs = pair_sums_bytes(rank, width)
+    formed = PAIRS_AT_A_TIME + 2 * 8 * rank * PART_NON_ZEROS + pairs + pairs * itemsize // 8
+    return threads * formed + (SPLIT_EVERY + 2) * pairs
