@@ -17,7 +17,7 @@ from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import open_group
 from dnmf.run.ranking import is_ranking, open_ranking
 from dnmf.run.ranking_store import read_ranking_record, read_verified
-from dnmf.run.record import State, StoredX, full_record
+from dnmf.run.record import State, StoredX, full_record, stored_weights
 from dnmf.stores.identity import same
 
 
@@ -111,7 +111,8 @@ def earlier_sample(path: str | Path, matrix: Matrix) -> EarlierSample:
 
 def _weighting(matrix: Matrix) -> tuple[str | None, str | None]:
     """What of a matrix is missing, and what its weights are."""
-    return matrix.missing, None if matrix.weights is None else matrix.weights.fingerprint
+    weights = stored_weights(matrix)
+    return matrix.missing, None if weights is None else weights.fingerprint
 
 
 def _origin(

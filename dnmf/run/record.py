@@ -199,7 +199,7 @@ def new_record(matrix: Matrix, parameters: Parameters, plan: Plan, *, extends: E
     return Record(
         format=FORMAT, status="running", stopped=None, at=None, iteration=0, relative_error=None, x=stored_x(matrix),
         parameters=parameters, start=None, state=state_of(matrix, plan, every=parameters.checkpoint_every),
-        versions=versions(), extends=extends, weights=None if matrix.weights is None else stored_x(matrix.weights),
+        versions=versions(), extends=extends, weights=stored_weights(matrix),
     )  # fmt: skip
 
 
@@ -214,6 +214,11 @@ def stored_x(matrix: Matrix) -> StoredX:
         fingerprint=matrix.fingerprint,
         parts=tuple(Part(*place) for place in matrix.parts),
     )
+
+
+def stored_weights(matrix: Matrix) -> StoredX | None:
+    """The weights of its entries as they are now, where X has some."""
+    return stored_x(matrix.together[1]) if len(matrix.together) > 1 else None
 
 
 def state_of(matrix: Matrix, plan: Plan, *, every: int | None = None) -> State:
