@@ -69,7 +69,7 @@ def in_lines(y: Rows) -> Rows:
 def align(value: ValueT) -> ValueT:
     """A value whose arrays are as they were made, see `aligned`."""
     arrays = {field.name: getattr(value, field.name) for field in fields(value)}
-    return replace(value, **{name: aligned(a) for name, a in arrays.items() if isinstance(a, np.ndarray)})
+    return replace(value, **{name: aligned(a) for name, a in arrays.items() if isinstance(a, np.ndarray | Weighted)})
 
 
 def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:

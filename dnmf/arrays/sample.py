@@ -277,9 +277,13 @@ class StandIn:
 def stand_in(sample: Sample, size: int, *, rank: int, seed: int) -> StandIn:
     """What stands for Y in a factorization of so many components, in memory and between passes."""
     rows, counts = count_rows(sample, size)
+    return stand_in_for(rows, counts, whole=is_whole(sample, size), rank=rank, seed=seed)
+
+
+def stand_in_for(rows: Rows, counts: NDArray[np.float64], *, whole: bool, rank: int, seed: int) -> StandIn:
+    """Some rows that count so often; `whole` says whether they are all rows that are not zero."""
     A = weigh(_completed(rows) if isinstance(rows, Weighted) else rows, counts)
-    small = sketch(A, rank, seed=seed) if len(counts) else as_it_is(A)
-    return StandIn(rows, counts, small, is_whole(sample, size))
+    return StandIn(rows, counts, sketch(A, rank, seed=seed) if len(counts) else as_it_is(A), whole)
 
 
 def _completed(rows: Weighted) -> Rows:

@@ -86,6 +86,13 @@ class Weighted:
         factors = np.repeat(counts, np.diff(self.values.indptr)) if self.sparse else counts[:, None]
         return Weighted(self.values, self.weights * factors)
 
+    def columns(self, at: NDArray[np.intp]) -> "Weighted":
+        """The columns of these numbers."""
+        if not self.sparse:
+            return Weighted(*(np.ascontiguousarray(a[:, at]) for a in (self.values, self.weights)))
+        kept = self._with_entries(np.arange(len(self.weights)))[:, at].data
+        return Weighted(self.values[:, at], self.weights[kept])
+
     def __getitem__(self, rows: Any) -> "Weighted":
         """Some rows, by a slice, their numbers, or a truth value for each."""
         if not self.sparse:

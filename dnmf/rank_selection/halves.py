@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.products import left
 from dnmf.arrays.rows import Rows
-from dnmf.arrays.sample import Sample, StandIn, count_rows, weigh
-from dnmf.arrays.sketch import sketch
+from dnmf.arrays.sample import Sample, StandIn, count_rows, stand_in_for
+from dnmf.arrays.weighted import Weighted
 
 # Ways in which rows are cut in two: one of so many of them is enough; of fewer, up to so many ways are averaged, as the
 # halves of 96 rows told another rank for every cut. Folds of the columns.
@@ -64,10 +64,11 @@ def halve(sample: Sample, size: int, *, rank: int, seed: int) -> Halves:
     first = np.array([_half(len(counts), [seed, SPLIT_STREAM, split]) for split in range(splits)])
 
     def part(at: NDArray[np.bool_]) -> StandIn:
-        return _stand_in(rows[at], counts[at], rank=rank, seed=seed)
+        # One sketch serves all ranks.
+        return stand_in_for(rows[at], counts[at], whole=False, rank=rank, seed=seed)
 
     return Halves(
-        whole=_stand_in(rows, counts, rank=rank, seed=seed),
+        whole=stand_in_for(rows, counts, whole=False, rank=rank, seed=seed),
         splits=tuple((part(half), part(~half)) for half in first),
         first=first,
         folds=cut_columns(rows.shape[1], seed),
@@ -81,17 +82,15 @@ def cut_columns(count: int, seed: int) -> NDArray[np.intp]:
 
 
 def column_shares(rows: Rows, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What part of all is in each column (N,), of rows that count so often."""
-    totals = left(counts[None, :], rows)[0]
+    """What part of all is in each column (N,), of rows that count so often; by its mean where entries are missing."""
+    if isinstance(rows, Weighted):
+        above, below = (left(counts[None, :], part)[0] for part in (rows.counted, rows.omega))
+        totals = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+    else:
+        totals = left(counts[None, :], rows)[0]
     return np.asarray(totals / max(float(totals.sum()), np.finfo("f8").tiny))
 
 
 def _half(count: int, seed: list[int]) -> NDArray[np.bool_]:
     """Which of so many rows are in the first half."""
     return np.asarray(np.random.default_rng(seed).permutation(count) % 2 == 0)
-
-
-def _stand_in(rows: Rows, counts: NDArray[np.float64], *, rank: int, seed: int) -> StandIn:
-    """Some rows, by their leading directions: one sketch serves all ranks."""
-    A = weigh(rows, counts)
-    return StandIn(rows, counts, sketch(A, rank, seed=seed), whole=False)

@@ -10,13 +10,16 @@ The score must be least where the prediction m is the expectation of y, and fini
     β = 2    Σ (y − m)²
     β = 1    Σ (y − m)² / e, with e = the row's total × the column's share, as far as columns that are in tell that
     others   the β-divergence, with 2 % of m taken from e
+
+Where entries are missing nothing is predicted, and the sums are those over what is there, by its weight.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.products import right, row_powers
+from dnmf.arrays.products import model_at, right, row_powers
 from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
+from dnmf.arrays.weighted import Weighted
 from dnmf.losses.divergence.entries import form_model, row_divergences
 from dnmf.losses.protocol import AnyLoss
 
@@ -90,13 +93,16 @@ class _Expected:
 
 
 def _columns(y: Rows, at: NDArray[np.bool_]) -> Rows:
+    if isinstance(y, Weighted):
+        return y.columns(np.flatnonzero(at))
     return y[:, np.flatnonzero(at)] if is_sparse(y) else np.ascontiguousarray(y[:, at])
 
 
 def _totals(y: Rows, shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """The total of every row (h,), of all columns, as those that are in tell it."""
-    totals = row_powers(y, 1) / max(float(shares.sum()), np.finfo("f8").tiny)
-    return np.maximum(totals, max(LEAST_TOTAL * float(totals.mean()), np.finfo("f8").tiny))
+    seen = right(shares[None, :], y.omega)[0] if isinstance(y, Weighted) else float(shares.sum())
+    totals = row_powers(y, 1) / np.maximum(seen, np.finfo("f8").tiny)
+    return np.asarray(np.maximum(totals, max(LEAST_TOTAL * float(totals.mean()), np.finfo("f8").tiny)))
 
 
 def _score(y: Rows, L: Array, S: Array, expected: _Expected, beta: float) -> NDArray[np.float64]:
@@ -109,6 +115,8 @@ def _score(y: Rows, L: Array, S: Array, expected: _Expected, beta: float) -> NDA
 
 
 def _squares(y: Rows, L: Array, S: Array) -> NDArray[np.float64]:
+    if isinstance(y, Weighted):
+        return _observed_squares(y, L, S, np.ones(S.shape[1]))
     if is_sparse(y):
         S8 = S.astype("f8")
         return row_powers(y, 2) + _of_model(y, L, S8, S8)
@@ -119,9 +127,19 @@ def _squares(y: Rows, L: Array, S: Array) -> NDArray[np.float64]:
 def _chi_squares(y: Rows, L: Array, S: Array, expected: _Expected) -> NDArray[np.float64]:
     """Σ (y − m)² / e. Where a column's share is 0 so is all of it."""
     inverse = np.divide(1, expected.shares, out=np.zeros_like(expected.shares), where=expected.shares > 0)
+    if isinstance(y, Weighted):
+        return _observed_squares(y, L, S, inverse) / expected.totals
     S8 = S.astype("f8")
     squares = _weighted_squares(y, inverse) + _of_model(y, L, S8, S8 * inverse)
     return squares / expected.totals
+
+
+def _observed_squares(y: Weighted, L: Array, S: Array, of_columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Σ_j ω_j (y_j − m_j)² c_j of every row, over what is there."""
+    if y.sparse:
+        model = model_at(y.values, L, np.ascontiguousarray(S.T))
+        return _weighted_squares(with_data(y.values, (y.values.data - model) * np.sqrt(y.weights)), of_columns)
+    return np.asarray(((y.values - L.T @ S).astype("f8") ** 2 * y.weights) @ of_columns)
 
 
 def _of_model(y: Rows, L: Array, S: NDArray[np.float64], weighted: NDArray[np.float64]) -> NDArray[np.float64]:
