@@ -186,8 +186,8 @@ def test_each_chunk_of_both_is_read_once_in_a_pass(tmp_path, chunks, sizes):
 def test_both_are_looked_for_and_told_of(tmp_path):
     x, w = stored(tmp_path / "x.zarr", numbers()), stored(tmp_path / "w.zarr", omega())
     matrix = open_matrix(x, weights=w)
-    assert (matrix.location, matrix.weights_location) == (x, w)
-    assert open_matrix(x).weights_location is None
+    assert (matrix.location, matrix.weights.location) == (x, w)
+    assert open_matrix(x).weights is None
     assert len(matrix.arrays) == 2
     assert finds(matrix.nodes)
     assert matrix.stored
