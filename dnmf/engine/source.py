@@ -47,7 +47,9 @@ def lazy_strips(matrix: Matrix, heights: Sequence[int], axis: int, *, check: boo
     """Strips of a Dask array: its blocks merged to whole rows (columns), then prepared as those of a store are."""
     X = _merged(matrix.array, heights, axis)
     # Only small values may be bound here: they travel with every task.
-    strip = partial(_lazy_strip, dtype=matrix.dtype, axis=axis, check=check, exponent=matrix.exponent)
+    strip = partial(
+        _lazy_strip, dtype=matrix.dtype, axis=axis, check=check, exponent=matrix.exponent, signed=matrix.signed
+    )
     Y = X if axis == 0 else X.T
     return da.map_blocks(strip, Y, places(heights), name=named("X"), chunks=Y.chunks, meta=empty(matrix.dtype))
 
@@ -56,9 +58,12 @@ def _merged(X: da.Array, heights: Sequence[int], axis: int) -> da.Array:
     return X.rechunk({axis: tuple(heights), 1 - axis: -1})
 
 
-def _lazy_strip(y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool, exponent: int) -> HeldStrip:
+def _lazy_strip(
+    y: Any, place: Place, dtype: np.dtype[Any], axis: int, check: bool, exponent: int, signed: bool
+) -> HeldStrip:
     x, first = y if axis == 0 else y.T, int(place[0, 0])
-    return HeldStrip((Piece(times_power(prepare(x, dtype, axis=axis, first=first, check=check), exponent), first),))
+    rows = prepare(x, dtype, axis=axis, first=first, check=check, signed=signed)
+    return HeldStrip((Piece(times_power(rows, exponent), first),))
 
 
 def _refuse_global(X: da.Array) -> None:

@@ -25,7 +25,7 @@ from dnmf.losses.protocol import AnyLoss
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix, tell_missing
 from dnmf.matrix.sparse import SparseInMemory
-from dnmf.parameters import check, plain
+from dnmf.parameters import check, is_signed, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.sizes import current, using
 from dnmf.plan.strips import Plan
@@ -48,6 +48,7 @@ def transform(
     memory_limit: int | None = None,
     overwrite: bool = False,
     layer: str | None = None,
+    negative: str = "refuse",
 ) -> Any:
     """The W (m, k) with which W V is nearest to X, for a given V: what new rows of X are made of.
 
@@ -67,6 +68,7 @@ def transform(
     memory_limit : bytes that a worker (or this process) may use.
     overwrite : replace what `transform` wrote to `out` before.
     layer : of an AnnData X: which of its layers is meant.
+    negative : "allow" takes entries of X below zero for data, as a run does that was made so: see `factorize`.
 
     Returns
     -------
@@ -90,10 +92,12 @@ def transform(
     how = {"tol": plain(tol), "iterations": plain(max_iter)}
     alpha_W, l1_ratio = plain(asked.alpha), plain(asked.l1_ratio)
     check(alpha_W=alpha_W, l1_ratio=l1_ratio, tol=how["tol"], max_iter=how["iterations"])
+    signed = is_signed("allow" if asked.signed else negative, beta_of(plain(asked.loss)))
     matrix = open_matrix(X, layer=layer)
     # In memory any sparse X can be read by rows.
     matrix = matrix.by_rows() if isinstance(matrix, SparseInMemory) else matrix
-    with open_session(matrix, out=out, memory_limit=memory_limit, here=out is None) as session:
+    with open_session(matrix, out=out, memory_limit=memory_limit, signed=signed, here=out is None) as session:
+        matrix = session.matrix
         tell_missing(matrix)
         V = _checked(asked.for_columns_of(matrix), matrix)
         loss = _loss(beta_of(plain(asked.loss)), alpha_W, l1_ratio, matrix)
@@ -133,7 +137,9 @@ def _checked(V: Any, matrix: Matrix) -> Array:
 def _loss(beta: float, alpha: float, l1_ratio: float, matrix: Matrix) -> AnyLoss:
     """What is minimized over W."""
     penalty = Penalty.scaled(matrix.grid.shape[1], alpha, l1_ratio)
-    return loss_of(solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1)
+    return loss_of(
+        solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1, signed=matrix.signed
+    )
 
 
 def _check_rows(matrix: Matrix, loss: AnyLoss) -> None:

@@ -10,7 +10,7 @@ from dnmf.arrays.rows import Array
 from dnmf.matrix.codes import Codes
 from dnmf.matrix.in_file import DataArrayInFile, Hdf5Array
 from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, chunks_in_flight, matrix_shape, working_dtype
-from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, are_possible, bad_entry, first_bad, read_part
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import ZarrArray
@@ -38,7 +38,7 @@ class DenseStrips(Strips):
         x = read_part(self.array, self.in_x(start, stop), f"{rows_or_columns(self.axis)} {start} to {stop - 1}")
         if self.codes is not None:
             x = self.codes.unpack(x, axis=self.axis, first=start, check=self.check)
-        return prepare_dense(x, self.dtype, axis=self.axis, first=start, check=self.check)
+        return prepare_dense(x, self.dtype, axis=self.axis, first=start, check=self.check, signed=self.signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Coded(Matrix):
             self.grid.chunk[axis],
             self.codes,
             exponent=self.exponent,
+            signed=self.signed,
         )
 
 
@@ -146,7 +147,9 @@ class DenseInMemory(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
         shape = self._along(axis)
-        return DenseStrips(shape, self.dtype, axis, check, self.array, shape[0], exponent=self.exponent)
+        return DenseStrips(
+            shape, self.dtype, axis, check, self.array, shape[0], exponent=self.exponent, signed=self.signed
+        )
 
 
 def _attributes(array: ZarrArray) -> Mapping[str, Any]:
@@ -157,18 +160,18 @@ def _attributes(array: ZarrArray) -> Mapping[str, Any]:
     return attributes
 
 
-def prepare_dense(x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool) -> Array:
+def prepare_dense(x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool, signed: bool = False) -> Array:
     """Check whole rows (axis 0) or columns (axis 1) of X from number `first` on, cast them, and turn columns to rows.
 
     Raises
     ------
     ValueError
-        If an entry is negative, NaN, infinite or masked: names its row and column.
+        If an entry is negative, unless X is `signed`, NaN, infinite or masked: names its row and column.
     """
     if isinstance(x, np.ma.MaskedArray):
         x = _unmasked(x, axis, first)
     if check and x.dtype.kind in "if":
-        _check(x, axis, first)
+        _check(x, axis, first, signed=signed)
     x = x.astype(dtype, copy=False)
     if x.strides[0] < x.strides[1]:
         # Fortran's order: products of the same numbers that lie otherwise are rounded otherwise.
@@ -188,10 +191,9 @@ def _unmasked(x: Any, axis: int, first: int) -> Numbers:
     return np.asarray(np.ma.getdata(x))
 
 
-def _check(x: Numbers, axis: int, first: int) -> None:
-    with np.errstate(invalid="ignore"):
-        if x.min() >= 0 and x.max() < np.inf:
-            return
-        bad = np.argwhere(~((x >= 0) & (x < np.inf)))[0]
+def _check(x: Numbers, axis: int, first: int, *, signed: bool) -> None:
+    if are_possible(x, signed=signed):
+        return
+    bad = first_bad(x, signed=signed)
     row, column = (int(i) for i in bad + ([first, 0] if axis == 0 else [0, first]))
     raise bad_entry(row, column, x[tuple(bad)])

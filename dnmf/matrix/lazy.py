@@ -29,7 +29,7 @@ class LazyStrips(Strips):
 
     def rows(self, start: int, stop: int) -> Rows:
         x = self.array[self.in_x(start, stop)].compute()
-        return prepare(x, self.dtype, axis=self.axis, first=start, check=self.check)
+        return prepare(x, self.dtype, axis=self.axis, first=start, check=self.check, signed=self.signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class LazyDense(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> LazyStrips:
         """X along either axis, computed in this process: in a pass, the engine makes a graph of it."""
-        return LazyStrips(self._along(axis), self.dtype, axis, check, self.array, exponent=self.exponent)
+        shape, exponent = self._along(axis), self.exponent
+        return LazyStrips(shape, self.dtype, axis, check, self.array, exponent=exponent, signed=self.signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,10 @@ class LazySparse(LazyDense):
         return cls(array, dtype, grid, location)
 
 
-def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool) -> Rows:
+def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool, signed: bool = False) -> Rows:
     """As `prepare_dense`, of an array or a scipy.sparse matrix, which becomes a csr_matrix and is not written to."""
     if not is_sparse(x):
-        return prepare_dense(np.asanyarray(x), dtype, axis=axis, first=first, check=check)
+        return prepare_dense(np.asanyarray(x), dtype, axis=axis, first=first, check=check, signed=signed)
     y = (x if axis == 0 else x.T).tocsr()
-    return SparseStrips(y.shape, dtype, axis, check, y.data, y.indices, y.indptr, first=first).rows(0, y.shape[0])
+    arrays = (y.data, y.indices, y.indptr)
+    return SparseStrips(y.shape, dtype, axis, check, *arrays, first=first, signed=signed).rows(0, y.shape[0])

@@ -41,6 +41,7 @@ class Matrix(ABC):
     location : where X lives, for people and for the record of a run.
     named : gives the names of rows and columns, when they are asked for.
     exponent : what is read is X times 2 to it, where its own entries are too large or too small to compute with.
+    signed : whether entries below zero are data, and not refused.
     in_memory : whether all of X is in this process already.
     stored : whether X is in a store.
     lazy : whether X is a Dask array, whose graph is the engine's business.
@@ -53,6 +54,7 @@ class Matrix(ABC):
     location: str
     named: Callable[[], Labels] = field(default=Labels, kw_only=True, compare=False, repr=False)
     exponent: int = field(default=0, kw_only=True)
+    signed: bool = field(default=False, kw_only=True)
     in_memory: ClassVar[bool] = False
     stored: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
@@ -65,6 +67,10 @@ class Matrix(ABC):
     def scaled(self, exponent: int) -> Self:
         """X, read as X times 2 to an exponent."""
         return replace(self, exponent=exponent)
+
+    def with_signs(self, *, signed: bool) -> Self:
+        """X, whose entries below zero are data or, where it is not `signed`, refused."""
+        return replace(self, signed=signed)
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:

@@ -42,7 +42,7 @@ class Sparse(Matrix):
             )
         return SparseStrips(
             self._along(axis), self.dtype, axis, check, *self.members,
-            in_flight=self.grid.in_flight, exponent=self.exponent,
+            in_flight=self.grid.in_flight, exponent=self.exponent, signed=self.signed,
         )  # fmt: skip
 
     @property
@@ -105,7 +105,7 @@ class SparseInMemory(Sparse):
         return (
             self
             if self.array.format == "csr"
-            else replace(self.of(self.array.tocsr(), self.location), named=self.named)
+            else replace(self.of(self.array.tocsr(), self.location), named=self.named, signed=self.signed)
         )
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 
 from dnmf.arrays.rows import Rows
-from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part, unreadable
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, are_possible, bad_entry, first_bad, read_part, unreadable
 from dnmf.plan.memory import index_bytes
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import lacks_chunks
@@ -51,7 +51,7 @@ class SparseStrips(Strips):
         inspect = partial(_check_places, width=width, others=rows_or_columns(1 - self.axis), which=which)
         places = _read_numbers(self.indices, where, index, self.in_flight, which, inspect)
         data = _read_numbers(self.data, where, self.dtype, self.in_flight, which)
-        if self.check and data.size and data.min() == 0:
+        if self.check and data.size and (not data.all() if self.signed else data.min() == 0):
             _check_chunks(self.data, data, which)
         y = self._put_in_order(view(data, places, (ends - where.start).astype(index), width), which)
         if self.check and y.nnz and self.data.dtype.kind in "if":
@@ -74,10 +74,9 @@ class SparseStrips(Strips):
 
     def _check_entries(self, y: Rows, start: int) -> None:
         """Raise ValueError at the first entry that cannot be."""
-        with np.errstate(invalid="ignore"):
-            if y.data.min() >= 0 and y.data.max() < np.inf:
-                return
-            at = int(np.flatnonzero(~((y.data >= 0) & (y.data < np.inf)))[0])
+        if are_possible(y.data, signed=self.signed):
+            return
+        at = int(first_bad(y.data, signed=self.signed)[0])
         line = self.first + start + int(np.searchsorted(y.indptr, at, side="right")) - 1
         place, value = int(y.indices[at]), y.data[at]
         row, column = (line, place) if self.axis == 0 else (place, line)

@@ -1,5 +1,6 @@
 """What tasks carry of X: strips, which know of it what reading them takes and no more, and come piece by piece."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ class Strips(ABC):
     axis : 0 where rows of these are X's rows, 1 where they are its columns.
     check : whether an entry that is negative, NaN or infinite raises ValueError, which names its row and column.
     exponent : X is multiplied by 2 to it, see `Matrix`.
+    signed : whether entries below zero are data.
     """
 
     shape: tuple[int, int]
@@ -39,6 +41,7 @@ class Strips(ABC):
     axis: int
     check: bool
     exponent: int = field(default=0, kw_only=True)
+    signed: bool = field(default=False, kw_only=True)
     ndim: ClassVar[int] = 2
 
     def __getitem__(self, where: tuple[slice, slice]) -> Rows:
@@ -207,6 +210,22 @@ def unreadable(which: str, why: object) -> OSError:
 
 def bad_entry(row: int, column: int, value: object) -> ValueError:
     """What to raise where an entry cannot be."""
+    number = float(str(value))
+    allowed = ', or, for least squares, take it for data: --negative allow (negative="allow")'
     return ValueError(
         f"X[{row}, {column}] is {value}: every entry must be finite and not negative; mend X and start again"
+        f"{allowed if -math.inf < number < 0 else ''}"
     )
+
+
+def are_possible(x: Numbers, *, signed: bool) -> bool:
+    """Whether all of some entries, one at least, are finite and, where they are not `signed`, not negative."""
+    with np.errstate(invalid="ignore"):
+        return bool((x.min() > -np.inf if signed else x.min() >= 0) and x.max() < np.inf)
+
+
+def first_bad(x: Numbers, *, signed: bool) -> NDArray[np.intp]:
+    """The place of the first entry that is not possible."""
+    with np.errstate(invalid="ignore"):
+        low = x > -np.inf if signed else x >= 0
+        return np.asarray(np.argwhere(~(low & (x < np.inf)))[0])

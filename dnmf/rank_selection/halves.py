@@ -82,7 +82,7 @@ def cut_columns(count: int, seed: int) -> NDArray[np.intp]:
 
 def column_shares(rows: Rows, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """What part of all is in each column (N,), of rows that count so often."""
-    totals = left(counts[None, :], rows)[0]
+    totals = np.maximum(left(counts[None, :], rows)[0], 0)
     return np.asarray(totals / max(float(totals.sum()), np.finfo("f8").tiny))
 
 

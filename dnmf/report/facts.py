@@ -72,6 +72,8 @@ def _tells(name: str, value: object) -> bool:
     """Whether a parameter is worth a word: not where nothing is penalized or shuffled, and W is kept."""
     if name == "keep_W":
         return not value
+    if name == "negative":
+        return value == "allow"
     return value is not None and (name not in ("alpha_W", "alpha_H", "l1_ratio", "shuffle") or bool(value))
 
 

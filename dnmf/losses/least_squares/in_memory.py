@@ -28,7 +28,7 @@ def affordable(A: Sketch, rank: int, iterations: int, *, shares: int = 1) -> int
 
 
 def random_start(A: Sketch, rank: int, *, seed: int, stream: int, known: Array | None = None) -> tuple[Array, Array]:
-    """First factors: H (k, N) of random numbers below the rows (k₀, N) that are known, W (k, s) solved against it."""
+    """First factors: H (k, N) of random numbers, below rows (k₀, N) that are known, and W (k, s) solved against it."""
     H = random_rows(seed, stream, 0, A.B.shape[1], rank - (0 if known is None else len(known)), A.B.dtype)
     H = H if known is None else np.vstack([known, H])
     return solved_against(A, H), H
