@@ -62,6 +62,7 @@ LOSS = Names(f"one of {', '.join(NAMED)}, or a number,", tuple(NAMED), is_number
 INIT = Names(f"one of {', '.join(INITS)}, or first factors (W, V),", INITS, lambda value: value == "given")
 MISSING_KINDS = Names("one of nan, zeros", ("nan", "zeros"))
 PENALTY_SCALE = Names("one of all, observed", ("all", "observed"))
+NEGATIVE = Names("one of refuse, allow", ("refuse", "allow"))
 TRUTH = Names("True or False", (), lambda value: isinstance(value, bool))
 
 
@@ -154,6 +155,14 @@ class Parameters:
         PENALTY_SCALE, "--alpha-scale", newer=True, default="all",
         help="Penalties grow with all entries of a row or column, or with the observed ones, as in ALS-WR.",
     )  # fmt: skip
+    fixed: int | None = _is(
+        COUNT, "--fixed", newer=True,
+        help="Components that are known and stay, the first rows of V: a .npy file, a Zarr array, or the V of a run.",
+    )  # fmt: skip
+    negative: str = _is(
+        NEGATIVE, "--negative", newer=True, default="refuse",
+        help="Whether entries of X below zero are data (allow), with solver cd and the Frobenius loss.",
+    )  # fmt: skip
 
     @classmethod
     def of(cls, asked: Mapping[str, object]) -> "Parameters":
@@ -174,6 +183,28 @@ class Parameters:
                 f"solver is {self.solver!r} and beta_loss is {self.beta_loss:g}: solver "
                 f"{' or '.join(map(repr, able))} is required for any other loss than 'frobenius'"
             )
+        self._check_known()
+        is_signed(self.negative, self.beta_loss, self.solver)
+
+    def _check_known(self) -> None:
+        """Raise ValueError where known components leave too little, or too much, to what else is asked for."""
+        if self.fixed is not None and self.fixed > self.rank:
+            raise ValueError(
+                f"fixed has {self.fixed} components and rank is {self.rank}: rank counts known and other components, "
+                f"so {self.fixed} at least is required"
+            )
+        if self.all_known and self.init == "given":
+            raise ValueError("all components are known, and W follows from them: leave init out")
+
+    @property
+    def signed(self) -> bool:
+        """Whether entries of X below zero are data."""
+        return self.negative == "allow"
+
+    @property
+    def all_known(self) -> bool:
+        """Whether no component is left to be found."""
+        return self.fixed == self.rank
 
     @property
     def published(self) -> bool:
@@ -186,7 +217,9 @@ class Parameters:
 
     @property
     def passes(self) -> int:
-        """Passes at most. One more than iterations where those are the published ones, see the loop."""
+        """Passes at most: one where there is but W to find; one more than published iterations, see the loop."""
+        if self.all_known:
+            return 1
         return self.max_iter + 1 if self.published else self.max_iter
 
     @property
@@ -215,6 +248,8 @@ def values_of(asked: Mapping[str, object]) -> dict[str, Any]:
     values["beta_loss"] = beta_of(values["beta_loss"])
     if not isinstance(values["init"], str):
         values["init"] = "given"
+    if hasattr(values["fixed"], "__len__"):
+        values["fixed"] = len(values["fixed"])
     if values["alpha_H"] == "same":
         values["alpha_H"] = values["alpha_W"]
     return values
@@ -225,6 +260,24 @@ def check(**values: object) -> None:
     for name, value in values.items():
         if not DECLARED[name].holds(value):
             raise ValueError(f"{name} is {value!r}: {DECLARED[name].check.words} is required")
+
+
+def is_signed(negative: str, beta: float, solver: str = "cd") -> bool:
+    """Whether entries of X below zero are data.
+
+    Raises
+    ------
+    ValueError
+        If that makes no sense with a loss or a solver.
+    """
+    check(negative=negative)
+    if negative == "allow" and (solver, beta) != ("cd", 2):
+        raise ValueError(
+            f"negative is 'allow', solver is {solver!r} and beta_loss is {beta:g}: by X below zero multiplicative "
+            f"updates would make factors negative, and divergences other than least squares are not defined there; "
+            f"solver 'cd' and beta_loss 'frobenius' are required"
+        )
+    return negative == "allow"
 
 
 def plain(value: object) -> Any:

@@ -23,7 +23,7 @@ class Extent:
 
     Attributes
     ----------
-    top : the largest entry; 0 where all are.
+    top : the largest entry, its sign aside; 0 where all are.
     row : the least of the largest entries of rows, for β ≤ 0 that of all entries, those of 0 left out; inf for none.
     columns : (N,) the largest entry of each column, 0 where nobody looked.
     """
@@ -45,8 +45,10 @@ def extent_of(y: Rows, beta: float) -> Extent:
     Extent(top=2.0, row=1e-200, columns=array([1., 2.]))
     """
     y = y.values if isinstance(y, Weighted) else y
-    tops, lows = row_extremes(y, beta)
-    return Extent(float(tops.max(initial=0)), float(lows.min(initial=np.inf)), _tops(y, 0))
+    # Least squares alone may have entries below 0; few pieces come here for them.
+    signed = beta == 2
+    tops, lows = row_extremes(y, beta, signed=signed)
+    return Extent(float(tops.max(initial=0)), float(lows.min(initial=np.inf)), _tops(y, 0, signed=signed))
 
 
 def extent_for_squares(y: Rows, squares: NDArray[np.float64]) -> Extent:
@@ -61,13 +63,13 @@ def extent_for_squares(y: Rows, squares: NDArray[np.float64]) -> Extent:
     return Extent(float(root.max()), float(root.min()) / np.sqrt(y.shape[1]), np.zeros(y.shape[1]))
 
 
-def row_extremes(y: Rows, beta: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def row_extremes(y: Rows, beta: float, *, signed: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of every row (h,) the largest entry, and what of it must not vanish: that, or for β ≤ 0 its least entry above 0.
 
-    A row of zeros has 0 and inf.
+    A row of zeros has 0 and inf. Where rows are `signed`, signs are left aside.
     """
     y = y.values if isinstance(y, Weighted) else y
-    tops = _tops(y, 1)
+    tops = _tops(y, 1, signed=signed)
     if beta > 0:
         return tops, np.where(tops > 0, tops, np.inf)
     if is_sparse(y):
@@ -86,10 +88,12 @@ def merge_extents(parts: Sequence[Extent]) -> Extent:
     return Extent(max(part.top for part in parts), min(part.row for part in parts), columns)
 
 
-def _tops(y: Rows, axis: int) -> NDArray[np.float64]:
-    """The largest entry of each row (axis 1) or column (axis 0)."""
+def _tops(y: Rows, axis: int, *, signed: bool) -> NDArray[np.float64]:
+    """The largest entry of each row (axis 1) or column (axis 0); signs are left aside where there are any."""
     if not is_sparse(y):
-        return np.asarray(y.max(axis=axis), "f8")
+        tops = np.asarray(y.max(axis=axis), "f8")
+        return np.maximum(tops, -np.asarray(y.min(axis=axis), "f8")) if signed else tops
+    y = with_data(y, np.abs(y.data)) if signed else y
     if axis == 1:
         return _of_rows(np.maximum, y, 0.0)
     tops = np.zeros(y.shape[1], y.dtype)

@@ -87,8 +87,13 @@ def _option(name: str, declared: Declared, *, first: bool) -> Callable[[Command]
     default = declared.default if first and declared.check.holds(declared.default) else None
     more: dict[str, Any] = {"required": True} if first and declared.required else {"default": default}
     # A run that begins may leave the rank to X; one that goes on has one.
-    kind = Rank() if name == "rank" and first else type_of(declared.check)
+    kind = Rank() if name == "rank" and first else click.STRING if name == "fixed" else type_of(declared.check)
     return click.option(*declared.flags, name, type=kind, help=declared.help, **more)
+
+
+def negative(command: Command) -> Command:
+    """The option that takes entries of X below zero for data."""
+    return _option("negative", DECLARED["negative"], first=True)(command)
 
 
 def _options(command: Command, *, first: bool) -> Command:
@@ -116,8 +121,11 @@ def weights(command: Command) -> Command:
 
 def check_asked(options: Mapping[str, Any]) -> None:
     """Raise ValueError for the first parameter that makes no sense; a rank that is still to be chosen does."""
-    rank = options["rank"]
-    Parameters.of({**drop_none(options), "rank": 1 if isinstance(rank, str) else rank})
+    from dnmf.factorization.known import known_components
+
+    rank, known = options["rank"], known_components(options["fixed"])
+    most = 1 if known is None else len(known)
+    Parameters.of({**drop_none(options), "rank": most if isinstance(rank, str) else rank, "fixed": known})
 
 
 def drop_none(options: Mapping[str, T | None]) -> dict[str, T]:

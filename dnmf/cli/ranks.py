@@ -6,7 +6,7 @@ import click
 
 import dnmf
 from dnmf.cli.driving import computing
-from dnmf.cli.options import Loss, number, somewhere
+from dnmf.cli.options import Loss, negative, number, somewhere
 from dnmf.cli.output import say
 from dnmf.parameters import COUNT, SEED
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--beta-loss", type=Loss(), default="frobenius", help="The loss; kullback-leibler for counts.")
 @number(SEED, "--seed", default=0, help="Of the sample, its halves and the starts.")
 @click.option("--layer", help="Of AnnData, the layer that is meant instead of its X.")
+@negative
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace a comparison at --out.")
 @somewhere

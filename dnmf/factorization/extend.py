@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from dnmf.arrays.rows import Array
 from dnmf.arrays.sample import is_whole
 from dnmf.events import Listener
 from dnmf.factorization.base import Base, all_rows, new_rows
@@ -99,6 +100,11 @@ def extend(
     parameters = replace(
         base.record.parameters, rank=rank_of(rank, len(base.V)), init="sample", memory_limit=memory_limit
     )
+    if parameters.all_known:
+        raise ValueError(
+            f"all {parameters.fixed} components of the run are known and stay, whatever rows come: for the W of new "
+            f"rows take `dnmf transform`, or give a larger rank"
+        )
     X = all_rows(base, new) if exact or new is None else new
     if strict:
         check_complete(X)
@@ -109,7 +115,7 @@ def extend(
         check_out(out, overwrite=overwrite)
     asked = Asked(base, parameters, out, overwrite, tuple(listeners))
     kept = _merged(asked, new) if exact and new is not None else replace(base.kept, bytes_read=0, checksums=None)
-    with open_session(X, out=out, memory_limit=memory_limit) as session:
+    with open_session(X, out=out, memory_limit=memory_limit, signed=parameters.signed) as session:
         group = _extend(asked, session, kept, exact=exact)
     return open_run(group)
 
@@ -124,6 +130,10 @@ class Asked:
     overwrite: bool
     listeners: tuple[Listener, ...]
 
+    def known(self, V: Array) -> Array | None:
+        """The components (k₀, n) of the run's V that were given to it, if any."""
+        return None if self.parameters.fixed is None else V[: self.parameters.fixed]
+
     def job(self, session: Session, kept: StoredSample, cut: Plan, group: zarr.Group, *, exact: bool) -> Job:
         """The job in a session; without `exact`, `kept` is the sample of the old rows alone."""
         base = self.base
@@ -131,7 +141,7 @@ class Asked:
         extends = Extends(run=base.path, identity=base.identity, earlier=base.record.all_rows, exact=exact)
         return job_for(
             session, self.parameters, cut, group, self.listeners, on_disk=bool(self.out), kept=kept,
-            exponent=kept.exponent, warm=V, extends=extends,
+            exponent=kept.exponent, warm=V, extends=extends, known=self.known(V),
         )  # fmt: skip
 
 
@@ -182,8 +192,9 @@ def _size(asked: Asked, session: Session) -> int:
 
 def _merged(asked: Asked, new: Matrix) -> StoredSample:
     """The sample of all rows, from a read of the new ones."""
-    base, quiet = asked.base, replace(asked, out=None, listeners=())
-    with open_session(new, out=None, memory_limit=asked.parameters.memory_limit) as session:
+    base, quiet, parameters = asked.base, replace(asked, out=None, listeners=()), asked.parameters
+    limit, signed = parameters.memory_limit, parameters.signed
+    with open_session(new, out=None, memory_limit=limit, signed=signed) as session:
         cut = _cut(asked, session, _size(asked, session))
         session.check_workers(None)
         job = quiet.job(session, base.kept, cut, create_run(None, overwrite=False), exact=False)
@@ -205,6 +216,6 @@ def _extend(asked: Asked, session: Session, kept: StoredSample, *, exact: bool) 
     group = create_run(out, overwrite=asked.overwrite)
     job = asked.job(session, kept, cut, group, exact=exact)
     write_labels(group, replace(asked.base.columns, rows=matrix.labels.rows))
-    job.keeper.begin(kept if exact else None)
+    job.keeper.begin(kept if exact else None, job.known)
     drive(job, first_factors)
     return group

@@ -9,6 +9,7 @@ import numpy as np
 
 from dnmf.arrays.rows import is_sparse
 from dnmf.events import Listener
+from dnmf.factorization.known import checked_components, known_components
 from dnmf.factorization.ranks import pick_rank
 from dnmf.factorization.sampling import EarlierSample, along, earlier_sample
 from dnmf.factorization.session import (
@@ -18,7 +19,6 @@ from dnmf.factorization.session import (
     drive,
     job_for,
     open_session,
-    refuse_weighted,
 )
 from dnmf.factorization.starts import first_factors
 from dnmf.matrix.foreign import factor_of
@@ -60,6 +60,8 @@ def factorize(
     missing: str | None = None,
     weights: object = None,
     alpha_scale: str = "all",
+    fixed: Any = None,
+    negative: str = "refuse",
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Factorization:
@@ -112,6 +114,12 @@ def factorize(
         with the same cut as X, once per pass.
     alpha_scale : "all": penalties grow with n and m. "observed": in their place, with how many entries of the row (of
         the column, for V) are observed, as in ALS-WR.
+    fixed : components that are known, (k₀, n): an array, the path of a .npy file or of a Zarr array, or a run, whose V
+        is taken. They are the first rows of V and stay to the last bit, in the dtype in which X is computed with; rank
+        counts them. Where there are no others, one pass finds W. X is then cut along its rows. First factors of your
+        own are taken but for these rows.
+    negative : "allow" takes entries of X below zero for data, such as noise about nothing, in place of refusing them,
+        with solver "cd" and least squares. W and V stay non-negative.
     overwrite : replace a run at `out`.
     listeners : called with every event of `dnmf.events`.
 
@@ -141,20 +149,18 @@ def factorize(
     (True, (60, 2), (2, 40))
     """
     # All that is asked for, by name: Parameters takes what it declares.
-    asked = dict(locals())
-    choices = _ranks(rank, init if isinstance(init, str) else "given")
+    asked = {**locals(), "fixed": known_components(fixed)}
+    choices = _ranks(rank, init if isinstance(init, str) else "given", known=asked["fixed"] is not None)
     parameters = Parameters.of({**asked, "rank": max(choices, default=rank)})
     rank, first = parameters.rank, parameters.init
     # In memory any sparse X can be read by rows: of every layout one answer comes out.
     X, weights = _by_rows(X), _by_rows(weights)
-    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, missing=missing, weights=weights) as session:
+    how: Any = {"missing": missing, "weights": weights, "signed": parameters.signed}
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, **how) as session:
         matrix = session.matrix
-        if choices:
-            refuse_weighted(matrix, "a rank that is chosen")
-        if strict:
-            check_complete(matrix)
-        tell_missing(matrix)
+        _check_chunks(matrix, strict=strict)
         factors = None if isinstance(init, str) else _given_factors(init, matrix, rank)
+        known = checked_components(asked["fixed"], matrix)
         check_output(session, out, factors, overwrite=overwrite, keep_W=keep_W)
         earlier = None if sample is None else _earlier(sample, matrix, first)
         cut = _cut(session, parameters, out, earlier)
@@ -168,10 +174,10 @@ def factorize(
             parameters = replace(parameters, rank=rank)
         job = job_for(
             session, parameters, cut, group, listeners, on_disk=bool(out), given=factors, kept=kept,
-            exponent=kept.exponent if kept else 0, begun=earlier.verified(rank) if earlier else None,
+            exponent=kept.exponent if kept else 0, begun=earlier.verified(rank) if earlier else None, known=known,
         )  # fmt: skip
         write_labels(group, matrix.labels)
-        job.keeper.begin(kept)
+        job.keeper.begin(kept, known)
         drive(job, first_factors)
     return open_run(group)
 
@@ -179,6 +185,13 @@ def factorize(
 def _by_rows(X: Any) -> object:
     """Any X but a sparse one as it is."""
     return X.tocsr() if is_sparse(X) else X
+
+
+def _check_chunks(matrix: Matrix, *, strict: bool) -> None:
+    """Warn of X that lacks chunks; where that is asked for, refuse it."""
+    if strict:
+        check_complete(matrix)
+    tell_missing(matrix)
 
 
 def _cut(session: Session, parameters: Parameters, out: str | Path | None, earlier: EarlierSample | None) -> Plan:
@@ -190,10 +203,20 @@ def _cut(session: Session, parameters: Parameters, out: str | Path | None, earli
         workers=session.workers,
         cache=parameters.cache and not matrix.in_memory,
         sampled=parameters.init in SAMPLED,
-        axes=along(earlier),
+        axes=_axes(parameters, earlier),
     )
     check_held(session, cut, out)
     return cut if earlier is None else earlier.plan(cut)
+
+
+def _axes(parameters: Parameters, earlier: EarlierSample | None) -> tuple[int, ...]:
+    """The axes along which X may be cut: that of a sample that is given, and its rows where some of V is known."""
+    axes = along(earlier)
+    if parameters.fixed is None or 0 in axes:
+        return axes if parameters.fixed is None else (0,)
+    raise ValueError(
+        "the sample is one of columns of X, and known components need X to be cut along its rows: give no sample"
+    )
 
 
 def _earlier(path: str | Path, matrix: Matrix, init: str) -> EarlierSample:
@@ -203,10 +226,15 @@ def _earlier(path: str | Path, matrix: Matrix, init: str) -> EarlierSample:
     return earlier_sample(path, matrix)
 
 
-def _ranks(rank: object, init: str) -> tuple[int, ...]:
+def _ranks(rank: object, init: str, *, known: bool) -> tuple[int, ...]:
     """The ranks to choose from; none where one is given."""
     if not isinstance(rank, str | Sequence):
         return ()
+    if known:
+        raise ValueError(
+            f"rank is {rank!r} and some components are known, of which the comparison of ranks knows nothing: give a "
+            f"number as rank"
+        )
     if init not in SAMPLED:
         raise ValueError(
             f"rank is {rank!r} and init is {init!r}: the rank is chosen on the sample of X, so one of "

@@ -52,8 +52,8 @@ def loss_for(
     long, short = scaled_penalties(long, short, matrix.exponent, parameters.beta_loss, matrix.dtype)
     return loss_of(
         parameters.solver, parameters.beta_loss, long, short,
-        sparse=matrix.sparse, short_sweeps=parameters.sweeps, order=order, weighted=matrix.weighted,
-        per_observed=per_observed,
+        sparse=matrix.sparse, short_sweeps=parameters.sweeps, order=order, known=parameters.fixed or 0,
+        signed=matrix.signed, weighted=matrix.weighted, per_observed=per_observed,
     )  # fmt: skip
 
 
@@ -63,7 +63,8 @@ class Job:
 
     `keeper` writes the run. `given` are the caller's first factors, `kept` is a sample that this or another run kept,
     where there are any; `warm` is the V (k, n) of a run that is extended, `begun` the short factor (k, N) that a
-    comparison of ranks has made an exact step with. `by_blocks` says whether what computes reaches the run, `relayed`
+    comparison of ranks has made an exact step with, `known` the rows (k₀, N) of the short factor that are known, as it
+    is computed with. `by_blocks` says whether what computes reaches the run, `relayed`
     whether another process goes on where this one can not. `most` is how many passes may be from one generation to the
     next, None for any number.
     """
@@ -83,6 +84,7 @@ class Job:
     most: int | None = None
     begun: Array | None = None
     warm: Array | None = None
+    known: Array | None = None
 
     @property
     def before(self) -> int:

@@ -20,13 +20,15 @@ MODELS = "a Factorization, the path of a run, a fitted NMF, or V (k, n) is requi
 class Model:
     """V (k, n), and the loss and the penalty on W that belong to it: as `beta_loss`, `alpha_W` and `l1_ratio` say.
 
-    `columns` are the names of the columns of V, where it has any; `missing` and `alpha_scale` are those of the fit.
+    `signed` says whether entries of its X below zero were data; `columns` are the names of the columns of V, where it
+    has any; `missing` and `alpha_scale` are those of the fit.
     """
 
     V: Any
     loss: float | str
     alpha: float
     l1_ratio: float
+    signed: bool = False
     columns: Names | None = None
     missing: str | None = None
     alpha_scale: str = "all"
@@ -46,13 +48,16 @@ class Model:
             model = open_run(model if isinstance(model, zarr.Group) else str(model))
         if isinstance(model, Factorization):
             asked = model.about.parameters
-            penalty = asked.alpha_W, asked.l1_ratio
-            return cls(model.V, asked.beta_loss, *penalty, model.labels.columns, asked.missing, asked.alpha_scale)
+            return cls(
+                model.V, asked.beta_loss, asked.alpha_W, asked.l1_ratio, asked.signed, model.labels.columns,
+                asked.missing, asked.alpha_scale,
+            )  # fmt: skip
         if hasattr(model, "components_"):
             names = ("beta_loss", "alpha_W", "l1_ratio")
             loss, alpha, l1_ratio = (getattr(model, *each) for each in zip(names, given, strict=True))
             columns = getattr(model, "feature_names_in_", getattr(model, "_columns", None))
-            return cls(model.components_, loss, alpha, l1_ratio, columns, getattr(model, "missing", None))
+            missing = getattr(model, "missing", None)
+            return cls(model.components_, loss, alpha, l1_ratio, columns=columns, missing=missing)
         if hasattr(model, "steps") and hasattr(model, "fit"):
             raise ValueError(
                 f"the model is a {type(model).__name__}: give the step of it that is a fitted NMF, such as model[-1], "
@@ -65,7 +70,7 @@ class Model:
         except TypeError:
             raise TypeError(f"the model is of type {type(model).__name__}: {MODELS}") from None
         loss, alpha, l1_ratio = given
-        return cls(V, loss, alpha, l1_ratio, columns_of(model))
+        return cls(V, loss, alpha, l1_ratio, columns=columns_of(model))
 
     def for_columns_of(self, X: Matrix) -> Any:
         """V with its columns in the order of those of X, by their names.

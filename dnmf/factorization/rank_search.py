@@ -89,8 +89,9 @@ class Search:
         """What is minimized, without penalties."""
         beta = self.asked.beta_loss
         return loss_of(
-            solvers_of(beta)[0], beta, NO_PENALTY, NO_PENALTY, sparse=self.matrix.sparse, short_sweeps=SWEEPS
-        )
+            solvers_of(beta)[0], beta, NO_PENALTY, NO_PENALTY, sparse=self.matrix.sparse, short_sweeps=SWEEPS,
+            signed=self.matrix.signed,
+        )  # fmt: skip
 
     def tell(self, event: Event) -> None:
         """Emit an event."""

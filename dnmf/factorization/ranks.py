@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 import zarr
 
@@ -17,7 +18,7 @@ from dnmf.factorization.sampling import EarlierSample, along, earlier_sample
 from dnmf.factorization.session import Session, open_session
 from dnmf.losses import beta_of
 from dnmf.matrix.opening import tell_missing
-from dnmf.parameters import COUNT, SEED, Parameters, plain
+from dnmf.parameters import COUNT, SEED, Parameters, is_signed, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.strips import Plan
 from dnmf.rank_selection.asked import USUAL, possible, ranks_of
@@ -42,6 +43,7 @@ def ranks(
     seed: int = 0,
     sample: str | Path | None = None,
     layer: str | None = None,
+    negative: str = "refuse",
     memory_limit: int | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
@@ -56,7 +58,7 @@ def ranks(
 
     Parameters
     ----------
-    X, layer, memory_limit, listeners : as `factorize` takes them.
+    X, layer, negative, memory_limit, listeners : as `factorize` takes them.
     ranks : a range, a list, or a text such as 2:30, both ends included. None for 2 to 30, or as many as are possible.
     out : path of a Zarr group to write to, which every worker must reach. One there that was not finished goes on. None
         keeps it in this process's memory.
@@ -92,12 +94,16 @@ def ranks(
     wanted = None if ranks is None else ranks_of(ranks)
     checked = () if verify == () else ranks_of(verify)
     beta = _checked(beta_loss, starts, seed)
-    with open_session(X, out=out, layer=layer, memory_limit=memory_limit) as session:
+    signed = is_signed(negative, beta)
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, signed=signed) as session:
         tell_missing(session.matrix)
         earlier = None if sample is None else earlier_sample(sample, session.matrix)
         cut = _plan(session, max(sum(checked), *(wanted or (USUAL,))), earlier)
         session.check_workers(out)
-        asked = Asked(ranks=_possible(wanted, cut), verify=checked, beta_loss=beta, starts=starts, seed=seed)
+        asked = Asked(
+            ranks=_possible(wanted, cut), verify=checked, beta_loss=beta, starts=starts, seed=seed,
+            negative="allow" if signed else "refuse",
+        )  # fmt: skip
         _check_verified(asked)
         if out is not None:
             session.check_apart(out, exists=check_ranking_out(out, overwrite=overwrite))
@@ -162,7 +168,8 @@ def pick_rank(
     `lasting` says whether the run outlives this process.
     """
     ranks, seed = _allowed(choices, cut), parameters.seed
-    asked = Asked(ranks=ranks, verify=(), beta_loss=parameters.beta_loss, starts=STARTS, seed=seed)
+    negative: Literal["refuse", "allow"] = "allow" if parameters.signed else "refuse"
+    asked = Asked(ranks=ranks, verify=(), beta_loss=parameters.beta_loss, starts=STARTS, seed=seed, negative=negative)
     search = Search.of(session, cut, asked, listeners)
     with Lease(run) if lasting else nullcontext():
         return search_inside(search, run, kept)

@@ -6,7 +6,7 @@ from functools import partial
 from dnmf.arrays.rows import Array
 from dnmf.arrays.sample import stand_in
 from dnmf.factorization.job import Iterate, Job
-from dnmf.factorization.starts import first_factors
+from dnmf.factorization.starts import first_factors, first_move
 from dnmf.losses.protocol import AnySurrogate
 from dnmf.run.arrays import scaled_array
 from dnmf.run.checkpoint import Generation, read_generation
@@ -57,7 +57,7 @@ def _iterate_from(job: Job, found: Generation) -> tuple[Iterate, History]:
         source=job.engine.open(job.matrix),
         L=job.engine.load(scaled_array(stored_long(job.group, record), job.matrix.exponent)) if begun else None,
         S=last.short,
-        move=job.loss.update if begun else job.loss.solve,
+        move=job.loss.update if begun else first_move(job),
         start=record.start,
         surrogate=_surrogate(job, last.rows) if last.modelled else None,
         plain=last.plain,

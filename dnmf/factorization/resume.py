@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from dnmf.events import Listener
 from dnmf.factorization.job import Job
+from dnmf.factorization.known import check_same, known_components
 from dnmf.factorization.restore import restore
 from dnmf.factorization.session import drive, job_for, open_session
 from dnmf.matrix.foreign import is_given
@@ -22,6 +23,7 @@ from dnmf.plan.memory import Workers
 from dnmf.plan.strips import Plan
 from dnmf.run.generations import drop_all_generations
 from dnmf.run.kept_sample import has_sample, read_sample
+from dnmf.run.known import read_known
 from dnmf.run.lease import Lease, check_free, let_go_on
 from dnmf.run.opening import open_group
 from dnmf.run.record import Begun, Record, StoredX, as_json, full_record, read_record
@@ -93,15 +95,16 @@ def open_job(
 ) -> Iterator[Job]:
     """The job of a run that goes on, in a session for the length of a block."""
     where = shown(group.store_path)
-    parameters = with_changes(record, changes)
+    asked = known_components(changes.get("fixed"))
+    parameters = with_changes(record, changes if asked is None else changes | {"fixed": asked})
+    known = read_known(group, record)
+    check_same(asked, known)
     _check_goes_on(record, parameters, where)
     if X is None and is_given(record.x.path):
         raise ValueError(f"X of this run was {record.x.path}: give it again, resume(run, X)")
     X = open_x(record.x) if X is None else X
-    weights = _weights(record, weights)
-    with open_session(
-        X, out=where, memory_limit=parameters.memory_limit, missing=parameters.missing, weights=weights
-    ) as session:
+    read: Any = {"missing": parameters.missing, "weights": _weights(record, weights), "signed": parameters.signed}
+    with open_session(X, out=where, memory_limit=parameters.memory_limit, **read) as session:
         if record.weights is not None:
             _check_same("the weights", session.matrix.together[1], record.weights)
         _check_same("X", session.matrix, record.x)
@@ -114,7 +117,7 @@ def open_job(
         exponent = record.state.exponent
         yield job_for(
             session, parameters, cut, group, listeners, on_disk=True, kept=kept, exponent=exponent,
-            extends=record.extends,
+            extends=record.extends, known=known,
         )  # fmt: skip
 
 
@@ -159,6 +162,8 @@ def _check_goes_on(record: Record, parameters: Parameters, where: object) -> Non
         raise ValueError(f"{where} was stopped before its first factors were written, which were given: start it again")
     _check_extension(record, where)
     if record.status == "finished":
+        if parameters.all_known:
+            raise ValueError(f"{where} is finished: all of its components are known, and W belongs to them")
         if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
             raise ValueError(f"{where} is finished ({record.stopped}): give a larger max_iter or a smaller tol")
         if not (before.keep_W or state.axis):

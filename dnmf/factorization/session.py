@@ -103,6 +103,7 @@ def open_session(
     memory_limit: int | None = None,
     missing: str | None = None,
     weights: object = None,
+    signed: bool = False,
     here: bool = False,
 ) -> Iterator[Session]:
     """Open X, ask the workers what they have, and set BLAS and Zarr up, here and there, for the length of a block.
@@ -113,9 +114,10 @@ def open_session(
     ----------
     X, layer, memory_limit, missing, weights : as `factorize` takes them.
     out : where the block writes to, for the sentence where a disk takes no more.
+    signed : whether entries of X below zero are data.
     here : whether it is computed in this process although it has a client, as for X in memory.
     """
-    matrix = open_matrix(X, layer=layer, missing=missing, weights=weights)
+    matrix = open_matrix(X, layer=layer, missing=missing, weights=weights).with_signs(signed=signed)
     client = None if here or matrix.in_memory else current_client()
     with nullcontext() if client is None else out_of_the_pool(), np.errstate(all="ignore"), writing(out):
         workers = available(client, memory_limit)
@@ -164,12 +166,13 @@ def job_for(
     begun: Array | None = None,
     exponent: int = 0,
     warm: Array | None = None,
+    known: Array | None = None,
     extends: Extends | None = None,
 ) -> Job:
     """The job of factorizing a session's X into a run; `on_disk` says whether that outlives this process.
 
     It is 2 to the `exponent` times X that is computed with, where that is known before X is read. `extends` says what
-    is extended by X, and `warm` is the V of that.
+    is extended by X, and `warm` is the V of that; `known` are the components that are, see `dnmf.factorization.known`.
     """
     matrix, workers, (cut, engine) = session.matrix.scaled(exponent), session.workers, session.engine(cut)
     record = new_record(matrix, parameters, cut, extends=extends)
@@ -188,6 +191,7 @@ def job_for(
         by_blocks=session.client is None or on_disk,
         most=None if session.client is None else MOST,
         warm=warm,
+        known=known,
     )
 
 

@@ -28,7 +28,7 @@ Measured on nine matrices (images, text, speech, counts, low rank with noise, ra
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -46,12 +46,13 @@ from dnmf.engine.blocks import Draw
 from dnmf.engine.protocol import Engine, Source
 from dnmf.events import Sampled, Saved, Started
 from dnmf.factorization.job import Iterate, Job
+from dnmf.factorization.known import explained, solve_to_the_end, with_known
 from dnmf.factorization.reads import Drawing, extent_for
 from dnmf.factorization.sampling import draw_sample
 from dnmf.factorization.warm import LONG, TOL, warm_factor
 from dnmf.losses.extrapolation import Fit
 from dnmf.losses.least_squares.in_memory import affordable, alternate, random_start
-from dnmf.losses.protocol import AnyLoss, AnySurrogate, Trial
+from dnmf.losses.protocol import AnySurrogate, Trial
 from dnmf.losses.scale import factor_exponent
 from dnmf.parameters import SAMPLED
 from dnmf.rules import Penalty, coordinate_descent
@@ -75,6 +76,8 @@ EXTENDED = 3
 def _first_iterate(job: Job) -> Iterate:
     """The first factors, before the first pass."""
     source = job.engine.open(job.matrix)
+    if job.known is not None and job.parameters.all_known:
+        return Iterate(0, source, None, job.known, first_move(job), Start(0.0, 0))
     if job.given is not None:
         return _given(job, source)
     return _sampled(job, source) if job.parameters.init in SAMPLED else _random(job, source)
@@ -88,8 +91,8 @@ def _given(job: Job, source: Source[Any]) -> Iterate:
     at = new_generation(job.group, 0)
     S = np.ascontiguousarray(np.asarray(short if axis == 0 else short.T), job.matrix.dtype)
     # Where it could not be squared, the long one takes the rest of its size; their product is what was given.
-    shift = 0 if job.loss.penalized else factor_exponent(S)
-    S, written = times_power(S, shift), job.keeper.long.array(job.group, at)
+    shift = 0 if job.loss.penalized or job.known is not None else factor_exponent(S)
+    S, written = times_power(with_known(job.known, S, sized=False), shift), job.keeper.long.array(job.group, at)
     write_blocks(scaled_array(written, shift), long)
     job.keeper.long.publish(job.group, at)
     L = job.engine.load(job.long_at(at))
@@ -102,6 +105,7 @@ def _random(job: Job, source: Source[Any]) -> Iterate:
     rows = partial(random_rows, job.parameters.seed, cut.axis, rank=rank, dtype=dtype)
     L = job.engine.draw(Draw(rows, rank, dtype))
     S = random_rows(job.parameters.seed, 1 - cut.axis, 0, cut.width, rank, dtype)
+    S = with_known(job.known, S, sized=True)
     return Iterate(0, source, L, S, job.loss.scale_and_update, Start(0.0, 0))
 
 
@@ -128,8 +132,8 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
         iteration=0,
         source=source,
         L=None,
-        S=_ready(loss, S),
-        move=loss.solve,
+        S=_ready(job, S),
+        move=first_move(job),
         start=start,
         surrogate=surrogate,
         loss=share * norm if share and not math.isnan(norm) else None,
@@ -166,17 +170,21 @@ def draw(job: Job, source: Source[Any]) -> tuple[StoredSample, float, Source[Any
 
 def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) -> tuple[Array, float | None]:
     """The short factor, and the sample's relative loss where it was factorized."""
-    if job.begun is not None and job.parameters.init == "sample":
+    if job.begun is not None and job.known is None and job.parameters.init == "sample":
         return job.begun, None
     rank, seed, init = job.parameters.rank, job.parameters.seed, job.parameters.init
-    mean, dtype = sample.total / (job.plan.length * job.plan.width), small.B.dtype
+    # Of X with entries below 0 the mean may be one of these; factors have none.
+    mean, dtype = max(sample.total, 0.0) / (job.plan.length * job.plan.width), small.B.dtype
     if small.rows == 0:
         return random_rows(seed, 1, 0, job.plan.width, rank, dtype), None
     if init != "sample":
         small_numbers = mean / 100 * random_rows(seed, 1, 0, job.plan.width, rank, dtype)
         fill: Any = {"nndsvd": 0.0, "nndsvda": mean, "nndsvdar": small_numbers}[init]
-        H = nndsvd(small, rank)[1]
-        return np.where(H > 0, H, fill).astype(dtype), None
+        _, left = explained(small, known := _known(job, dtype))
+        H = nndsvd(left, rank - len(known))[1]
+        return np.vstack(
+            [known, np.where(H > 0, H, fill[len(known) :] if init == "nndsvdar" else fill).astype(dtype)]
+        ), None
     best = _best_start(job, small, model, mean)
     return model.factorize(best, iterations=LONG, tol=TOL)
 
@@ -184,27 +192,35 @@ def _short_factor(job: Job, small: Sketch, model: AnySurrogate, sample: Sample) 
 def _best_start(job: Job, small: Sketch, model: AnySurrogate, mean: float) -> Fit:
     """The start that is ahead of all others, on all of the sketch."""
     rank, seed = job.parameters.rank, job.parameters.seed
-    screen = Screen(small, excerpt(small, seed=seed), model.penalties)
+    known = _known(job, small.B.dtype)
+    screen = Screen(small, excerpt(small, seed=seed), model.penalties, known)
     follow = partial(_follow, rank=rank, seed=seed, mean=mean)
     fits = job.engine.map(follow, screen, range(RANDOM_STARTS + 1))
     if (trial := model.trial) is not None:
-        return _best_on_trial(job.engine, trial, job.engine.map(_extended, screen, fits))
+        return _best_on_trial(job.engine, trial, job.engine.map(_extended, screen, fits), known=len(known))
     ends = job.engine.map(_follow_further, screen, _ahead(fits))
     return _extended(screen, _ahead(ends)[0])
 
 
-def _best_on_trial(engine: Engine[Any], trial: Trial, fits: list[Fit]) -> Fit:
+def _known(job: Job, dtype: np.dtype[np.floating]) -> Array:
+    """Known components (k₀, N) as starts have them, where there are any; their size matters where that is penalized."""
+    if job.known is None:
+        return np.zeros((0, job.plan.width), dtype)
+    return job.known if job.loss.penalized else _at_most_one(job.known)
+
+
+def _best_on_trial(engine: Engine[Any], trial: Trial, fits: list[Fit], *, known: int) -> Fit:
     """The start that is ahead by the loss itself, after a while on some rows: as it was before that."""
-    tried = engine.map(_try, trial, fits)
+    tried = engine.map(partial(_try, known=known), trial, fits)
     ahead = sorted(range(len(fits)), key=lambda i: tried[i].objective)[:FINALISTS]
     ends = engine.map(_try_further, trial, [tried[i] for i in ahead])
     best = fits[min(zip(ahead, ends, strict=True), key=lambda pair: pair[1].objective)[0]]
     # Singular vectors may be of any length: what could not be squared is scaled here, not in the first pass.
-    return replace(best, H=_at_most_one(best.H)) if factor_exponent(best.H) else best
+    return replace(best, H=_at_most_one(best.H, known)) if factor_exponent(best.H) else best
 
 
-def _try(trial: Trial, fit: Fit) -> Fit:
-    return trial.begin(_at_most_one(fit.H), SHORT)
+def _try(trial: Trial, fit: Fit, *, known: int) -> Fit:
+    return trial.begin(_at_most_one(fit.H, known), SHORT)
 
 
 def _try_further(trial: Trial, fit: Fit) -> Fit:
@@ -218,35 +234,41 @@ def _ahead(fits: Sequence[Fit]) -> list[Fit]:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What starts are compared on: a sketch, an excerpt of it, and the penalties on the factors of the sketch."""
+    """What starts are compared on: a sketch, an excerpt of it, the penalties on the factors of the sketch, and the
+    components (k₀, N) that all of them begin with.
+    """
 
     whole: Sketch
     part: Excerpt
     penalties: tuple[Penalty, Penalty]
+    known: Array
 
 
 def _follow(screen: Screen, stream: int, *, rank: int, seed: int, mean: float) -> Fit:
     """One start, followed for a while: random for all streams but the last one."""
-    part, A = screen.part, screen.part.A
+    part, A, known = screen.part, screen.part.A, screen.known
     if stream < RANDOM_STARTS:
-        W, H = random_start(A, rank, seed=seed, stream=FIRST_STREAM + stream)
+        H = part.columns.of_factor(known)
+        W, H = random_start(A, rank, seed=seed, stream=FIRST_STREAM + stream, known=H)
     else:
-        W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(screen.whole, rank))
-        W, H = part.rows.of_factor(W), part.columns.of_factor(H)
+        of_known, left = explained(screen.whole, known)
+        W, H = (np.where(F > 0, F, mean).astype(F.dtype) for F in nndsvd(left, rank - len(known)))
+        W, H = part.rows.of_factor(np.vstack([of_known, W])), part.columns.of_factor(np.vstack([known, H]))
     most = affordable(A, rank, SHORT, shares=RANDOM_STARTS + 1)
-    return alternate(A, W, H, iterations=most, tol=0, penalties=part.penalties(screen.penalties))
+    penalties = part.penalties(screen.penalties)
+    return alternate(A, W, H, iterations=most, tol=0, penalties=penalties, known=len(known))
 
 
 def _follow_further(screen: Screen, fit: Fit) -> Fit:
     """A start that is ahead, followed on."""
     A, penalties = screen.part.A, screen.part.penalties(screen.penalties)
     most = affordable(A, len(fit.H), FURTHER, shares=FINALISTS)
-    return alternate(A, fit.W, fit.H, iterations=most, tol=0, penalties=penalties)
+    return alternate(A, fit.W, fit.H, iterations=most, tol=0, penalties=penalties, known=len(screen.known))
 
 
 def _extended(screen: Screen, fit: Fit) -> Fit:
     """What was found on an excerpt, for all rows by the columns of that, then for all columns."""
-    A, part = screen.whole, screen.part
+    A, part, k0 = screen.whole, screen.part, len(screen.known)
     if part.A is A:
         return fit
     # Without its penalty a component that it has shut down would come back, with entries of any size.
@@ -255,20 +277,31 @@ def _extended(screen: Screen, fit: Fit) -> Fit:
         for penalty in screen.penalties
     )
     W = solve_W(part.columns.of(A).right(fit.H), gram(fit.H), EXTENDED)
-    return replace(fit, W=W, H=solve_H(A.left(W), gram(W), EXTENDED))
+    N, G = A.left(W), gram(W)
+    others = solve_H(N[k0:] - G[k0:, :k0] @ screen.known, G[k0:, k0:], EXTENDED)
+    return replace(fit, W=W, H=np.vstack([screen.known, others]))
 
 
-def _ready(loss: AnyLoss, S: Array) -> Array:
+def _ready(job: Job, S: Array) -> Array:
     """A short factor that the first pass can solve the long one against."""
+    loss = job.loss
     if not loss.penalized:
         S = _at_most_one(S)
-    return lift_zeros(S) if loss.keeps_zeros else S
+    return with_known(job.known, lift_zeros(S) if loss.keeps_zeros else S, sized=not loss.penalized)
 
 
-def _at_most_one(S: Array) -> Array:
-    """Components of like size: those that hold next to nothing would vanish in the ridge of a least-squares start."""
+def _at_most_one(S: Array, known: int = 0) -> Array:
+    """Components of like size, but for the first ones, that are known: those that hold next to nothing would vanish in
+    the ridge of a least-squares start.
+    """
     top = S.max(axis=1, keepdims=True)
+    top[:known] = 1
     return S / np.where(top > 0, top, 1)
+
+
+def first_move(job: Job) -> Callable[..., Array]:
+    """How the first pass makes the long factor from scratch: it is the last one where W is all there is to find."""
+    return partial(solve_to_the_end, loss=job.loss) if job.parameters.all_known else job.loss.solve
 
 
 def first_factors(job: Job) -> tuple[Iterate, History]:

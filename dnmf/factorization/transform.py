@@ -24,7 +24,7 @@ from dnmf.losses.choose import loss_of
 from dnmf.losses.protocol import AnyLoss
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.opening import open_matrix, tell_missing
-from dnmf.parameters import check, plain
+from dnmf.parameters import check, is_signed, plain
 from dnmf.plan.choose import plan
 from dnmf.plan.sizes import current, using
 from dnmf.plan.strips import Plan
@@ -49,6 +49,7 @@ def transform(
     layer: str | None = None,
     missing: str | None = "same",
     weights: object = None,
+    negative: str = "refuse",
 ) -> Any:
     """The W (m, k) with which W V is nearest to X, for a given V: what new rows of X are made of.
 
@@ -71,6 +72,7 @@ def transform(
     missing : which entries of X are not there, see `factorize`; "same": as for what the model was fitted to. Each row
         is solved with what is there, and one without anything gets zeros.
     weights : (m, n) of the entries of X, see `factorize`; those of a row decide about that row alone.
+    negative : "allow" takes entries of X below zero for data, as a run does that was made so: see `factorize`.
 
     Returns
     -------
@@ -94,11 +96,12 @@ def transform(
     how = {"tol": plain(tol), "iterations": plain(max_iter)}
     alpha_W, l1_ratio = plain(asked.alpha), plain(asked.l1_ratio)
     check(alpha_W=alpha_W, l1_ratio=l1_ratio, tol=how["tol"], max_iter=how["iterations"])
+    signed = is_signed("allow" if asked.signed else negative, beta_of(plain(asked.loss)))
     missing = asked.missing if missing == "same" else missing
-    matrix = open_matrix(X, layer=layer, missing=missing, weights=weights)
     # In memory any sparse X can be read by rows.
-    matrix = matrix.by_rows()
-    with open_session(matrix, out=out, memory_limit=memory_limit, here=out is None) as session:
+    matrix = open_matrix(X, layer=layer, missing=missing, weights=weights).by_rows()
+    with open_session(matrix, out=out, memory_limit=memory_limit, signed=signed, here=out is None) as session:
+        matrix = session.matrix
         tell_missing(matrix)
         V = _checked(asked.for_columns_of(matrix), matrix)
         loss = _loss(beta_of(plain(asked.loss)), alpha_W, l1_ratio, matrix, asked.alpha_scale)
@@ -140,8 +143,8 @@ def _loss(beta: float, alpha: float, l1_ratio: float, matrix: Matrix, scale: str
     per_observed = matrix.weighted and scale == "observed"
     penalty = Penalty.scaled(1 if per_observed else matrix.grid.shape[1], alpha, l1_ratio)
     return loss_of(
-        solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1, weighted=matrix.weighted,
-        per_observed=per_observed,
+        solvers_of(beta)[0], beta, penalty, NO_PENALTY, sparse=matrix.sparse, short_sweeps=1, signed=matrix.signed,
+        weighted=matrix.weighted, per_observed=per_observed,
     )  # fmt: skip
 
 

@@ -178,6 +178,14 @@ class Loss(Protocol[SharedT]):
         """Whether an entry of a factor that is zero stays zero."""
 
     @property
+    def known(self) -> int:
+        """How many components of the short factor, the first ones, are known and stay what they are."""
+
+    @property
+    def signed(self) -> bool:
+        """Whether Y may have entries below 0."""
+
+    @property
     def penalized(self) -> bool:
         """Whether there are penalties."""
 

@@ -21,7 +21,7 @@ def settle_in_range(loss: AnyLoss, y: Rows, S: Array, *, tol: float, iterations:
     ValueError
         If a row has entries so far apart that their powers do not fit in its dtype together.
     """
-    exponents, shift = _row_exponents(y, loss.beta), factor_exponent(S)
+    exponents, shift = _row_exponents(y, loss.beta, signed=loss.signed), factor_exponent(S)
     if shift == 0 and not exponents.any():
         return loss.settle(y, S, tol=tol, iterations=iterations)
     S, block = times_power(S, shift), np.zeros((len(S), y.shape[0]), S.dtype)
@@ -33,12 +33,12 @@ def settle_in_range(loss: AnyLoss, y: Rows, S: Array, *, tol: float, iterations:
     return block
 
 
-def _row_exponents(y: Rows, beta: float) -> NDArray[np.int64]:
+def _row_exponents(y: Rows, beta: float, *, signed: bool) -> NDArray[np.int64]:
     """That of every row (h,): 0 for those that are plain."""
     exponents = np.zeros(y.shape[0], "i8")
     # Least squares form no powers of single rows.
     least, most, low = (*plain_squares(y.dtype), 0.0) if beta == 2 else range_of(beta, y.dtype)
-    tops, lows = row_extremes(y, beta)
+    tops, lows = row_extremes(y, beta, signed=signed)
     odd = (tops > 0) & ~((tops >= least) & (tops <= most) & (lows >= low))
     for row in np.flatnonzero(odd).tolist():
         top = float(tops[row])

@@ -11,7 +11,7 @@ from dnmf.matrix.codes import Codes
 from dnmf.matrix.in_file import DataArrayInFile, Hdf5Array
 from dnmf.matrix.matrix import IN_FLIGHT_HERE, Matrix, chunks_in_flight, matrix_shape, working_dtype
 from dnmf.matrix.missing import SAY_SO, Missing, as_nan
-from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, are_possible, bad_entry, first_bad, read_part
 from dnmf.plan.dense import DenseGrid
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import ZarrArray
@@ -41,7 +41,9 @@ class DenseStrips(Strips):
             x = self.codes.unpack(
                 x, axis=self.axis, first=start, check=self.check, to=self.dtype if self.missing else None
             )
-        return prepare_dense(x, self.dtype, axis=self.axis, first=start, check=self.check, missing=self.missing)
+        return prepare_dense(
+            x, self.dtype, axis=self.axis, first=start, check=self.check, missing=self.missing, signed=self.signed
+        )
 
     @property
     def own(self) -> bool:
@@ -99,6 +101,7 @@ class Coded(Matrix):
             self.codes,
             exponent=self.exponent,
             missing=self.missing,
+            signed=self.signed,
         )
 
 
@@ -164,7 +167,15 @@ class DenseInMemory(Matrix):
     def strips(self, axis: int, *, check: bool) -> DenseStrips:
         shape = self._along(axis)
         return DenseStrips(
-            shape, self.dtype, axis, check, self.array, shape[0], exponent=self.exponent, missing=self.missing
+            shape,
+            self.dtype,
+            axis,
+            check,
+            self.array,
+            shape[0],
+            exponent=self.exponent,
+            missing=self.missing,
+            signed=self.signed,
         )
 
 
@@ -177,19 +188,27 @@ def _attributes(array: ZarrArray) -> Mapping[str, Any]:
 
 
 def prepare_dense(
-    x: Numbers, dtype: Dtype, *, axis: int, first: int, check: bool, missing: Missing | None = None
+    x: Numbers,
+    dtype: Dtype,
+    *,
+    axis: int,
+    first: int,
+    check: bool,
+    missing: Missing | None = None,
+    signed: bool = False,
 ) -> Array:
     """Check whole rows (axis 0) or columns (axis 1) of X from number `first` on, cast them, and turn columns to rows.
 
     Raises
     ------
     ValueError
-        If an entry is negative, infinite, or, unless that is `missing`, NaN or masked: names its row and column.
+        If an entry is negative, unless X is `signed`, infinite, or, unless that is `missing`, NaN or masked: names its
+        row and column.
     """
     if isinstance(x, np.ma.MaskedArray):
         x = _unmasked(x, axis, first) if missing is None else filled(x, dtype)
     if check and x.dtype.kind in "if" and missing != "weights":
-        check_dense(x, axis, first, missing)
+        check_dense(x, axis, first, missing, signed=signed)
     x = x.astype(dtype, copy=False)
     if x.strides[0] < x.strides[1]:
         # Fortran's order: products of the same numbers that lie otherwise are rounded otherwise.
@@ -214,14 +233,12 @@ def filled(x: Any, dtype: Dtype) -> Array:
     return as_nan(np.ma.getdata(x), np.ma.getmaskarray(x), dtype)
 
 
-def check_dense(x: Numbers, axis: int, first: int, missing: Missing | None = None, *, name: str = "X") -> None:
+def check_dense(
+    x: Numbers, axis: int, first: int, missing: Missing | None = None, *, signed: bool = False, name: str = "X"
+) -> None:
     """Refuse an entry of whole rows or columns of X that cannot be; `name` is that of the array in the sentence."""
-    with np.errstate(invalid="ignore"):
-        if missing is None and x.min() >= 0 and x.max() < np.inf:
-            return
-        # These two pass over NaN; where all is NaN it is what they give.
-        if missing and not (np.fmin.reduce(x, axis=None) < 0 or np.fmax.reduce(x, axis=None) == np.inf):
-            return
-        bad = np.argwhere((x < 0) | (x == np.inf) if missing else ~((x >= 0) & (x < np.inf)))[0]
+    if are_possible(x, signed=signed, nan=missing is not None):
+        return
+    bad = first_bad(x, signed=signed, nan=missing is not None)
     row, column = (int(i) for i in bad + ([first, 0] if axis == 0 else [0, first]))
     raise bad_entry(row, column, x[tuple(bad)], name=name)

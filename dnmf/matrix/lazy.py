@@ -32,10 +32,12 @@ class Blocks:
     axis: int
     check: bool
     missing: Missing | None
+    signed: bool
 
     def __call__(self, first: int, x: Any) -> Rows:
         """Rows (h, N), checked, cast, turned, and `Weighted` where some are missing."""
-        rows = prepare(x, self.dtype, axis=self.axis, first=first, check=self.check, missing=self.missing)
+        how: Any = {"missing": self.missing, "signed": self.signed}
+        rows = prepare(x, self.dtype, axis=self.axis, first=first, check=self.check, **how)
         return without_missing(rows, self.missing, own=False)
 
 
@@ -70,7 +72,7 @@ class LazyDense(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> LazyStrips:
         """X along either axis, computed in this process: in a pass, the engine makes a graph of it."""
-        how = Blocks(self.dtype, axis, check, self.missing)
+        how = Blocks(self.dtype, axis, check, self.missing, self.signed)
         return LazyStrips(self._along(axis), self.dtype, axis, check, (self.array,), how, exponent=self.exponent)
 
 
@@ -111,13 +113,22 @@ def as_lazy(matrix: Matrix) -> Matrix:
     numbers, chunks = (matrix.array, matrix.grid.shape) if matrix.in_memory else (matrix.numbers, matrix.grid.chunk)
     array = da.from_array(numbers, chunks=chunks, asarray=False if matrix.sparse else None, name=False)
     lazy = (LazySparse if matrix.sparse else LazyDense).of(array, matrix.location)
-    return replace(lazy, dtype=matrix.dtype, named=matrix.named, missing=matrix.missing)
+    return replace(lazy, dtype=matrix.dtype, named=matrix.named, missing=matrix.missing, signed=matrix.signed)
 
 
-def prepare(x: Rows, dtype: Dtype, *, axis: int, first: int, check: bool, missing: Missing | None = None) -> Rows:
+def prepare(
+    x: Rows,
+    dtype: Dtype,
+    *,
+    axis: int,
+    first: int,
+    check: bool,
+    missing: Missing | None = None,
+    signed: bool = False,
+) -> Rows:
     """As `prepare_dense`, of an array or a scipy.sparse matrix, which becomes a csr_matrix and is not written to."""
+    how: Any = {"first": first, "missing": missing, "signed": signed}
     if not is_sparse(x):
-        return prepare_dense(np.asanyarray(x), dtype, axis=axis, first=first, check=check, missing=missing)
+        return prepare_dense(np.asanyarray(x), dtype, axis=axis, check=check, **how)
     y = (x if axis == 0 else x.T).tocsr()
-    members = (y.data, y.indices, y.indptr)
-    return SparseStrips(y.shape, dtype, axis, check, *members, first=first, missing=missing).rows(0, y.shape[0])
+    return SparseStrips(y.shape, dtype, axis, check, y.data, y.indices, y.indptr, **how).rows(0, y.shape[0])

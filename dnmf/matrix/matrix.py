@@ -43,6 +43,7 @@ class Matrix(ABC):
     named : gives the names of rows and columns, when they are asked for.
     exponent : what is read is X times 2 to it, where its own entries are too large or too small to compute with.
     missing : what of it is missing, where some may be.
+    signed : whether entries below zero are data, and not refused.
     in_memory : whether all of X is in this process already.
     stored : whether X is in a store.
     lazy : whether X is a Dask array, whose graph is the engine's business.
@@ -56,6 +57,7 @@ class Matrix(ABC):
     named: Callable[[], Labels] = field(default=Labels, kw_only=True, compare=False, repr=False)
     exponent: int = field(default=0, kw_only=True)
     missing: Missing | None = field(default=None, kw_only=True)
+    signed: bool = field(default=False, kw_only=True)
     in_memory: ClassVar[bool] = False
     stored: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
@@ -91,6 +93,10 @@ class Matrix(ABC):
     def weighted(self) -> bool:
         """Whether entries come with weights: strips are `Weighted`."""
         return self.missing is not None
+
+    def with_signs(self, *, signed: bool) -> Self:
+        """X, whose entries below zero are data or, where it is not `signed`, refused."""
+        return replace(self, signed=signed)
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:

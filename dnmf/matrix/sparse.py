@@ -42,7 +42,7 @@ class Sparse(Matrix):
             )
         return SparseStrips(
             self._along(axis), self.dtype, axis, check, *self.members,
-            in_flight=self.grid.in_flight, exponent=self.exponent, missing=self.missing,
+            in_flight=self.grid.in_flight, exponent=self.exponent, missing=self.missing, signed=self.signed,
         )  # fmt: skip
 
     @property
@@ -110,7 +110,7 @@ class SparseInMemory(Sparse):
         turned = self.of(self.array.tocsc() if axis else self.array.tocsr(), self.location)
         return replace(
             turned, dtype=self.dtype, grid=replace(turned.grid, omega=self.grid.omega), named=self.named,
-            missing=self.missing,
+            missing=self.missing, signed=self.signed,
         )  # fmt: skip
 
     @classmethod

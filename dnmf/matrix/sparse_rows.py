@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 
 from dnmf.arrays.rows import Rows
-from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, bad_entry, read_part, unreadable
+from dnmf.matrix.strips import Dtype, Numbers, Strips, Vector, are_possible, bad_entry, first_bad, read_part, unreadable
 from dnmf.plan.memory import index_bytes
 from dnmf.plan.strips import rows_or_columns
 from dnmf.stores.missing_chunks import lacks_chunks
@@ -52,11 +52,11 @@ class SparseStrips(Strips):
         inspect = partial(_check_places, width=width, others=rows_or_columns(1 - self.axis), which=which)
         places = _read_numbers(self.indices, where, index, self.in_flight, which, inspect)
         data = _read_numbers(self.data, where, self.dtype, self.in_flight, which)
-        if self.check and data.size and data.min() == 0:
+        if self.check and data.size and (not data.all() if self.signed else data.min() == 0):
             _check_chunks(self.data, data, which)
         y = self._put_in_order(view(data, places, (ends - where.start).astype(index), width), which)
         if self.check and y.nnz and self.data.dtype.kind in "if" and self.missing != "weights":
-            check_sparse(y, self.axis, self.first + start, kind=self.data.dtype.kind)
+            check_sparse(y, self.axis, self.first + start, kind=self.data.dtype.kind, signed=self.signed)
         return y
 
     def _put_in_order(self, y: Rows, which: str) -> Rows:
@@ -76,14 +76,13 @@ class SparseStrips(Strips):
         return y
 
 
-def check_sparse(y: Rows, axis: int, first: int, *, kind: str = "f", name: str = "X") -> None:
+def check_sparse(y: Rows, axis: int, first: int, *, kind: str = "f", signed: bool = False, name: str = "X") -> None:
     """Raise ValueError at the first entry of sparse lines from number `first` on that cannot be; `kind` is that of the
     numbers as they are stored.
     """
-    with np.errstate(invalid="ignore"):
-        if y.nnz == 0 or (y.data.min() >= 0 and y.data.max() < np.inf):
-            return
-        at = int(np.flatnonzero(~((y.data >= 0) & (y.data < np.inf)))[0])
+    if y.nnz == 0 or are_possible(y.data, signed=signed):
+        return
+    at = int(first_bad(y.data, signed=signed)[0])
     line, place, value = first + int(np.searchsorted(y.indptr, at, side="right")) - 1, int(y.indices[at]), y.data[at]
     row, column = (line, place) if axis == 0 else (place, line)
     raise bad_entry(row, column, value if kind == "f" else int(value), name=name, dense=False)

@@ -99,7 +99,8 @@ class Stacked(Matrix):
     def strips(self, axis: int, *, check: bool) -> StackedStrips:
         if axis != 0:
             raise ValueError(f"{self.location}: rows of several matrices are read as strips of rows alone")
-        parts = tuple((each.matrix.strips(0, check=check), each.start, each.stop) for each in self.ranges)
+        found = [each.matrix.with_signs(signed=self.signed).strips(0, check=check) for each in self.ranges]
+        parts = tuple((strips, each.start, each.stop) for strips, each in zip(found, self.ranges, strict=True))
         return StackedStrips(self.grid.shape, self.dtype, 0, check, parts, exponent=self.exponent, missing=self.missing)
 
     @property

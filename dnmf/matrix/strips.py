@@ -34,6 +34,7 @@ class Strips(ABC):
     check : whether an entry that is negative, NaN or infinite raises ValueError, which names its row and column.
     exponent : X is multiplied by 2 to it, see `Matrix`.
     missing : what is missing, where some of it may be: rows are `Weighted` then.
+    signed : whether entries below zero are data.
     """
 
     shape: tuple[int, int]
@@ -42,6 +43,7 @@ class Strips(ABC):
     check: bool
     exponent: int = field(default=0, kw_only=True)
     missing: Missing | None = field(default=None, kw_only=True)
+    signed: bool = field(default=False, kw_only=True)
     ndim: ClassVar[int] = 2
 
     def __getitem__(self, where: tuple[slice, slice]) -> Rows:
@@ -219,9 +221,33 @@ def unreadable(which: str, why: object) -> OSError:
 
 def bad_entry(row: int, column: int, value: Any, *, name: str = "X", dense: bool = True) -> ValueError:
     """What to raise where an entry of X, or of its weights, cannot be."""
-    advice = f", or, {SAY_SO}" if name == "X" and dense and value != value else ""
-    mended = "X" if name == "X" else "them"
+    advice, number = "", float(str(value))
+    if name == "X" and dense and np.isnan(number):
+        advice = f", or, {SAY_SO}"
+    elif name == "X" and -np.inf < number < 0:
+        advice = ', or, for least squares, take it for data: --negative allow (negative="allow")'
     return ValueError(
-        f"{name}[{row}, {column}] is {value}: every entry must be finite and not negative; mend {mended} and start "
-        f"again{advice}"
+        f"{name}[{row}, {column}] is {value}: every entry must be finite and not negative; mend "
+        f"{'X' if name == 'X' else 'them'} and start again{advice}"
     )
+
+
+def are_possible(x: Numbers, *, signed: bool, nan: bool = False) -> bool:
+    """Whether all of some entries, one at least, are finite and, where they are not `signed`, not negative.
+
+    With `nan`, they may be NaN too.
+    """
+    with np.errstate(invalid="ignore"):
+        least, most = x.min(), x.max()
+        if nan and np.isnan(least):
+            # These two pass over NaN; where all is NaN it is what they give.
+            least, most = np.fmin.reduce(x, axis=None), np.fmax.reduce(x, axis=None)
+            return not (least == -np.inf or (least < 0 and not signed) or most == np.inf)
+        return bool((least > -np.inf if signed else least >= 0) and most < np.inf)
+
+
+def first_bad(x: Numbers, *, signed: bool, nan: bool = False) -> NDArray[np.intp]:
+    """The place of the first entry that is not possible."""
+    with np.errstate(invalid="ignore"):
+        fine = (x > -np.inf if signed else x >= 0) & (x < np.inf)
+        return np.asarray(np.argwhere(~(fine | np.isnan(x)) if nan else ~fine)[0])

@@ -28,12 +28,14 @@ class Weighing:
     check : whether what cannot be raises ValueError, which names its row and column.
     missing : what else is missing, beside what has the weight 0.
     mask : whether weights are truth values.
+    signed : whether entries of X below zero are data.
     """
 
     axis: int
     check: bool
     missing: Missing | None
     mask: bool
+    signed: bool = False
 
     def __call__(self, x: Rows, weights: Rows, first: int) -> Weighted:
         """Rows (h, N), of which the first is row `first`; neither is written to.
@@ -64,9 +66,9 @@ class Weighing:
     def _check_values(self, found: Weighted, first: int) -> None:
         values = found.values
         if found.sparse:
-            check_sparse(values, self.axis, first)
+            check_sparse(values, self.axis, first, signed=self.signed)
         else:
-            check_dense(values if self.axis == 0 else values.T, self.axis, first)
+            check_dense(values if self.axis == 0 else values.T, self.axis, first, signed=self.signed)
 
     def _full(self, x: Rows) -> Array:
         """Sparse rows as an array that lies in memory as dense ones would."""

@@ -105,7 +105,7 @@ class Weighed(Matrix):
 
     def strips(self, axis: int, *, check: bool) -> Strips:
         x, weights = (each.strips(axis, check=check) for each in (self.x, self.omega))
-        weighing = Weighing(axis, check, self.missing, mask=is_mask(self.omega))
+        weighing = Weighing(axis, check, self.missing, mask=is_mask(self.omega), signed=self.signed)
         if self.lazy:
             return _lazy_strips(x, weights, weighing, self.exponent)
         return WeighedStrips(
@@ -113,7 +113,7 @@ class Weighed(Matrix):
         )
 
     def by_rows(self) -> Matrix:
-        return weighed(self.x.by_rows(), self.omega.by_rows(), self.missing)
+        return weighed(self.x.by_rows(), self.omega.by_rows(), self.missing).with_signs(signed=self.signed)
 
     @property
     def together(self) -> tuple[Matrix, ...]:

@@ -88,6 +88,7 @@ def column_shares(rows: Rows, counts: NDArray[np.float64]) -> NDArray[np.float64
         totals = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
     else:
         totals = left(counts[None, :], rows)[0]
+    totals = np.maximum(totals, 0)
     return np.asarray(totals / max(float(totals.sum()), np.finfo("f8").tiny))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from dnmf.losses import NAMED
 from dnmf.matrix.foreign import is_given
 from dnmf.parameters import DECLARED, Parameters, values_of
+from dnmf.run.known import FIXED
 from dnmf.run.record import Record
 
 
@@ -20,7 +21,7 @@ class Command:
 
 def made_again(about: Record, run: str) -> Command:
     """How the run at a path is made again: as a command, where that can say all that was asked for; else in Python."""
-    typed = _typed(about.x.path, about.parameters, run)
+    typed = _typed(about.x.path, about.parameters, run, begun=run)
     if typed is not None:
         return Command("To make it again:", typed)
     begun = "; it began from factors W and V that were given" if about.parameters.init == "given" else ""
@@ -31,7 +32,7 @@ def made_again(about: Record, run: str) -> Command:
 def next_commands(about: Record, run: str) -> tuple[Command, ...]:
     """What may be done next with the run at a path."""
     other = replace(about.parameters, seed=about.parameters.seed + 1)
-    again = _typed(about.x.path, other, "other.zarr")
+    again = _typed(about.x.path, other, "other.zarr", begun=run)
     passes = ("--max-iter", str(2 * about.parameters.max_iter))
     stopped = about.status != "finished"
     x, beta = about.x.path, about.parameters.beta_loss
@@ -76,13 +77,21 @@ def _asked(parameters: Parameters) -> dict[str, object]:
     return {name: value for name, value in values.items() if value != defaults[name]}
 
 
-def _typed(x: str, parameters: Parameters, run: str) -> str | None:
-    """The `dnmf factorize` that asks for these parameters; None where it cannot."""
-    asked = _asked(parameters)
+def _typed(x: str, parameters: Parameters, run: str, *, begun: str) -> str | None:
+    """The `dnmf factorize` that asks for these parameters; None where it cannot.
+
+    Known components are taken from the run that was `begun` with them.
+    """
+    asked = _asked(parameters) | ({} if parameters.fixed is None else {"fixed": _known(begun)})
     if is_given(x) or parameters.init == "given" or not all(DECLARED[name].flags for name in asked):
         return None
     options = (word for name, value in asked.items() for word in _option(name, value))
     return _line("factorize", x, *options, "--out", run)
+
+
+def _known(run: str) -> str:
+    """Where a run keeps the components that it was given."""
+    return f"{run}/{FIXED}"
 
 
 def _option(name: str, value: Any) -> tuple[str, ...]:
@@ -99,6 +108,7 @@ def _option(name: str, value: Any) -> tuple[str, ...]:
 def _called(about: Record, run: str) -> str:
     """The call of `dnmf.factorize` that asks for what a run was asked for."""
     given = {"init": "(W, V)"} if about.parameters.init == "given" else {}
+    given |= {} if about.parameters.fixed is None else {"fixed": repr(_known(run))}
     words = {name: repr(value) for name, value in _asked(about.parameters).items()} | given | {"out": repr(run)}
     x = "X" if is_given(about.x.path) else repr(about.x.path)
     return f"dnmf.factorize({', '.join([x, *(f'{name}={text}' for name, text in words.items())])})"

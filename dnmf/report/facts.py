@@ -79,10 +79,14 @@ def _begun(start: "Start", lines: str) -> str:
     return f"{start.seconds:.2f} s for a sample of {start.rows} {lines}{error}"
 
 
+# Parameters of which only what is not usual is worth a word, with what is.
+UNSAID = {"keep_W": True, "alpha_scale": "all", "negative": "refuse"}
+
+
 def _tells(name: str, value: object) -> bool:
     """Whether a parameter is worth a word: not where nothing is penalized or shuffled, and W is kept."""
-    if name in ("keep_W", "alpha_scale"):
-        return value not in (True, "all")
+    if name in UNSAID:
+        return value != UNSAID[name]
     return value is not None and (name not in ("alpha_W", "alpha_H", "l1_ratio", "shuffle") or bool(value))
 
 

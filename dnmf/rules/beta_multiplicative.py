@@ -23,8 +23,12 @@ def multiply(
     denominator: NDArray[np.floating],
     beta: float,
     penalty: Penalty,
+    known: int = 0,
 ) -> NDArray[np.floating]:
-    """F ⊙ (numerator / (denominator + l1 + l2 F))^exponent, (k × r); 0 where the denominator is."""
+    """F ⊙ (numerator / (denominator + l1 + l2 F))^exponent, (k × r); 0 where the denominator is.
+
+    The first components, as many as are `known`, stay what they are.
+    """
     below = denominator + penalty.gradient(F) if penalty else np.broadcast_to(denominator, F.shape)
     ratio = np.zeros_like(F)
     with np.errstate(over="ignore"):
@@ -32,6 +36,7 @@ def multiply(
         if (power := exponent(beta)) != 1:
             ratio **= power
         moved = F * np.minimum(ratio, np.finfo(F.dtype).max)
+    moved[:known] = F[:known]
     return np.asarray(np.minimum(moved, np.finfo(F.dtype).max))
 
 

@@ -21,6 +21,7 @@ def coordinate_descent(
     *,
     penalty: Penalty = NO_PENALTY,
     order: tuple[int, ...] | None = None,
+    known: int = 0,
 ) -> NDArray[np.floating]:
     """Set one component after the other to its best non-negative value, given the others.
 
@@ -35,6 +36,7 @@ def coordinate_descent(
     sweeps : number of sweeps over the components.
     penalty : l1 and l2, on F.
     order : the components in the order in which they are set, each once; None for 1…k.
+    known : so many components, the first ones, stay what they are.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def coordinate_descent(
         N, G = N - np.asarray(penalty.l1, N.dtype), G + np.asarray(penalty.l2 * np.eye(len(G)), G.dtype)
     diagonal = G.diagonal()
     live = diagonal > 0
-    components = [j for j in (range(len(G)) if order is None else order) if live[j]]
+    components = [j for j in (range(len(G)) if order is None else order) if live[j] and j >= known]
     weights, target = _divide(G, diagonal, live), _divide(N, diagonal, live)
     np.fill_diagonal(weights, 0)
     updated = np.empty_like(F, order="C")

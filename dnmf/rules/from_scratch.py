@@ -30,7 +30,8 @@ def scale_rows(F: NDArray[np.floating], N: NDArray[np.floating], G: NDArray[np.f
     """
     fit = np.einsum("kr,kr->r", F, N)
     size = np.einsum("kr,kr->r", F, G @ F)
-    scale = np.divide(fit, size, out=np.zeros_like(fit), where=size > 0)
+    # Of X with entries below 0 a row may have less than nothing in common with them.
+    scale = np.divide(np.maximum(fit, 0), size, out=np.zeros_like(fit), where=size > 0)
     return np.asarray(F * scale, F.dtype)
 
 
@@ -39,9 +40,11 @@ def least_start(N: NDArray[np.floating], G: NDArray[np.floating]) -> NDArray[np.
     return np.asarray(LEAST_START * scale_rows(np.ones_like(N), N, G))
 
 
-def lift_zeros(F: NDArray[np.floating]) -> NDArray[np.floating]:
-    """F (k, r) with no entry below `LEAST_START` of its component's mean."""
-    return np.asarray(np.maximum(F, LEAST_START * F.mean(axis=1, keepdims=True)))
+def lift_zeros(F: NDArray[np.floating], known: int = 0) -> NDArray[np.floating]:
+    """F (k, r) with no entry below `LEAST_START` of its component's mean; the first ones, that are known, stay."""
+    lifted = np.asarray(np.maximum(F, LEAST_START * F.mean(axis=1, keepdims=True)))
+    lifted[:known] = F[:known]
+    return lifted
 
 
 def from_scratch(rule: Rule, *, keeps_zeros: bool, penalty: Penalty = NO_PENALTY) -> Solve:

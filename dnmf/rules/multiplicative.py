@@ -13,6 +13,7 @@ def multiplicative(
     sweeps: int = 1,
     *,
     penalty: Penalty = NO_PENALTY,
+    known: int = 0,
 ) -> NDArray[np.floating]:
     """Multiply each entry of a factor by the ratio that leaves it alone exactly where the gradient is zero.
 
@@ -26,6 +27,7 @@ def multiplicative(
     G : (k, k) Gram matrix of the other factor.
     sweeps : number of updates.
     penalty : l1 and l2, on F.
+    known : so many components, the first ones, stay what they are.
 
     Returns
     -------
@@ -55,6 +57,7 @@ def multiplicative(
         ratio[...] = 0
         with np.errstate(over="ignore"):
             np.divide(N, denominator, out=ratio, where=denominator > 0)
-            F *= np.minimum(ratio, largest, out=ratio)
+            np.minimum(ratio, largest, out=ratio)
+            F[known:] *= ratio[known:]
         np.minimum(F, largest, out=F)
     return F

@@ -19,9 +19,9 @@ class Solver:
         """Whether an entry that is zero stays zero."""
         return self.name in KEEPS_ZEROS
 
-    def rule(self, penalty: Penalty) -> Rule:
-        """What moves a factor that has a penalty."""
-        rule = partial(RULES[self.name], penalty=penalty)
+    def rule(self, penalty: Penalty, known: int = 0) -> Rule:
+        """What moves a factor that has a penalty, but for so many components, the first ones."""
+        rule = partial(RULES[self.name], penalty=penalty, known=known)
         return rule if self.order is None else partial(rule, order=self.order)
 
     def solve(self, penalty: Penalty) -> Solve:

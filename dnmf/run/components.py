@@ -169,7 +169,9 @@ class _Found:
         }
 
     def total(self, result: "Factorization") -> float | None:
-        """ΣX, of what the sums are of, where it is known."""
+        """ΣX, of what the sums are of, where it is known, and tells of size: not where entries may be below zero."""
+        if result.about.parameters.signed:
+            return None
         # For Kullback–Leibler it is what a pass adds up as the size of X.
         return self.sums.norm if result.about.parameters.beta_loss == 1 else self.kept.total
 
@@ -187,6 +189,10 @@ class _Found:
             )
         if np.isnan(self.sums.mass).any():
             notes.append("the run keeps no W either, so mass and specificity are not known: rank features by weight")
+        elif asked.signed:
+            notes.append(
+                "X may have entries below zero, and its sum is no measure of it: mass is the share of that of W V"
+            )
         elif self.total(result) is None:
             notes.append("the sum of X is not known, as no sample of it was drawn: mass is the share of the sum of W V")
         return tuple(notes)

@@ -22,6 +22,7 @@ from dnmf.run.generations import clear_top, drop_all_generations, drop_generatio
 from dnmf.run.history import History, write_history, write_snapshots
 from dnmf.run.kept_sample import StoredSample, write_sample
 from dnmf.run.kept_sums import write_sums
+from dnmf.run.known import write_known
 from dnmf.run.observed import Observed
 from dnmf.run.record import Record, Start, keep_record, remembered_record, set_stopped, write_record
 from dnmf.stores.local_disk import sweep
@@ -77,8 +78,10 @@ class Keeper:
         """The other factor, as it is stored."""
         return short_factor(self.record)
 
-    def begin(self, sample: StoredSample | None) -> None:
-        """Write the record of a run that holds nothing yet, but for the sample that it is given."""
+    def begin(self, sample: StoredSample | None, known: Array | None = None) -> None:
+        """Write the record of a run that holds nothing yet, but for the sample and the components that it is given."""
+        if known is not None:
+            write_known(self.group, known)
         if sample is not None:
             # Before the record says what is asked for: who goes on with this run must not draw another one.
             write_sample(self.group, sample)

@@ -7,7 +7,7 @@ generation has a group `next` with what the next pass needs and no reader does; 
 nothing else. What the last pass says of every component is the group `sums`, see `dnmf.run.kept_sums`; a generation
 that the run goes on from has none. The names of X's rows and columns, where it has any, are the arrays `row` and
 `column` at the top. The groups `lease` and `cancel` are those of `dnmf.run.lease`, `sample` is that of
-`dnmf.run.kept_sample`.
+`dnmf.run.kept_sample`; `fixed` are the components that the run was given, if any, see `dnmf.run.known`.
 
 The attribute `dnmf_run` is a token, another one for every run at a path. The record is the JSON attribute `dnmf`, of
 which a run that has just begun has the first four keys:
@@ -41,6 +41,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 from dnmf.run.generations import GENERATIONS, MEMBERS
+from dnmf.run.known import FIXED
 from dnmf.run.labels import COLUMN, ROW
 from dnmf.run.lease import check_free
 from dnmf.run.record import FORMAT, Begun, Record, as_json, parse_record
@@ -63,7 +64,7 @@ def create_run(out: str | Path | None, *, overwrite: bool) -> zarr.Group:
     exists = out is not None and check_out(out, overwrite=overwrite)
     store = MemoryStore() if out is None else place(followed(out))
     group = zarr.create_group(store, overwrite=exists, attributes={"dnmf": begun, IDENTITY: uuid4().hex})
-    for name in (*MEMBERS, ROW, COLUMN, "sample", "lease", "cancel") if exists else ():
+    for name in (*MEMBERS, ROW, COLUMN, FIXED, "sample", "lease", "cancel") if exists else ():
         # What a listing left out would be taken for this run's.
         if name in group:
             del group[name]

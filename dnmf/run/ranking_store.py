@@ -38,13 +38,16 @@ Rank = Annotated[int, Meta(ge=1, le=MOST_RANK)]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: ranks, ascending; those of them that are verified on all of X; the loss, starts, the seed."""
+    """What was asked for: ranks, ascending; those of them that are verified on all of X; the loss, starts, the seed;
+    whether entries of X below zero are data.
+    """
 
     ranks: tuple[Rank, ...]
     verify: tuple[Rank, ...]
     beta_loss: float
     starts: Positive
     seed: Annotated[int, Meta(ge=0)]
+    negative: Literal["refuse", "allow"] = "refuse"
 
 
 class RankingRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,13 +27,16 @@ class Divergence:
     ----------
     beta : of the loss.
     long, short : penalties on L and on S.
+    known : components of S, the first ones, that stay what they are.
     """
 
     beta: float
     long: Penalty
     short: Penalty
+    known: int = 0
 
     keeps_zeros: ClassVar = True
+    signed: ClassVar = False
     from_columns: ClassVar = None
 
     @property
@@ -69,8 +72,8 @@ class Divergence:
         return strip_sums(y, L, shared.base, beta=self.beta)
 
     def evaluate(self, sums: Sums, shared: Shared) -> Evaluation:
-        return Evaluation(sums, shared, self.beta, self.long, self.short)
+        return Evaluation(sums, shared, self.beta, self.long, self.short, self.known)
 
     def surrogate(self, drawn: StandIn) -> Surrogate:
         """The sample, its rows as often as they count."""
-        return Surrogate(drawn.rows, drawn.counts, self.beta, self.long, self.short)
+        return Surrogate(drawn.rows, drawn.counts, self.beta, self.long, self.short, known=self.known)

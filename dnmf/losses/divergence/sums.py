@@ -143,6 +143,7 @@ class Evaluation:
     beta: float
     long: Penalty
     short: Penalty
+    known: int = 0  # components of S, the first ones, that stay what they are
 
     exact: ClassVar = True  # the model is formed in the strip
     moves: ClassVar = SWEEPS
@@ -165,7 +166,8 @@ class Evaluation:
     def step(self) -> Array:
         """The short factor after one update, in float64: a second one would need another look at Y."""
         S, sums = self.shared.S, self.sums
-        return multiply(S.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short).astype(S.dtype)
+        moved = multiply(S.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short, self.known)
+        return moved.astype(S.dtype)
 
     def gain(self, moved: Array) -> float:
         """By how much a move of the short factor decreases the objective, at least, and without a read.
@@ -183,10 +185,12 @@ class Evaluation:
         return 2 * gained - (self.short.of(moved) - self.short.of(self.shared.S))
 
     def gradient_norm(self) -> float:
-        """‖∇‖ of the objective with respect to S, over the entries that the rule can move: those above 0."""
+        """‖∇‖ of the objective with respect to S, over the entries that the rule can move: above 0, not known."""
         S, sums = self.shared.S, self.sums
         gradient = 2 * (sums.denominator - sums.numerator + self.short.gradient(S.astype("f8")))
-        return float(np.linalg.norm(gradient[S > 0]))
+        movable = S > 0
+        movable[: self.known] = False
+        return float(np.linalg.norm(gradient[movable]))
 
     @property
     def of_components(self) -> ComponentSums:

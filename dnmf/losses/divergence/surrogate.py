@@ -69,6 +69,7 @@ class Surrogate:
     counts : (s,) how often each counts.
     beta, long, short : of the loss, penalties on the long and on the short factor.
     rows : (k, s) its long factor; None before the first pass.
+    known : components of the short factor, the first ones, that stay what they are.
     """
 
     A: Rows
@@ -77,6 +78,7 @@ class Surrogate:
     long: Penalty
     short: Penalty
     rows: Array | None = None
+    known: int = 0
 
     penalties: ClassVar = (NO_PENALTY, NO_PENALTY)  # of starts, which are those of least squares
 
@@ -98,7 +100,7 @@ class Surrogate:
 
     def begin(self, H: Array, iterations: int) -> Fit:
         """From a short factor, see `Trial` of `dnmf.losses.protocol`."""
-        H = lift_zeros(H)
+        H = lift_zeros(H, self.known)
         return self.with_rows(self._solve(H, SWEEPS)).majorize(H, iterations=iterations, tol=0)
 
     def go_on(self, fit: Fit, iterations: int) -> Fit:
@@ -124,7 +126,7 @@ class Surrogate:
         return strip_sums(self.A, rows, S, beta=self.beta, weights=self.counts.astype(S.dtype))
 
     def correct(self, evaluation: Evaluation, steps: int) -> Array | None:
-        S, rows, sums = evaluation.shared.S, self.rows, evaluation.sums
+        S, rows, sums, known = evaluation.shared.S, self.rows, evaluation.sums, self.known
         assert rows is not None
         moved, ours = S, self._sums(rows, S)
         more, below = sums.numerator - ours.numerator, sums.denominator - ours.denominator
@@ -137,20 +139,21 @@ class Surrogate:
             # What Y has less than the sample goes to the other side of the fraction: there it holds a step back.
             top = ours.numerator + _majorized(more, change, self.beta - 2) + np.maximum(-below, 0)
             bottom = ours.denominator + _majorized(below, change, max(self.beta - 1, 0)) + np.maximum(-more, 0)
-            new = multiply(moved.astype("f8"), top, bottom, self.beta, self.short)
-            if not new.max() <= FARTHEST * S.max():
+            new = multiply(moved.astype("f8"), top, bottom, self.beta, self.short, known)
+            if not new[known:].max() <= FARTHEST * S[known:].max():
                 return None
             if not (self.long or self.short):
                 # The loss does not change with the length of a row of S, but its linear correction does.
                 sizes = new.sum(axis=1, keepdims=True)
                 stretch = np.divide(sizes, lengths, out=np.ones_like(sizes), where=(sizes > 0) & (lengths > 0))
+                stretch[:known] = 1
                 new, rows = new / stretch, rows * stretch.astype(S.dtype)
             moved = new.astype(S.dtype)
         return moved
 
     def factorize(self, fit: Fit, *, iterations: int, tol: float) -> tuple[Array, float]:
         """The short factor from the best start by least squares, and its loss relative to the sample's norm."""
-        H = lift_zeros(fit.H)
+        H = lift_zeros(fit.H, self.known)
         most = affordable(self.A, len(H), iterations, beta=self.beta)
         end = self.with_rows(self._solve(H, SWEEPS)).majorize(H, iterations=most, tol=tol)
         norm = float(row_powers(self.A, self.beta) @ self.counts)
@@ -168,8 +171,8 @@ class Surrogate:
         """H after one update, with the loss before it: H is at least as good after it."""
         sums = self._sums(W, H)
         objective = sums.loss + self._penalty(W) + self.short.of(H)
-        moved = multiply(H.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short).astype(H.dtype)
-        return Fit(W, moved, sums.loss, objective)
+        moved = multiply(H.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short, self.known)
+        return Fit(W, moved.astype(H.dtype), sums.loss, objective)
 
     def _penalty(self, W: Array) -> float:
         """On the long factor, every row as often as it counts."""

@@ -27,10 +27,16 @@ def affordable(A: Sketch, rank: int, iterations: int, *, shares: int = 1) -> int
     return max(STRETCH, min(iterations, int(WORK / shares / (products + sweeps))))
 
 
-def random_start(A: Sketch, rank: int, *, seed: int, stream: int) -> tuple[Array, Array]:
-    """First factors: H (k, N) of random numbers, W (k, s) solved against it."""
-    H = random_rows(seed, stream, 0, A.B.shape[1], rank, A.B.dtype)
-    return from_scratch(coordinate_descent, keeps_zeros=False)(A.right(H), gram(H), 1), H
+def random_start(A: Sketch, rank: int, *, seed: int, stream: int, known: Array | None = None) -> tuple[Array, Array]:
+    """First factors: H (k, N) of random numbers, below rows (k₀, N) that are known, and W (k, s) solved against it."""
+    H = random_rows(seed, stream, 0, A.B.shape[1], rank - (0 if known is None else len(known)), A.B.dtype)
+    H = H if known is None else np.vstack([known, H])
+    return solved_against(A, H), H
+
+
+def solved_against(A: Sketch, H: Array) -> Array:
+    """The W (k, s) that goes with an H (k, N)."""
+    return from_scratch(coordinate_descent, keeps_zeros=False)(A.right(H), gram(H), 1)
 
 
 def alternate(
@@ -41,10 +47,11 @@ def alternate(
     iterations: int,
     tol: float,
     penalties: tuple[Penalty, Penalty] = (NO_PENALTY, NO_PENALTY),
+    known: int = 0,
 ) -> Fit:
     """The factorization of a sketch A (s, N) from first factors W (k, s) and H (k, N): see `extrapolate`.
 
-    `penalties` are those on W and on H.
+    `penalties` are those on W and on H; so many components of H, the first ones, are `known` and stay what they are.
     """
     A, (on_W, on_H) = Sketch(None if A.Q is None else aligned(A.Q), aligned(A.B), A.square), penalties
 
@@ -53,7 +60,8 @@ def alternate(
 
     def move_short(W: Array, H: Array) -> Fit:
         cross, gram = A.left(W).astype("f8"), gram8(W)
-        moved = coordinate_descent(H.astype("f8"), cross, gram, HALF_STEP_SWEEPS, penalty=on_H).astype(H.dtype)
+        swept = coordinate_descent(H.astype("f8"), cross, gram, HALF_STEP_SWEEPS, penalty=on_H, known=known)
+        moved = swept.astype(H.dtype)
         loss = A.square - 2 * float(np.vdot(moved, cross)) + float(np.vdot(gram, gram8(moved)))
         objective = loss + on_W.of(W) + on_H.of(moved) if any(penalties) else loss
         return Fit(W, moved, max(loss, 0.0), max(objective, 0.0))

@@ -29,6 +29,8 @@ class LeastSquares:
     long, short : penalties on L and on S.
     sparse : whether strips are sparse.
     short_sweeps : of the short factor after a pass.
+    known : components of S, the first ones, that stay what they are.
+    signed : whether Y may have entries below 0.
     """
 
     solver: Solver
@@ -36,6 +38,8 @@ class LeastSquares:
     short: Penalty
     sparse: bool
     short_sweeps: int
+    known: int = 0
+    signed: bool = False
 
     beta: ClassVar = 2.0
 
@@ -85,9 +89,12 @@ class LeastSquares:
         return strip_sums(y, L, shared.base)
 
     def evaluate(self, sums: Sums, shared: Shared) -> Evaluation:
-        return Evaluation(sums, shared, self.long, self.short, self.short_sweeps, self.sparse)
+        return Evaluation(
+            sums, shared, self.long, self.short, self.short_sweeps, self.sparse, known=self.known, signed=self.signed
+        )
 
     def surrogate(self, drawn: StandIn) -> Surrogate:
         """The sample by its leading directions, or as it is where it is all of Y."""
         long = self.long.weighted(np.sqrt(drawn.counts).astype(drawn.rows.dtype)) if self.long else self.long
-        return Surrogate(as_it_is(drawn.rows) if drawn.whole else drawn.sketch, drawn.sketch, (long, self.short))
+        A = as_it_is(drawn.rows) if drawn.whole else drawn.sketch
+        return Surrogate(A, drawn.sketch, (long, self.short), known=self.known, signed=self.signed)

@@ -172,6 +172,8 @@ class Evaluation:
     long, short : penalties on L and on S.
     sweeps : of the short factor.
     sparse : whether strips are sparse.
+    known : components of S, the first ones, that stay what they are.
+    signed : whether Y may have entries below 0.
     """
 
     sums: Sums
@@ -180,6 +182,8 @@ class Evaluation:
     short: Penalty
     sweeps: int
     sparse: bool
+    known: int = 0
+    signed: bool = False
 
     moves: ClassVar = 1  # it is as good as many: more of them would bring next to nothing
 
@@ -222,12 +226,14 @@ class Evaluation:
         base = self.shared.base
         if base is None:
             return self.sums.cross
-        # L Y is not negative, but as a sum of rounded numbers it may come out below 0, and mu would multiply by that.
-        return np.asarray(np.maximum(self.sums.cross + self.sums.gram @ base.astype("f8"), 0))
+        cross = self.sums.cross + self.sums.gram @ base.astype("f8")
+        # L Y of a Y without entries below 0 has none, but as a sum of rounded numbers it may come out below 0, and mu
+        # would multiply by that.
+        return np.asarray(cross if self.signed else np.maximum(cross, 0))
 
     def step(self) -> Array:
         """The short factor after its sweeps, in float64, on the sums, whatever their base."""
-        S, rule = self.shared.S, self.shared.solver.rule(self.short)
+        S, rule = self.shared.S, self.shared.solver.rule(self.short, self.known)
         return rule(S.astype("f8"), self.cross, self.sums.gram, self.sweeps).astype(S.dtype)
 
     def gain(self, moved: Array) -> float:
@@ -235,7 +241,7 @@ class Evaluation:
         return loss + (self.short.of(self.shared.S) - self.short.of(moved) if self.short else 0.0)
 
     def gradient_norm(self) -> float:
-        """‖∇‖ of the objective with respect to S; what would push an entry of 0 below 0 does not count.
+        """‖∇‖ of the objective with respect to S; what is known, or would push an entry of 0 below 0, does not count.
 
         0 exactly where no change of S alone decreases the objective.
 
@@ -245,7 +251,9 @@ class Evaluation:
         """
         S, sums = self.shared.S, self.sums
         gradient = 2 * (sums.gram @ self._from_base(S) - sums.cross + self.short.gradient(S.astype("f8")))
-        return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))
+        movable = (S > 0) | (gradient < 0)
+        movable[: self.known] = False
+        return float(np.linalg.norm(gradient[movable]))
 
     @property
     def of_components(self) -> ComponentSums:

@@ -18,7 +18,7 @@ sample, in place of all; 2. no regularization; 3. few alternating steps in place
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,12 +52,16 @@ class Surrogate:
     small : its sketch, which is A itself where some of X is left out of the sample.
     penalties : on its rows, which grow with them, and on the short factor.
     rows : (k, s) its long factor; None before the first pass.
+    known : components of the short factor, the first ones, that stay what they are.
+    signed : whether X may have entries below 0.
     """
 
     A: Sketch
     small: Sketch
     penalties: tuple[Penalty, Penalty]
     rows: Array | None = None
+    known: int = 0
+    signed: bool = False
 
     trial: ClassVar[None] = None  # starts are compared by least squares as it is
 
@@ -70,8 +74,7 @@ class Surrogate:
         return replace(self, rows=rows)
 
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
-        # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
-        N, G, A, long = np.maximum(self.A.right(shared.S), 0), shared.gram, self.A, self.penalties[0]
+        N, G, A, long = self._numerator(self.A.right(shared.S)), shared.gram, self.A, self.penalties[0]
         rule = shared.solver.rule(long)
         rows = shared.solver.solve(long)(N, G, 1) if self.rows is None else rule(self.rows, N, G, 1)
         made, loss = 1, A.square - 2 * float(np.vdot(rows, N)) + float(np.vdot(rows, G @ rows))
@@ -86,19 +89,24 @@ class Surrogate:
                 break
         return self.with_rows(rows), made
 
+    def _numerator(self, N: Any) -> Any:
+        """What is not exact may come out below 0 where that of X cannot: the multiplicative rule must not see that."""
+        return N if self.signed else np.maximum(N, 0)
+
     def correct(self, evaluation: Evaluation, steps: int) -> Array | None:
         A, rows, shared = self.A, self.rows, evaluation.shared
         assert rows is not None
         S, moved = shared.S, shared.S.astype("f8")
-        rows_rule, rule = (shared.solver.rule(penalty) for penalty in self.penalties)
+        (on_rows, on_short), known = self.penalties, self.known
+        rows_rule, rule = shared.solver.rule(on_rows), shared.solver.rule(on_short, known)
         drift = evaluation.cross - A.left(rows) - (evaluation.sums.gram - gram8(rows)) @ moved
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
         for step in range(steps):
             if step:
                 short = moved.astype(S.dtype)
-                rows = rows_rule(rows, np.maximum(A.right(short), 0), gram(short), STEP_SWEEPS)
-            moved = rule(moved, np.maximum(A.left(rows) + drift, 0), gram8(rows), STEP_SWEEPS)
-            if moved.max() > FARTHEST * S.max():
+                rows = rows_rule(rows, self._numerator(A.right(short)), gram(short), STEP_SWEEPS)
+            moved = rule(moved, self._numerator(A.left(rows) + drift), gram8(rows), STEP_SWEEPS)
+            if moved[known:].max() > FARTHEST * S[known:].max():
                 return None
             if any(self.penalties):  # then the length of a row of S matters, and is not kept
                 continue
@@ -106,6 +114,7 @@ class Surrogate:
             # A component that was zero may come back, and then keeps the length that it comes with.
             lengths = np.where(lengths > 0, lengths, new)
             stretch = np.divide(new, lengths, out=np.ones_like(new), where=(new > 0) & (lengths > 0))
+            stretch[:known] = 1
             moved, rows = moved / stretch, rows * stretch.astype(S.dtype)
         return moved.astype(S.dtype)
 
@@ -113,5 +122,5 @@ class Surrogate:
         """The short factor from the best start, on the sketch and then on the sample, and its relative loss."""
         for A in (self.small,) if self.A is self.small else (self.small, self.A):
             most = affordable(A, len(fit.H), iterations)
-            fit = alternate(A, fit.W, fit.H, iterations=most, tol=tol, penalties=self.penalties)
+            fit = alternate(A, fit.W, fit.H, iterations=most, tol=tol, penalties=self.penalties, known=self.known)
         return fit.H, fit.loss / self.A.square if self.A.square else 0.0
