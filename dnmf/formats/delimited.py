@@ -82,7 +82,7 @@ class Table:
         )
 
     def numbers(self, text: TextIO, *, missing: bool = False) -> Iterator[tuple[int, str]]:
-        """The same, each as its numbers alone, with decimal points; with nan for what is `missing`, where that may be."""
+        """The same, each as its numbers alone, with decimal points, and nan for what is missing, where some may be."""
         as_it_is = not (self.labels or self.ended or self.commas)
         lines = ((number, line if as_it_is else self._numbers_of(line)) for number, line in self.rows(text))
         if not missing:
@@ -127,7 +127,8 @@ def read_table(source: Source) -> Contents:
     shape, dtype = (m, table.width), np.dtype("f8")
     delimiter = None if table.mark == " " else table.mark
     strips = records(
-        path, partial(table.numbers, missing=source.missing), np.dtype([("value", dtype, shape[1:])]), strip_height(shape, dtype),
+        path, partial(table.numbers, missing=source.missing),
+        np.dtype([("value", dtype, shape[1:])]), strip_height(shape, dtype),
         delimiter=delimiter, quotes='"', hint=HINT,
     )  # fmt: skip
     rows = table.labels_of(path) if table.labels else None
