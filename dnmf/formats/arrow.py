@@ -81,10 +81,8 @@ def _strips(table: Any, names: list[str], dtype: Dtype, height: int, source: Sou
         for j, (name, column) in enumerate(zip(names, batch.columns, strict=True)):
             if column.null_count and not source.missing:
                 row = start + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-                rule = (
-                    "a number is required in every place; fill what is missing, leave it out, or, to have NaN there, "
-                )
-                rule += 'say --missing nan (missing="nan")'
+                rule = "a number is required in every place; fill what is missing, leave it out, or, to have NaN there,"
+                rule += ' say --missing nan (missing="nan")'
                 raise ValueError(f"{source.path}: row {row} has nothing in column {name!r}: {rule}")
             strip[:, j] = column.to_numpy(zero_copy_only=False)
         start += len(strip)
