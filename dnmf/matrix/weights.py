@@ -17,6 +17,7 @@ from dnmf.arrays.weighted import Weighted
 from dnmf.matrix.matrix import Matrix, Node
 from dnmf.matrix.missing import Missing
 from dnmf.matrix.sparse import FORMATS, SparseInMemory
+from dnmf.matrix.sparse_rows import SparseStrips
 from dnmf.matrix.strips import Dtype, Strips
 from dnmf.matrix.weighing import Weighing
 from dnmf.plan.dense import DenseGrid
@@ -28,6 +29,17 @@ from dnmf.stores.missing_chunks import ZarrArray
 
 # Bytes of dense rows that are read at a time where no more of them is kept than what is sparse says.
 AT_A_TIME = 16 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRows(Strips):
+    """Strips of which some rows are in memory, from row `first` on, and no others are asked for: see `Strips`."""
+
+    held: Rows
+    first: int
+
+    def rows(self, start: int, stop: int) -> Rows:
+        return self.held[start - self.first : stop - self.first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,13 @@ class WeighedStrips(Strips):
             return self._part(start, stop)
         parts = [self._part(first, min(first + self.step, stop)) for first in range(start, stop, self.step)]
         return stack(parts, [np.arange(part.shape[0]) for part in parts])
+
+    def within(self, start: int, stop: int) -> "Strips":
+        """Rows of sparse X are read at once: pieces of dense ones may be many in one of its chunks."""
+        if self.step or not isinstance(self.x, SparseStrips) or isinstance(self.weights, SparseStrips):
+            return self
+        x = self.x
+        return replace(self, x=HeldRows(x.shape, x.dtype, x.axis, x.check, x.rows(start, stop), start))
 
     def _part(self, start: int, stop: int) -> Weighted:
         return self.weighing(self.x.rows(start, stop), self.weights.rows(start, stop), start)
