@@ -29,6 +29,22 @@ def is_sparse(y: Rows) -> bool:
     return sparse is not None and bool(sparse.issparse(y))
 
 
+def holds_sparse(y: Rows) -> bool:
+    """Whether rows, or those that weights belong to, are sparse."""
+    return y.sparse if isinstance(y, Weighted) else is_sparse(y)
+
+
+def columns_of(y: Rows, places: NDArray[np.intp]) -> Rows:
+    """The columns of these numbers, as rows of their own."""
+    if isinstance(y, Weighted):
+        return y.columns(places)
+    if not is_sparse(y):
+        return np.ascontiguousarray(y[:, places])
+    found = y[:, places]
+    found.sort_indices()
+    return found
+
+
 def with_data(y: Rows, data: Array) -> Rows:
     """Sparse rows with other numbers in the same places."""
     from scipy import sparse  # noqa: PLC0415, is loaded where rows are sparse
@@ -91,5 +107,7 @@ def stack(parts: Sequence[Rows], kept: Sequence[NDArray[np.intp]]) -> Rows:
 def _stack_weighted(parts: Sequence[Weighted], kept: Sequence[NDArray[np.intp]]) -> Weighted:
     values = stack([part.values for part in parts], kept)
     if not parts[0].sparse:
-        return Weighted(values, stack([part.weights for part in parts], kept))
+        # Some may have come with a mask, others with weights.
+        dtype = np.result_type(*(part.weights.dtype for part in parts))
+        return Weighted(values, stack([part.weights.astype(dtype, copy=False) for part in parts], kept))
     return Weighted(values, np.concatenate([part[rows].weights for part, rows in zip(parts, kept, strict=True)]))

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dnmf.arrays.draws import random_rows
 from dnmf.arrays.filling import LEAST_SHARE, fill_by_means, observed_share
 from dnmf.arrays.products import add_columns, add_weights, row_powers, total
-from dnmf.arrays.rows import Rows, aligned, in_lines, is_sparse, stack, with_data
+from dnmf.arrays.rows import Rows, aligned, holds_sparse, in_lines, is_sparse, stack, with_data
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 from dnmf.arrays.weighted import Weighted
 
@@ -161,7 +161,7 @@ class _Drawing:
         self._kept, new = len(smallest), smallest[smallest >= before] - before
         free = np.setdiff1d(np.arange(self._kept), smallest[smallest < before], assume_unique=True)
         self._index[free], self._keys[free], self._sizes[free] = piece.first + new, keys[new], piece.sizes[new]
-        if _is_sparse(piece.rows):
+        if holds_sparse(piece.rows):
             self._rows = self._joined(piece.rows[new], free)
             return
         if self._rows is None:
@@ -183,10 +183,6 @@ class _Drawing:
         """What is kept."""
         kept = slice(self._kept)
         return Sample(self._rows[kept], self._index[kept], self._keys[kept], self._sizes[kept], norm, total, beta)
-
-
-def _is_sparse(rows: Rows) -> bool:
-    return rows.sparse if isinstance(rows, Weighted) else is_sparse(rows)
 
 
 def _arrays_of(rows: Rows) -> tuple[NDArray[Any], ...]:

@@ -90,8 +90,10 @@ class Weighted:
         """The columns of these numbers."""
         if not self.sparse:
             return Weighted(*(np.ascontiguousarray(a[:, at]) for a in (self.values, self.weights)))
-        kept = self._with_entries(np.arange(len(self.weights)))[:, at].data
-        return Weighted(self.values[:, at], self.weights[kept])
+        kept = self._with_entries(np.arange(len(self.weights)))[:, at]
+        kept.sort_indices()
+        values = type(self.values)((self.values.data[kept.data], kept.indices, kept.indptr), shape=kept.shape)
+        return Weighted(values, self.weights[kept.data])
 
     def __getitem__(self, rows: Any) -> "Weighted":
         """Some rows, by a slice, their numbers, or a truth value for each."""

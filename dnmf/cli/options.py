@@ -91,9 +91,9 @@ def _option(name: str, declared: Declared, *, first: bool) -> Callable[[Command]
     return click.option(*declared.flags, name, type=kind, help=declared.help, **more)
 
 
-def negative(command: Command) -> Command:
-    """The option that takes entries of X below zero for data."""
-    return _option("negative", DECLARED["negative"], first=True)(command)
+def option(name: str) -> Callable[[Command], Command]:
+    """The option of one parameter, for a command that has not all of them."""
+    return _option(name, DECLARED[name], first=True)
 
 
 def _options(command: Command, *, first: bool) -> Command:

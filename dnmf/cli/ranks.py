@@ -6,7 +6,7 @@ import click
 
 import dnmf
 from dnmf.cli.driving import computing
-from dnmf.cli.options import Loss, negative, number, somewhere
+from dnmf.cli.options import Loss, number, option, somewhere, weights
 from dnmf.cli.output import say
 from dnmf.parameters import COUNT, SEED
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--beta-loss", type=Loss(), default="frobenius", help="The loss; kullback-leibler for counts.")
 @number(SEED, "--seed", default=0, help="Of the sample, its halves and the starts.")
 @click.option("--layer", help="Of AnnData, the layer that is meant instead of its X.")
-@negative
+@option("missing")
+@weights
+@option("negative")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace a comparison at --out.")
 @somewhere
@@ -34,6 +36,8 @@ def ranks(
     out: str,
     verify: str | None,
     layer: str | None,
+    missing: str | None,
+    omega: str | None,
     where: "Profile | None",
     quiet: bool,
     **more: Any,
@@ -43,11 +47,11 @@ def ranks(
     from dnmf.matrix.opening import open_matrix
     from dnmf.rank_selection.asked import ranks_of
 
-    X = open_matrix(x, layer=layer)
+    X = open_matrix(x, layer=layer, missing=missing, weights=omega)
     wanted, checked = None if asked is None else ranks_of(asked), ranks_of(verify) if verify else ()
     place = computing(where, X.grid.nbytes, more["memory_limit"], quiet=quiet)
     with place, show_progress(quiet=quiet) as listeners:
-        found = dnmf.ranks(X, wanted, out=out, verify=checked, listeners=listeners, **more)
+        found = dnmf.ranks(X, wanted, out=out, verify=checked, missing=missing, listeners=listeners, **more)
     if not quiet:
         from dnmf.report.ranking import ranking_lines
 

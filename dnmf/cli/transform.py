@@ -6,7 +6,7 @@ import click
 
 import dnmf
 from dnmf.cli.driving import computing
-from dnmf.cli.options import negative, number, somewhere, weights
+from dnmf.cli.options import number, option, somewhere, weights
 from dnmf.cli.output import say
 from dnmf.parameters import COUNT, MISSING_KINDS, TOLERANCE
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @weights
 @number(TOLERANCE, "--tol", default=1e-4, help="A row is done when nothing of it moves by more than this share.")
 @number(COUNT, "--max-iter", default=200, help="Updates of a row at most.")
-@negative
+@option("negative")
 @click.option("--overwrite", is_flag=True, help="Replace what transform wrote to --out before.")
 @somewhere
 def transform(

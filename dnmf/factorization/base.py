@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from dnmf.arrays.rows import Array, is_sparse
+from dnmf.arrays.rows import Array, columns_of, holds_sparse
 from dnmf.matrix.foreign import is_given
 from dnmf.matrix.labels import Labels
 from dnmf.matrix.matrix import Matrix
@@ -66,9 +66,16 @@ class Base:
         columns = replace(found.labels, rows=None)
         return cls(where, None if token is None else str(token), record, found.V, kept, columns)
 
+    def checked_weights(self, weights: object) -> object:
+        """The weights of the new rows, if they have some where the old ones have."""
+        if (weights is None) != (self.record.weights is None):
+            held = ("without", "leave them out") if weights is not None else ("with", "give those of the new rows")
+            raise ValueError(f"the run was begun {held[0]} weights of the entries of X: {held[1]} (weights=)")
+        return weights
+
     def check(self, new: Matrix) -> None:
         """Refuse new rows that do not go with the old ones."""
-        n, dtype, sparse = self.V.shape[1], np.dtype(self.record.state.dtype), is_sparse(self.kept.sample.rows)
+        n, dtype, sparse = self.V.shape[1], np.dtype(self.record.state.dtype), holds_sparse(self.kept.sample.rows)
         if new.grid.shape[1] != n:
             raise ValueError(
                 f"the new rows have {new.grid.shape[1]} columns and the run's X has {n}: as many are required"
@@ -93,8 +100,7 @@ class Base:
         labels = new.labels
         if (places := labels.columns_in(self.columns.columns)) is None:
             return self if labels.columns is None else replace(self, columns=replace(labels, rows=None))
-        rows = self.kept.sample.rows[:, places]
-        rows = rows.sorted_indices() if is_sparse(rows) else np.ascontiguousarray(rows)
+        rows = columns_of(self.kept.sample.rows, places)
         kept = replace(self.kept, sample=replace(self.kept.sample, rows=rows))
         return replace(self, V=self.V[:, places], kept=kept, columns=replace(labels, rows=None), permuted=True)
 
@@ -138,7 +144,7 @@ def all_rows(base: Base, new: Matrix | None) -> Matrix:
         raise ValueError(
             "exact reads old and new rows as one matrix, and their columns are in another order: write them alike"
         )
-    old = open_rows(record.all_rows)
+    old = open_rows(record.all_rows, record.parameters.missing)
     if len(old.parts) == 0 and not record.x.parts and not record.before and old.fingerprint != record.x.fingerprint:
         raise ValueError(f"{old.location} is not what it was when the run read it: factorize all rows together")
     return stacked([*_ranges(old), *(() if new is None else _ranges(new))])

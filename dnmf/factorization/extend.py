@@ -41,6 +41,7 @@ def extend(
     rank: int | str | None = None,
     exact: bool = False,
     layer: str | None = None,
+    weights: object = None,
     memory_limit: int | None = None,
     strict: bool = False,
     overwrite: bool = False,
@@ -63,6 +64,8 @@ def extend(
     exact : go on with passes over all rows, old and new, from that V, as `factorize` does; W is then that of all rows.
         The old rows are read from where the run found them. A run that was extended before may be given without any
         rows that are new to it.
+    weights : of the entries of the new rows, where the run has weights of the old ones: see `factorize`. Which entries
+        are missing is as the run says.
     layer, memory_limit, strict, overwrite, listeners : as for `factorize`.
 
     Returns
@@ -90,7 +93,7 @@ def extend(
     ((20, 3), (3, 40), True)
     """
     base = Base.of(run)
-    X = open_matrix(X, layer=layer)
+    X = open_matrix(X, layer=layer, missing=base.record.parameters.missing, weights=base.checked_weights(weights))
     new = new_rows(X, base.record)
     if new is not None:
         base.check(new)

@@ -43,7 +43,7 @@ from dnmf.run.ranking_store import (
     write_tried,
     write_verified,
 )
-from dnmf.run.record import state_of, stored_x, versions
+from dnmf.run.record import state_of, stored_weights, stored_x, versions
 
 # Tasks for each thread in a batch of ranks, after which what came of them is kept.
 TASKS_EACH = 4
@@ -74,7 +74,7 @@ class Search:
         """A comparison that begins."""
         matrix, workers, (cut, engine) = session.matrix, session.workers, session.engine(cut)
         record = RankingRecord(
-            format=RANKS_FORMAT, status="running", x=stored_x(matrix), asked=asked,
+            format=RANKS_FORMAT, status="running", x=stored_x(matrix), weights=stored_weights(matrix), asked=asked,
             state=state_of(matrix, cut), versions=versions(),
         )  # fmt: skip
         return cls(matrix, cut, engine, session.scheduler, workers.count * workers.threads, record, listeners)
@@ -90,7 +90,7 @@ class Search:
         beta = self.asked.beta_loss
         return loss_of(
             solvers_of(beta)[0], beta, NO_PENALTY, NO_PENALTY, sparse=self.matrix.sparse, short_sweeps=SWEEPS,
-            signed=self.matrix.signed,
+            signed=self.matrix.signed, weighted=self.matrix.weighted,
         )  # fmt: skip
 
     def tell(self, event: Event) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import zarr
 
@@ -43,6 +43,8 @@ def ranks(
     seed: int = 0,
     sample: str | Path | None = None,
     layer: str | None = None,
+    missing: str | None = None,
+    weights: object = None,
     negative: str = "refuse",
     memory_limit: int | None = None,
     overwrite: bool = False,
@@ -58,7 +60,7 @@ def ranks(
 
     Parameters
     ----------
-    X, layer, negative, memory_limit, listeners : as `factorize` takes them.
+    X, layer, missing, weights, negative, memory_limit, listeners : as `factorize` takes them.
     ranks : a range, a list, or a text such as 2:30, both ends included. None for 2 to 30, or as many as are possible.
     out : path of a Zarr group to write to, which every worker must reach. One there that was not finished goes on. None
         keeps it in this process's memory.
@@ -95,14 +97,15 @@ def ranks(
     checked = () if verify == () else ranks_of(verify)
     beta = _checked(beta_loss, starts, seed)
     signed = is_signed(negative, beta)
-    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, signed=signed) as session:
+    how: Any = {"missing": missing, "weights": weights, "signed": signed}
+    with open_session(X, out=out, layer=layer, memory_limit=memory_limit, **how) as session:
         tell_missing(session.matrix)
         earlier = None if sample is None else earlier_sample(sample, session.matrix)
         cut = _plan(session, max(sum(checked), *(wanted or (USUAL,))), earlier)
         session.check_workers(out)
         asked = Asked(
             ranks=_possible(wanted, cut), verify=checked, beta_loss=beta, starts=starts, seed=seed,
-            negative="allow" if signed else "refuse",
+            negative="allow" if signed else "refuse", missing=session.matrix.missing,
         )  # fmt: skip
         _check_verified(asked)
         if out is not None:
@@ -169,7 +172,10 @@ def pick_rank(
     """
     ranks, seed = _allowed(choices, cut), parameters.seed
     negative: Literal["refuse", "allow"] = "allow" if parameters.signed else "refuse"
-    asked = Asked(ranks=ranks, verify=(), beta_loss=parameters.beta_loss, starts=STARTS, seed=seed, negative=negative)
+    asked = Asked(
+        ranks=ranks, verify=(), beta_loss=parameters.beta_loss, starts=STARTS, seed=seed, negative=negative,
+        missing=session.matrix.missing,
+    )  # fmt: skip
     search = Search.of(session, cut, asked, listeners)
     with Lease(run) if lasting else nullcontext():
         return search_inside(search, run, kept)

@@ -112,8 +112,7 @@ def earlier_sample(path: str | Path, matrix: Matrix) -> EarlierSample:
 
 def _weighting(matrix: Matrix) -> tuple[str | None, str | None]:
     """What of a matrix is missing, and what its weights are."""
-    weights = stored_weights(matrix)
-    return matrix.missing, None if weights is None else weights.fingerprint
+    return _as_recorded(matrix.missing, stored_weights(matrix))
 
 
 def _origin(
@@ -123,15 +122,18 @@ def _origin(
     if is_ranking(path):
         group = open_ranking(path)
         ranked = read_ranking_record(group)
-        return group, ranked.x, ranked.state, group, (None, None)
+        return group, ranked.x, ranked.state, group, _as_recorded(ranked.asked.missing, ranked.weights)
     group, begun = open_group(path)
     record = full_record(begun, path)
     if record.before:
         raise ValueError(
             f"the sample in {path} is one of all rows that it extends, and X are the new ones alone: give no sample"
         )
-    weights = None if record.weights is None else record.weights.fingerprint
-    return group, record.x, record.state, None, (record.parameters.missing, weights)
+    return group, record.x, record.state, None, _as_recorded(record.parameters.missing, record.weights)
+
+
+def _as_recorded(missing: str | None, weights: StoredX | None) -> tuple[str | None, str | None]:
+    return missing, None if weights is None else weights.fingerprint
 
 
 def along(earlier: EarlierSample | None) -> tuple[int, ...]:

@@ -14,11 +14,13 @@ The score must be least where the prediction m is the expectation of y, and fini
 Where entries are missing nothing is predicted, and the sums are those over what is there, by its weight.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.products import model_at, right, row_powers
-from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
+from dnmf.arrays.rows import Array, Rows, columns_of, is_sparse, with_data
 from dnmf.arrays.weighted import Weighted
 from dnmf.losses.divergence.entries import form_model, row_divergences
 from dnmf.losses.protocol import AnyLoss
@@ -54,12 +56,11 @@ def held_out_errors(
     shares : (N,) share of each column.
     """
     errors = np.zeros(y.shape[0])
-    for fold in np.unique(folds):
-        out = folds == fold
-        seen, held = _columns(y, ~out), _columns(y, out)
-        L = np.minimum(_settle(seen, _columns(S, ~out), loss), most)
-        expected = _Expected(_totals(seen, shares[~out]), shares[out])
-        errors += _score(held, L, _columns(S, out), expected, loss.beta)
+    for inside, out in _folds(folds):
+        seen, held = columns_of(y, inside), columns_of(y, out)
+        L = np.minimum(_settle(seen, columns_of(S, inside), loss), most)
+        expected = _Expected(_totals(seen, shares[inside]), shares[out])
+        errors += _score(held, L, columns_of(S, out), expected, loss.beta)
     return errors
 
 
@@ -78,11 +79,17 @@ def baseline(y: Rows, *, folds: NDArray[np.intp], shares: NDArray[np.float64], b
     if beta == 2:
         return row_powers(y, 2)
     errors = np.zeros(y.shape[0])
-    for fold in np.unique(folds):
-        out = folds == fold
-        expected = _Expected(_totals(_columns(y, ~out), shares[~out]), shares[out])
-        errors += _score(_columns(y, out), expected.totals[None, :], expected.shares[None, :], expected, beta)
+    for inside, out in _folds(folds):
+        expected = _Expected(_totals(columns_of(y, inside), shares[inside]), shares[out])
+        of_rows, of_columns = expected.totals[None, :], expected.shares[None, :]
+        errors += _score(columns_of(y, out), of_rows, of_columns, expected, beta)
     return errors
+
+
+def _folds(folds: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """For each fold the columns that are not of it, and those that are."""
+    for fold in np.unique(folds):
+        yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
 
 class _Expected:
@@ -90,12 +97,6 @@ class _Expected:
 
     def __init__(self, totals: NDArray[np.float64], shares: NDArray[np.float64]) -> None:
         self.totals, self.shares = totals, shares
-
-
-def _columns(y: Rows, at: NDArray[np.bool_]) -> Rows:
-    if isinstance(y, Weighted):
-        return y.columns(np.flatnonzero(at))
-    return y[:, np.flatnonzero(at)] if is_sparse(y) else np.ascontiguousarray(y[:, at])
 
 
 def _totals(y: Rows, shares: NDArray[np.float64]) -> NDArray[np.float64]:

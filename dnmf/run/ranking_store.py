@@ -17,10 +17,12 @@ import msgspec
 import numpy as np
 import zarr
 from msgspec import Meta
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
 from dnmf.arrays.rows import Array
+from dnmf.matrix.missing import Missing
 from dnmf.run.arrays import has, open_array, read_whole, write_array
 from dnmf.run.opening import check_out, group_at
 from dnmf.run.record import Number, Positive, State, StoredX, as_json, open_below
@@ -28,8 +30,9 @@ from dnmf.stores.paths import absolute
 from dnmf.stores.places import followed, occupied, place
 from dnmf.validation import Mismatch, validated
 
-# The attribute of a comparison of ranks; the group of one that a run holds; and their format.
-RANKS, INSIDE, RANKS_FORMAT = "dnmf_ranks", "ranks", 1
+# The attribute of a comparison of ranks; the group of one that a run holds; and their format. Those of format 1 open
+# and go on; a dnmf that knows no later one would take what is missing for what is there.
+RANKS, INSIDE, RANKS_FORMAT = "dnmf_ranks", "ranks", 2
 
 # More than anybody compares.
 MOST_RANK = 2**20
@@ -39,7 +42,7 @@ Rank = Annotated[int, Meta(ge=1, le=MOST_RANK)]
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: ranks, ascending; those of them that are verified on all of X; the loss, starts, the seed;
-    whether entries of X below zero are data.
+    whether entries of X below zero are data; which entries are missing.
     """
 
     ranks: tuple[Rank, ...]
@@ -48,6 +51,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     starts: Positive
     seed: Annotated[int, Meta(ge=0)]
     negative: Literal["refuse", "allow"] = "refuse"
+    missing: Missing | None = None
 
 
 class RankingRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +60,7 @@ class RankingRecord(msgspec.Struct, frozen=True, kw_only=True):
     format: Positive
     status: Annotated[Literal["running", "finished"], Meta(description="one of running, finished")]
     x: StoredX
+    weights: StoredX | None = None
     asked: Asked
     state: State
     pick: Rank | None = None
@@ -99,7 +104,7 @@ def create_ranking(out: str | Path | None, record: RankingRecord, *, overwrite: 
         return zarr.create_group(MemoryStore(), attributes={RANKS: as_json(record)})
     if not overwrite and (begun := _unfinished(out)) is not None:
         group, before = begun
-        if (before.x, before.asked, before.state) == (record.x, record.asked, record.state):
+        if replace(before, versions=record.versions) == record:
             return group
         raise FileExistsError(
             f"{out} holds a comparison of ranks that was not finished, of another X or with other parameters: give "

@@ -29,8 +29,8 @@ from dnmf.validation import Mismatch, validated
 # 1: its checksums have another name, as they are of another kind: X is not compared with what it was until it is read.
 # 2: nothing. A dnmf that knows no later one would go on with X itself where 3 computes with a power of two times X.
 # 3: nothing. A dnmf that knows no later one would take X to be all that is at its path, and new rows to be all rows.
-# 4: nothing. A dnmf that knows no later one would take what is missing for what is there, or refuse it and entries below
-# zero, and move components that are known.
+# 4: nothing. A dnmf that knows no later one would refuse what is missing or below zero, or take it for what is there,
+# and move components that are known.
 FORMAT, CHECKSUMS = 5, "xxh3"
 
 # More than any matrix has rows or columns, and more passes than anybody makes.
