@@ -18,15 +18,17 @@ def loss_of(
     order: tuple[int, ...] | None = None,
     known: int = 0,
     signed: bool = False,
+    per_observed: bool = False,
 ) -> AnyLoss:
     """The loss of a β, with penalties on the long and on the short factor, for strips that are sparse or not.
 
     The short factor makes `short_sweeps` after a pass where one look at X allows more than one. Rules that set one
     component after the other do so in the `order` that is given, or from the first to the last. So many components of
     the short factor, the first ones, are `known` and stay what they are. Entries below 0 are data where X is `signed`,
-    which least squares alone allow.
+    which least squares alone allow. Penalties on a row or a column grow with the weights of its entries where they are
+    asked for `per_observed`.
     """
     if beta == 2:
         rule = Solver(solver, order if solver in IN_ORDER else None)
         return LeastSquares(rule, long, short, sparse=sparse, short_sweeps=short_sweeps, known=known, signed=signed)
-    return Divergence(beta, long, short, known)
+    return Divergence(beta, long, short, known, per_observed)

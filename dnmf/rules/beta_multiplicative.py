@@ -23,13 +23,16 @@ def multiply(
     denominator: NDArray[np.floating],
     beta: float,
     penalty: Penalty,
+    *,
+    times: NDArray[np.floating] | None = None,
     known: int = 0,
 ) -> NDArray[np.floating]:
     """F ⊙ (numerator / (denominator + l1 + l2 F))^exponent, (k × r); 0 where the denominator is.
 
-    The first components, as many as are `known`, stay what they are.
+    `times` is how many times the penalty on each column of F counts (r,); None for once. The first components, as many
+    as are `known`, stay what they are.
     """
-    below = denominator + penalty.gradient(F) if penalty else np.broadcast_to(denominator, F.shape)
+    below = denominator + penalty.gradient(F, times) if penalty else np.broadcast_to(denominator, F.shape)
     ratio = np.zeros_like(F)
     with np.errstate(over="ignore"):
         np.divide(numerator, below, out=ratio, where=below > 0)

@@ -17,7 +17,7 @@ from dnmf.arrays.sketch import as_it_is
 from dnmf.arrays.weighted import Weighted
 from dnmf.losses.divergence import entries
 from dnmf.losses.divergence.loss import Divergence
-from dnmf.losses.divergence.rows import move_rows, solve_rows
+from dnmf.losses.divergence.rows import ESTIMATED, move_rows, solve_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, strip_sums
 from dnmf.losses.protocol import STEPS, Known, add
 from dnmf.rules import NO_PENALTY, Penalty
@@ -124,7 +124,8 @@ def test_weights_of_one_change_nothing(beta, layout):
     shared = loss.prepare(S, NOTHING)
     for move in (loss.update, loss.scale_and_update):
         assert_allclose(move(rows, shared, L, 3), move(Y, shared, L, 3), rtol=1e-9)
-    assert_allclose(loss.solve(rows, shared, 3), loss.solve(Y, shared, 3), rtol=1e-9)
+    # An estimate of rows with missing entries is moved more often.
+    assert_allclose(loss.solve(rows, shared, 3), loss.solve(Y, shared, 3 * ESTIMATED), rtol=1e-9)
     plain, ours = strip_sums(Y, L, S, beta=beta), strip_sums(rows, L, S, beta=beta)
     for name in FIELDS:
         assert_allclose(np.broadcast_to(getattr(plain, name), np.shape(getattr(ours, name))), getattr(ours, name))
@@ -211,6 +212,92 @@ def test_a_sample_that_is_all_of_x_goes_on_as_alternation_does(beta, layout):
         W = naive.beta_update(Y, W.T, H, 2, weights=omega, **on).T if step else W
         H = naive.beta_update(Y.T, H.T, W, 1, weights=omega.T, **on).T
     assert_allclose(after, H, rtol=1e-7)
+
+
+def grown(F, X, weights, on, beta, penalty):
+    """A factor (r, k) after an update with penalties per observation: row by row, each with its own."""
+    rows = zip(X, F, weights, strict=True)
+    return np.vstack([
+        naive.beta_update(x[None], f[None], on, beta=beta, l1=penalty.l1 * w.sum(), l2=penalty.l2 * w.sum(),
+                          weights=w[None])
+        for x, f, w in rows
+    ])  # fmt: skip
+
+
+@each_layout
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("beta", [0.0, 1.0, 1.5])
+def test_penalties_grow_with_what_is_there(beta, kind, layout):
+    Y, omega, L, S = problem(beta, kind)
+    long, short = Penalty(0.02, 0.03), Penalty(0.05, 0.01)
+    loss, rows = Divergence(beta, long, short, per_observed=True), weighted(Y, omega, layout)
+    shared = loss.prepare(S, NOTHING)
+    assert_allclose(loss.update(rows, shared, L, 1), grown(L.T, Y, omega, S, beta, long).T, rtol=1e-9)
+    cuts = [slice(0, 5), slice(5, 13)]
+    evaluation = loss.evaluate(add([loss.sums(rows[c], shared, L[:, c]) for c in cuts]), shared)
+    assert_allclose(evaluation.step(), grown(S.T, Y.T, omega.T, L, beta, short).T, rtol=1e-9)
+    on = [(long, L, omega.sum(axis=1)), (short, S, omega.sum(axis=0))]
+    expected = [naive.penalty(f, p.l1 * t, p.l2 * t) for p, F, totals in on for f, t in zip(F.T, totals, strict=True)]
+    assert_allclose(evaluation.penalties, sum(expected), rtol=1e-9)
+
+
+@each_layout
+def test_on_a_sample_penalties_grow_with_what_its_rows_count(layout):
+    """As on all rows that they stand for."""
+    Y, omega, _, S = problem(1.0, "weights")
+    loss, counts = Divergence(1.0, *PENALTIES[1:] * 2, per_observed=True), np.arange(1.0, len(Y) + 1)
+    rows = weighted(Y, omega, layout)
+    many = rows[np.repeat(np.arange(len(Y)), counts.astype(int))]
+    few = loss.surrogate(StandIn(rows, counts, as_it_is(Y), True))
+    all_of_them = loss.surrogate(StandIn(many, np.ones(many.shape[0]), as_it_is(Y), True))
+    ours, theirs = few.begin(S, 30), all_of_them.begin(S, 30)
+    assert ours.objective > ours.loss * 1.1
+    assert_allclose([ours.loss, ours.objective], [theirs.loss, theirs.objective], rtol=1e-8)
+    assert_allclose(ours.H, theirs.H, rtol=1e-6, atol=1e-9)
+
+
+@each_layout
+@pytest.mark.parametrize(("values", "tried"), [([0, 0, 1, 3], True), ([1, 2, 3], False)])
+def test_starts_are_tried_where_most_of_what_is_there_is_zero(values, tried, layout):
+    rng = np.random.default_rng(0)
+    omega = rng.uniform(0.5, 2, (600, 20)) * (rng.random((600, 20)) < 0.3)
+    Y = rng.choice(values, omega.shape).astype("f8") * (omega > 0)
+    rows, loss = weighted(Y, omega, layout), Divergence(1.0, *PENALTIES, per_observed=True)
+    trial = loss.surrogate(StandIn(rows, np.ones(600), as_it_is(Y), True)).trial
+    assert (trial is not None) == tried
+    if tried:
+        first = trial.begin(rng.random((3, 20)), 5)
+        assert trial.go_on(first, 10).objective < first.objective
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.7, 1.0012), (0.1, 1.02)])
+def test_rows_from_scratch_are_near_their_end(share, most):
+    """Of rows that have no low rank, and whatever is missing; moved half as often they have twice as far to go."""
+    Y, omega, _, S = problem(1.0, "mask", shape=(300, 200), k=4, share=share)
+    for layout in LAYOUTS:
+        rows = weighted(Y, omega, layout)
+        L = solve_rows(rows, S, 10, beta=1.0, penalty=NO_PENALTY)
+        end = move_rows(rows, L, S, 500, beta=1.0, penalty=NO_PENALTY)
+        assert strip_sums(rows, L, S, beta=1.0).loss < most * strip_sums(rows, end, S, beta=1.0).loss
+
+
+@given(layout=st.sampled_from(LAYOUTS), seed=st.integers(0, 1000), l1=st.sampled_from([0.01, 1.0]))
+def test_with_penalties_that_grow_the_objective_never_rises_either(layout, seed, l1):
+    Y, omega, L, S = problem(1.0, "weights", shape=(11, 7), seed=seed, share=0.4)
+    loss, rows = Divergence(1.0, Penalty(l1), Penalty(l1), per_observed=True), weighted(Y, omega, layout)
+
+    def evaluated(L, S):
+        shared = loss.prepare(S, NOTHING)
+        return loss.evaluate(loss.sums(rows, shared, L), shared)
+
+    ends = [evaluated(L, S)]
+    L = loss.update(rows, ends[0].shared, L, 1)
+    ends.append(evaluated(L, S))
+    ends.append(evaluated(L, ends[1].step()))
+    first, second, third = (end.loss + end.penalties for end in ends)
+    assert second <= first * (1 + 1e-11)
+    assert ends[1].gain(ends[1].step()) + 1e-11 * first >= 0
+    assert ends[1].gain(ends[1].step()) <= second - third + 1e-11 * first
 
 
 @each_beta
