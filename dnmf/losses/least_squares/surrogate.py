@@ -73,6 +73,9 @@ class Surrogate:
     def with_rows(self, rows: Array | None) -> "Surrogate":
         return replace(self, rows=rows)
 
+    def decide(self, rank: int) -> None:
+        """Passes are the same for every sample."""
+
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
         N, G, A, long = self._numerator(self.A.right(shared.S)), shared.gram, self.A, self.penalties[0]
         rule = shared.solver.rule(long)
