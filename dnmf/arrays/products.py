@@ -81,6 +81,12 @@ def add_columns(y: Rows, sums: NDArray[np.float64], squares: NDArray[np.float64]
 
     All of it is float64: a variance is what is left of the second when the first is subtracted.
     """
+    if isinstance(y, Weighted):
+        if y.masked:
+            add_columns(y.values, sums, squares)
+        else:
+            _add_weighted_columns(y, sums, squares)
+        return
     if is_sparse(y):
         for part in parts(y, LARGE_PART):
             data = part.data.astype("f8")
@@ -96,6 +102,30 @@ def add_columns(y: Rows, sums: NDArray[np.float64], squares: NDArray[np.float64]
         rows[...] = part
         sums += ones[: len(part)] @ rows
         squares += np.einsum("ij,ij->j", rows, rows)
+
+
+def _add_weighted_columns(y: Weighted, sums: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+    """Add Σ_i ω_ij y_ij and Σ_i ω_ij y_ij² of each column."""
+    if y.sparse:
+        for part in parts(y, LARGE_PART):
+            data, places = part.values.data.astype("f8"), part.values.indices
+            counted = data * part.weights
+            sums += np.bincount(places, counted, len(sums))
+            squares += np.bincount(places, counted * data, len(sums))
+        return
+    for part in parts(y):
+        rows = part.values.astype("f8")
+        counted = rows * part.weights
+        sums += counted.sum(axis=0)
+        squares += np.einsum("ij,ij->j", counted, rows)
+
+
+def add_weights(y: Weighted, totals: NDArray[np.float64]) -> None:
+    """Add Σ_i ω_ij of each column to `totals` (N,). Changes them."""
+    if y.sparse:
+        totals += np.bincount(y.values.indices, y.weights, len(totals))
+    else:
+        totals += y.weights.sum(axis=0, dtype="f8")
 
 
 def model_at(y: Rows, L: Array, S_rows: Array) -> Array:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.draws import random_rows
 from dnmf.arrays.filling import LEAST_SHARE, fill_by_means, observed_share
-from dnmf.arrays.products import add_columns, row_powers, total
+from dnmf.arrays.products import add_columns, add_weights, row_powers, total
 from dnmf.arrays.rows import Rows, aligned, in_lines, is_sparse, stack, with_data
 from dnmf.arrays.sketch import Sketch, as_it_is, sketch
 from dnmf.arrays.weighted import Weighted
@@ -33,19 +33,29 @@ STREAM = 2  # of the random numbers: 0 and 1 are those of W and V
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnSums:
-    """Σ y and Σ y² of each column of some rows, (N,) and (N,): their means and deviations follow."""
+    """Σ y and Σ y² of each column of some rows, (N,) and (N,): their means and deviations follow.
+
+    Of rows with weights Σ ω y and Σ ω y², and `weights`, Σ ω (N,); None where every entry counts once.
+    """
 
     sums: NDArray[np.float64]
     squares: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
 
     @classmethod
-    def of_none(cls, width: int) -> "ColumnSums":
+    def of_none(cls, width: int, *, weighted: bool = False) -> "ColumnSums":
         """Those of no rows at all."""
-        return cls(np.zeros(width), np.zeros(width))
+        return cls(np.zeros(width), np.zeros(width), np.zeros(width) if weighted else None)
+
+    def add(self, y: Rows) -> None:
+        """Add rows (h, N). Changes the sums."""
+        add_columns(y, self.sums, self.squares)
+        if self.weights is not None:
+            add_weights(y, self.weights)
 
     def times_power(self, exponent: int) -> "ColumnSums":
         """Those of the rows times 2 to an exponent."""
-        return ColumnSums(np.ldexp(self.sums, exponent), np.ldexp(self.squares, 2 * exponent))
+        return ColumnSums(np.ldexp(self.sums, exponent), np.ldexp(self.squares, 2 * exponent), self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ def draw_from(
     drawing, norms, totals = _Drawing(size + 1), [], []
     for piece in pieces:
         if columns is not None:
-            add_columns(piece.rows, columns.sums, columns.squares)
+            columns.add(piece.rows)
         drawing.add(piece, _keys(piece, seed))
         norms.append(float(piece.sizes.sum()))
         totals.append(total(piece.rows))
@@ -214,7 +224,9 @@ def _added(parts: Sequence[ColumnSums | None]) -> ColumnSums | None:
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
-    return ColumnSums(*(np.add.reduce([getattr(part, name) for part in known]) for name in ("sums", "squares")))
+    sums, squares = (np.add.reduce([getattr(part, name) for part in known]) for name in ("sums", "squares"))
+    weights = [part.weights for part in known if part.weights is not None]
+    return ColumnSums(sums, squares, np.add.reduce(weights) if weights else None)
 
 
 def _smallest(keys: NDArray[np.float64], count: int) -> NDArray[np.intp]:

@@ -12,9 +12,16 @@ from dnmf.cli.output import say
 @click.option("--dataset", help="Matrix in a file or in Zarr that has several; of AnnData, instead of X.")
 @click.option("--header/--no-header", default=None, help="Whether the first line of a .csv, .tsv or .txt has names.")
 @click.option("--transpose", is_flag=True, help="Write the transpose: rows become columns.")
+@click.option("--missing", type=click.Choice(["nan"]), help="Write NaN where a table has no number: nothing, NA, null.")
 @click.option("--overwrite", is_flag=True, help="Replace a Zarr array or group at TARGET.")
 def convert(
-    source: str, target: str, dataset: str | None, header: bool | None, transpose: bool, overwrite: bool
+    source: str,
+    target: str,
+    dataset: str | None,
+    header: bool | None,
+    transpose: bool,
+    missing: str | None,
+    overwrite: bool,
 ) -> None:
     """Write a matrix file, or Zarr in other chunks, as well-chunked Zarr.
 
@@ -23,5 +30,7 @@ def convert(
     """
     from dnmf.formats.convert import describe
 
-    made = dnmf.convert(source, target, dataset=dataset, header=header, transpose=transpose, overwrite=overwrite)
+    made = dnmf.convert(
+        source, target, dataset=dataset, header=header, transpose=transpose, missing=missing, overwrite=overwrite
+    )
     say(f"{target}: {describe(made)}")

@@ -79,13 +79,17 @@ def markers(cross: F8, gram: F8, mass: F8, means: F8, deviations: F8) -> F8:
     return np.asarray(np.linalg.pinv(unit, hermitian=True) @ (scored / lengths[:, None]) / lengths[:, None])
 
 
-def deviations(sums: F8, squares: F8, rows: int) -> tuple[F8, F8]:
+def deviations(sums: F8, squares: F8, rows: int | F8) -> tuple[F8, F8]:
     """Mean and standard deviation of columns (n,), from Σx and Σx² over so many rows; 0 for constant columns.
+
+    Where entries have weights, these sums and the number of rows, (n,), are weighted; 0 for columns of which nothing is
+    observed.
 
     >>> mean, deviation = deviations(np.array([4.0, 6.0]), np.array([10.0, 18.0]), 2)
     >>> mean.tolist(), deviation.tolist()
     ([2.0, 3.0], [1.0, 0.0])
     """
+    rows = np.where(np.asarray(rows) > 0, rows, 1)
     means, mean_squares = sums / rows, squares / rows
     variances = mean_squares - means**2
     return means, np.sqrt(np.where(variances > CONSTANT * mean_squares, variances, 0))

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnmf.arrays.extent import Extent, extent_for_squares, extent_of, merge_extents
+from dnmf.arrays.observed import Observed, merge_observed
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Rows, Value, in_lines
 from dnmf.arrays.sample import ColumnSums, Sized, draw_from, merge
+from dnmf.arrays.weighted import Weighted
 from dnmf.engine.read import Move, Read, Total, Visit
 from dnmf.losses.protocol import AnyLoss, FromColumns, Shared, add, add_up
 from dnmf.losses.settle_in_range import settle_in_range
@@ -44,25 +46,48 @@ def pass_over(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What strips add, in the first read of X, and how large their entries are."""
+    """What strips add, in the first read of X, how large their entries are, and, where some may be missing, how many
+    are observed.
+    """
 
     value: Any
     extent: Extent
+    observed: Observed | None = None
+
+
+class _Look:
+    """What is seen of the pieces of a strip, one after the other."""
+
+    def __init__(self) -> None:
+        self._extents: list[Extent] = []
+        self._observed: list[Observed] = []
+
+    def at(self, rows: Rows, first: int, extent: Extent) -> None:
+        """A piece, of which the first row is row `first`."""
+        self._extents = [merge_extents([*self._extents, extent])]
+        if isinstance(rows, Weighted):
+            self._observed = [merge_observed([*self._observed, Observed.of(rows, first)])]
+
+    def seen(self, value: Any) -> Seen:
+        """All of it, with what the strip adds."""
+        (extent,) = self._extents
+        return Seen(value, extent, self._observed[0] if self._observed else None)
 
 
 def _seen(visits: Iterator[Visit], *, fold: Callable[[Iterator[Visit]], Any], beta: float) -> Seen:
-    extents: list[Extent] = []
+    looks = _Look()
 
     def look(visit: Visit) -> Visit:
-        extents[:] = [merge_extents([*extents, extent_for(visit.rows, beta)])]
+        looks.at(visit.rows, visit.first, extent_for(visit.rows, beta))
         return visit
 
-    value = fold(map(look, visits))
-    return Seen(value, *extents)
+    return looks.seen(fold(map(look, visits)))
 
 
 def _merge_seen(parts: Sequence[Seen], *, add: Callable[..., Any]) -> Seen:
-    return Seen(add([part.value for part in parts]), merge_extents([part.extent for part in parts]))
+    observed = [part.observed for part in parts if part.observed is not None]
+    extent = merge_extents([part.extent for part in parts])
+    return Seen(add([part.value for part in parts]), extent, merge_observed(observed) if observed else None)
 
 
 def _move(visit: Visit, *, move: Callable[..., Array], sweeps: int) -> Array:
@@ -95,6 +120,7 @@ class Drawing:
     width : number of columns of Y, where they are added up one by one; else None.
     before : rows that come before those of Y: rows are drawn by their numbers, which go on from there.
     seen : the β of the loss, where the sample is one for another β.
+    weighted : whether entries have weights.
     """
 
     seed: int
@@ -103,6 +129,7 @@ class Drawing:
     width: int | None = None
     before: int = 0
     seen: float | None = None
+    weighted: bool = False
 
 
 def sampling(how: Drawing) -> Read:
@@ -112,19 +139,18 @@ def sampling(how: Drawing) -> Read:
 
 
 def _draw(visits: Iterator[Visit], *, how: Drawing) -> Seen:
-    extents: list[Extent] = []
-    columns = None if how.width is None else ColumnSums.of_none(how.width)
+    looks = _Look()
+    columns = None if how.width is None else ColumnSums.of_none(how.width, weighted=how.weighted)
     beta = how.beta if how.seen is None else how.seen
 
     def look(visit: Visit) -> Sized:
         rows = in_lines(visit.rows)
         sizes = row_powers(rows, how.beta)
-        found = extent_for(rows, beta, sizes if how.beta == 2 else None)
-        extents[:] = [merge_extents([*extents, found])]
+        looks.at(rows, visit.first, extent_for(rows, beta, sizes if how.beta == 2 else None))
         return Sized(rows, how.before + visit.first, sizes)
 
     sample = draw_from(map(look, visits), seed=how.seed, size=how.size, beta=how.beta, columns=columns)
-    return Seen(sample, *extents)
+    return looks.seen(sample)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def draw_sample(
 ) -> tuple[StoredSample, Extent, Source[Any]]:
     """Read X for its sample; also how large its entries are, and X for the reads after that."""
     # Where strips are columns of X, those of Y are its rows, of which nobody asks.
-    how = replace(how, width=cut.width if cut.axis == 0 else None)
+    how = replace(how, width=cut.width if cut.axis == 0 else None, weighted=matrix.weighted)
     began = time.perf_counter()
     pending = engine.read(source, None, sampling(how), tick)
     outcome = pending.wait()
@@ -39,6 +39,7 @@ def draw_sample(
         checksums,
         matrix.exponent,
         seconds=time.perf_counter() - began,
+        observed=outcome.value.observed,
     )
     return kept, outcome.value.extent, pending.source
 

@@ -23,9 +23,11 @@ def read_arrow(source: Source) -> Contents:
     labels = _index(table.schema) or _leading_texts(columns)
     dtypes = {name: _dtype(path, name, kind) for name, kind in columns.items() if name not in labels}
     dtype = np.result_type(*dtypes.values()) if dtypes else np.dtype("f8")
+    if source.missing:
+        dtype = np.result_type(dtype, "f2")
     shape, said = (table.count_rows(), len(dtypes)), (f"column {', '.join(labels)} as names of rows",) * bool(labels)
     about = About(_names(table, labels) if labels else None, [list(dtypes)], said)
-    return Contents(shape, dtype, _strips(path, table, list(dtypes), dtype, strip_height(shape, dtype)), about)
+    return Contents(shape, dtype, _strips(table, list(dtypes), dtype, strip_height(shape, dtype), source), about)
 
 
 def _table(path: Path) -> Any:
@@ -71,16 +73,17 @@ def _dtype(path: Path, name: str, kind: Any) -> Dtype:
     return dtype
 
 
-def _strips(path: Path, table: Any, names: list[str], dtype: Dtype, height: int) -> Iterator[Numbers]:
-    """Strips of a table, a number in every place."""
+def _strips(table: Any, names: list[str], dtype: Dtype, height: int, source: Source) -> Iterator[Numbers]:
+    """Strips of a table, a number in every place, or NaN where some may be missing."""
     start = 0
     for batch in table.to_batches(columns=names, batch_size=height, batch_readahead=1, fragment_readahead=1):
         strip = np.empty((batch.num_rows, len(names)), dtype)
         for j, (name, column) in enumerate(zip(names, batch.columns, strict=True)):
-            if column.null_count:
+            if column.null_count and not source.missing:
                 row = start + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-                rule = "a number is required in every place; fill what is missing, or leave it out"
-                raise ValueError(f"{path}: row {row} has nothing in column {name!r}: {rule}")
+                rule = "a number is required in every place; fill what is missing, leave it out, or, to have NaN there,"
+                rule += ' say --missing nan (missing="nan")'
+                raise ValueError(f"{source.path}: row {row} has nothing in column {name!r}: {rule}")
             strip[:, j] = column.to_numpy(zero_copy_only=False)
         start += len(strip)
         yield strip

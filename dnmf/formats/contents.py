@@ -36,12 +36,14 @@ class Source:
     dataset : name of the array that is wanted, None where nobody asked for one.
     scratch : a folder for scratch files, which outlives the strips.
     header : whether the first line of a table in text has names of columns, None where nobody said.
+    missing : whether there may be nothing where a number should be: it becomes NaN.
     """
 
     where: str
     dataset: str | None
     scratch: Path
     header: bool | None = None
+    missing: bool = False
 
     @property
     def path(self) -> Path:

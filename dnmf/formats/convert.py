@@ -45,6 +45,7 @@ def convert(
     dataset: str | None = None,
     header: bool | None = None,
     transpose: bool = False,
+    missing: str | None = None,
     overwrite: bool = False,
 ) -> ZarrArray | zarr.Group:
     """Turn a matrix file, or Zarr in other chunks, into Zarr that is read fast, without ever holding it in memory.
@@ -66,6 +67,9 @@ def convert(
     header : whether the first line of a .csv, .tsv or .txt file has names of columns; None concludes it from how the
         line looks beside others, with a warning where only numbers tell.
     transpose : write Xᵀ: rows become columns. A dense X lies on disk once more meanwhile.
+    missing : "nan": where a table (.csv, .tsv, .txt, .parquet, .feather) has nothing, NA or the like in the place of a
+        number, NaN is written; None refuses it. `factorize(…, missing="nan")` knows that nothing is known there. NaN in
+        other files is written as it is.
     overwrite : whether a Zarr array or group at `target` is replaced. Nothing else ever is.
 
     Returns
@@ -91,6 +95,10 @@ def convert(
     ...     convert(f"{folder}/x.npy", f"{folder}/x.zarr").shape
     (3, 3)
     """
+    if missing not in (None, "nan"):
+        raise ValueError(
+            f"missing is {missing!r}: 'nan', to have NaN where a table has no number, or None are possible"
+        )
     source, to = _source(source), followed(target)
     read = _reader(source, dataset, header)
     beside = _check_target(to, overwrite)
@@ -98,7 +106,7 @@ def convert(
         raise ValueError(f"the target {target} and the source {source} are inside one another: choose another target")
     with _prepared(to, beside) as scratch:
         try:
-            contents = read(Source(source, dataset, scratch, header))
+            contents = read(Source(source, dataset, scratch, header, missing is not None))
             _check_matrix(source, contents)
             _write(scratch / "new", turned(contents, scratch / "aside") if transpose else contents)
         except EOFError:

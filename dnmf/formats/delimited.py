@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -29,7 +30,10 @@ REMARK = "!"
 TITLE = re.compile(r"\s*(#|%|//)[#%/]*\s*")
 
 # What else to do about a line that cannot be read.
-HINT = ": after the names of a row, numbers are required; fill what is missing, or leave its row or column out"
+HINT = (
+    ": after the names of a row, numbers are required; fill what is missing, leave its row or column out, or, to have "
+    'NaN there, say --missing nan (missing="nan")'
+)
 
 # The first line of a .gct file: the second one has its size.
 GCT = re.compile(r"#1\.\d\s*")
@@ -77,10 +81,14 @@ class Table:
             (number, line) for number, line in numbered(text, self.skip) if not is_remark(line, self.mark, self.fields)
         )
 
-    def numbers(self, text: TextIO) -> Iterator[tuple[int, str]]:
-        """The same, each as its numbers alone, with decimal points."""
+    def numbers(self, text: TextIO, *, missing: bool = False) -> Iterator[tuple[int, str]]:
+        """The same, each as its numbers alone, with decimal points, and nan for what is missing, where some may be."""
         as_it_is = not (self.labels or self.ended or self.commas)
-        return ((number, line if as_it_is else self._numbers_of(line)) for number, line in self.rows(text))
+        lines = ((number, line if as_it_is else self._numbers_of(line)) for number, line in self.rows(text))
+        if not missing:
+            return lines
+        lacking = fields_without_numbers(self.mark)
+        return ((number, lacking.sub("nan", line.rstrip("\r\n"))) for number, line in lines)
 
     def _numbers_of(self, line: str) -> str:
         if not self.commas and not self.ended and '"' not in line and self.mark != " ":
@@ -98,6 +106,18 @@ class Table:
                 yield [" ".join(split(line, self.mark)[: self.labels]) for line in some]
 
 
+def fields_without_numbers(mark: str) -> re.Pattern[str]:
+    """What stands between two marks where there is no number.
+
+    >>> fields_without_numbers(",").sub("nan", "1,,NA, null,?"), fields_without_numbers(" ").sub("nan", "1 NA 2")
+    ('1,nan,nan,nan,nan', '1 nan 2')
+    """
+    words = "|".join(re.escape(word) for word in sorted(MISSING, key=len, reverse=True) if word or mark != " ")
+    if mark == " ":
+        return re.compile(rf'(?<!\S)(?:{words}|"(?:{words})")(?!\S)', re.IGNORECASE)
+    return re.compile(rf'(?<![^{mark}]) *(?:{words}|"(?:{words})") *(?![^{mark}])', re.IGNORECASE)
+
+
 def read_table(source: Source) -> Contents:
     """Read a table in text, twice (three times where rows have names): how many rows it has is known at its end."""
     path = source.path
@@ -107,7 +127,8 @@ def read_table(source: Source) -> Contents:
     shape, dtype = (m, table.width), np.dtype("f8")
     delimiter = None if table.mark == " " else table.mark
     strips = records(
-        path, table.numbers, np.dtype([("value", dtype, shape[1:])]), strip_height(shape, dtype),
+        path, partial(table.numbers, missing=source.missing),
+        np.dtype([("value", dtype, shape[1:])]), strip_height(shape, dtype),
         delimiter=delimiter, quotes='"', hint=HINT,
     )  # fmt: skip
     rows = table.labels_of(path) if table.labels else None

@@ -83,8 +83,8 @@ class Matrix(ABC):
         return (self,)
 
     @property
-    def weights_location(self) -> str | None:
-        """Where its weights are, if it has any."""
+    def weights(self) -> "Matrix | None":
+        """The array of weights beside it, if there is one."""
         return None
 
     @property

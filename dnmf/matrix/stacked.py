@@ -57,6 +57,10 @@ class StackedStrips(Strips):
         found = [strips.rows(first, last) for strips, first, last in self._within(start, stop)]
         return found[0] if len(found) == 1 else stack(found, [np.arange(part.shape[0]) for part in found])
 
+    @property
+    def own(self) -> bool:
+        return all(strips.own for strips, _, _ in self.parts)
+
     def _within(self, start: int, stop: int) -> Iterator[tuple[Strips, int, int]]:
         """Which rows of which matrix rows start to stop − 1 are."""
         edges = accumulate((last - first for _, first, last in self.parts), initial=0)
@@ -96,7 +100,7 @@ class Stacked(Matrix):
         if axis != 0:
             raise ValueError(f"{self.location}: rows of several matrices are read as strips of rows alone")
         parts = tuple((each.matrix.strips(0, check=check), each.start, each.stop) for each in self.ranges)
-        return StackedStrips(self.grid.shape, self.dtype, 0, check, parts, exponent=self.exponent)
+        return StackedStrips(self.grid.shape, self.dtype, 0, check, parts, exponent=self.exponent, missing=self.missing)
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:
@@ -130,15 +134,15 @@ class StackedSparse(Stacked):
     sparse: ClassVar[bool] = True
 
 
-def open_stacked(places: Sequence[Place]) -> Matrix:
-    """Open X of rows that are in these places.
+def open_stacked(places: Sequence[Place], *, missing: str | None = None) -> Matrix:
+    """Open X of rows that are in these places; `missing` is that of `open_matrix`.
 
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
         If they are not there, or make no one matrix.
     """
-    opened = {path: open_matrix(path) for path, _, _ in places}
+    opened = {path: open_matrix(path, missing=missing) for path, _, _ in places}
     return stacked([Range(opened[path], start, stop) for path, start, stop in places])
 
 
@@ -148,16 +152,23 @@ def stacked(ranges: Sequence[Range]) -> Matrix:
     Raises
     ------
     ValueError
-        If they make no one matrix: columns, dtypes or kinds differ, rows are not there, or they are stored by columns.
+        If they make no one matrix: columns, dtypes or kinds differ, rows are not there, have weights, or are stored by
+        columns.
     """
     joined = _joined(ranges)
     for each in joined:
         _check(each, joined[0].matrix)
     if len(joined) == 1 and joined[0].is_all:
         return joined[0].matrix
+    if weighed := next((each.matrix for each in joined if each.matrix.weights is not None), None):
+        raise ValueError(
+            f"{weighed.location} has weights beside it, and is read as a whole alone: factorize all rows together, "
+            f"from one X and one array of weights"
+        )
     first, kind = joined[0].matrix, StackedSparse if joined[0].matrix.sparse else Stacked
     location = " and ".join(dict.fromkeys(each.matrix.location for each in joined))
-    return kind(None, first.dtype, _grid(joined), location, joined, named=partial(_labels, joined))
+    named = partial(_labels, joined)
+    return kind(None, first.dtype, _grid(joined), location, joined, named=named, missing=first.missing)
 
 
 def _joined(ranges: Sequence[Range]) -> tuple[Range, ...]:
@@ -186,6 +197,11 @@ def _check(one: Range, first: Matrix) -> None:
         kinds = [f"{'sparse' if each.sparse else 'dense'}, for {each.dtype}" for each in (matrix, first)]
         raise ValueError(
             f"{matrix.location} is {kinds[0]}, and {first.location} is {kinds[1]}: write one of them as the other is"
+        )
+    if matrix.missing != first.missing:
+        raise ValueError(
+            f"missing is {matrix.missing!r} for {matrix.location} and {first.missing!r} for {first.location}: say the "
+            f"same of both"
         )
     if 0 not in matrix.grid.axes:
         raise ValueError(

@@ -54,6 +54,10 @@ class Strips(ABC):
         """Whether rows are read into memory that nobody else sees."""
         return False
 
+    def within(self, start: int, stop: int) -> "Strips":
+        """The same, to be asked for pieces of rows start to stop − 1 one after the other, and for nothing else."""
+        return self
+
     def in_x(self, start: int, stop: int) -> tuple[slice, slice]:
         """Where rows start to stop − 1 are in X."""
         rows, columns = slice(start, stop), slice(None)
@@ -119,11 +123,12 @@ class StoredStrip:
 
     def __iter__(self) -> Iterator[Piece]:
         """The pieces; none is kept that was given, but for one that is read ahead."""
-        pieces = map(self._read, range(self.start, self.stop, self.piece))
+        strips = self.strips.within(self.start, self.stop)
+        pieces = (self._read(strips, first) for first in range(self.start, self.stop, self.piece))
         return one_ahead(pieces) if self.ahead else pieces
 
-    def _read(self, first: int) -> Piece:
-        return Piece(self.strips[first : min(first + self.piece, self.stop), :], first)
+    def _read(self, strips: Strips, first: int) -> Piece:
+        return Piece(strips[first : min(first + self.piece, self.stop), :], first)
 
 
 def one_ahead(items: Iterator[Item]) -> Iterator[Item]:

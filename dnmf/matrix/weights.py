@@ -17,6 +17,7 @@ from dnmf.arrays.weighted import Weighted
 from dnmf.matrix.matrix import Matrix, Node
 from dnmf.matrix.missing import Missing
 from dnmf.matrix.sparse import FORMATS, SparseInMemory
+from dnmf.matrix.sparse_rows import SparseStrips
 from dnmf.matrix.strips import Dtype, Strips
 from dnmf.matrix.weighing import Weighing
 from dnmf.plan.dense import DenseGrid
@@ -28,6 +29,17 @@ from dnmf.stores.missing_chunks import ZarrArray
 
 # Bytes of dense rows that are read at a time where no more of them is kept than what is sparse says.
 AT_A_TIME = 16 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRows(Strips):
+    """Strips of which some rows are in memory, from row `first` on, and no others are asked for: see `Strips`."""
+
+    held: Rows
+    first: int
+
+    def rows(self, start: int, stop: int) -> Rows:
+        return self.held[start - self.first : stop - self.first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,13 @@ class WeighedStrips(Strips):
             return self._part(start, stop)
         parts = [self._part(first, min(first + self.step, stop)) for first in range(start, stop, self.step)]
         return stack(parts, [np.arange(part.shape[0]) for part in parts])
+
+    def within(self, start: int, stop: int) -> "Strips":
+        """Rows of sparse X are read at once: pieces of dense ones may be many in one of its chunks."""
+        if self.step or not isinstance(self.x, SparseStrips) or isinstance(self.weights, SparseStrips):
+            return self
+        x = self.x
+        return replace(self, x=HeldRows(x.shape, x.dtype, x.axis, x.check, x.rows(start, stop), start))
 
     def _part(self, start: int, stop: int) -> Weighted:
         return self.weighing(self.x.rows(start, stop), self.weights.rows(start, stop), start)
@@ -68,23 +87,23 @@ class Weighed(Matrix):
 
     Attributes
     ----------
-    x, weights : each by itself, told that the weights say what is missing.
+    x, omega : X and its weights, each by itself, told that the weights say what is missing.
     step : rows (columns) that are made one at a time; 0 for all that are asked for.
     """
 
     x: Matrix
-    weights: Matrix
+    omega: Matrix
     step: int = 0
 
     @property
     def in_memory(self) -> bool:  # type: ignore[override]
         """Whether one of them is in this process alone."""
-        return self.x.in_memory or self.weights.in_memory
+        return self.x.in_memory or self.omega.in_memory
 
     @property
     def stored(self) -> bool:  # type: ignore[override]
         """Whether both are in stores."""
-        return self.x.stored and self.weights.stored
+        return self.x.stored and self.omega.stored
 
     @property
     def lazy(self) -> bool:  # type: ignore[override]
@@ -104,8 +123,8 @@ class Weighed(Matrix):
         return replace(self, missing=missing)
 
     def strips(self, axis: int, *, check: bool) -> Strips:
-        x, weights = (each.strips(axis, check=check) for each in (self.x, self.weights))
-        weighing = Weighing(axis, check, self.missing, mask=is_mask(self.weights))
+        x, weights = (each.strips(axis, check=check) for each in (self.x, self.omega))
+        weighing = Weighing(axis, check, self.missing, mask=is_mask(self.omega))
         if self.lazy:
             return _lazy_strips(x, weights, weighing, self.exponent)
         return WeighedStrips(
@@ -113,23 +132,23 @@ class Weighed(Matrix):
         )
 
     def by_rows(self) -> Matrix:
-        return weighed(self.x.by_rows(), self.weights.by_rows(), self.missing)
+        return weighed(self.x.by_rows(), self.omega.by_rows(), self.missing)
 
     @property
     def together(self) -> tuple[Matrix, ...]:
-        return self.x, self.weights
+        return self.x, self.omega
 
     @property
-    def weights_location(self) -> str | None:
-        return self.weights.location
+    def weights(self) -> Matrix:
+        return self.omega
 
     @property
     def arrays(self) -> tuple[ZarrArray, ...]:
-        return *self.x.arrays, *self.weights.arrays
+        return *self.x.arrays, *self.omega.arrays
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        return *self.x.nodes, *self.weights.nodes
+        return *self.x.nodes, *self.omega.nodes
 
     @property
     def numbers(self) -> Any:
@@ -141,7 +160,7 @@ class Weighed(Matrix):
 
     @property
     def _metadata(self) -> object:
-        return self.x.fingerprint, self.weights.fingerprint
+        return self.x.fingerprint, self.omega.fingerprint
 
 
 def is_mask(weights: Matrix) -> bool:

@@ -213,7 +213,8 @@ def _markers(found: _Found, result: "Factorization") -> F8:
     assert cross is not None
     assert sums.gram is not None
     assert columns is not None
-    scores = markers(cross, sums.gram, sums.mass, *deviations(columns.sums, columns.squares, result.about.x.shape[0]))
+    rows = result.about.x.shape[0] if columns.weights is None else columns.weights
+    scores = markers(cross, sums.gram, sums.mass, *deviations(columns.sums, columns.squares, rows))
     sizes = found.S.sum(axis=1, dtype="f8")[:, None]
     # The sums are those of 2ᵉ X, and so of 2ᵉ W.
     return np.ldexp(np.divide(scores, sizes, out=scores, where=sizes > 0), result.about.state.exponent)

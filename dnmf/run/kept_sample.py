@@ -6,19 +6,24 @@ from typing import Annotated
 import msgspec
 import numpy as np
 import zarr
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from dnmf.arrays.extent import times_power
+from dnmf.arrays.observed import MOST_NAMED, Observed
 from dnmf.arrays.rows import Rows, is_sparse
 from dnmf.arrays.sample import ColumnSums, Sample
+from dnmf.arrays.weighted import Weighted
 from dnmf.run.arrays import has, open_array, read_whole, write_array
 from dnmf.run.record import CHECKSUMS, MOST_EXPONENT, open_below
 from dnmf.validation import Mismatch, validated
 
-# What is added up of every column of X.
-COLUMNS = ("sums", "squares")
+# What is added up of every column of X; the last of it where entries have weights.
+COLUMNS = ("sums", "squares", "weights")
+
+# The weights of the entries of rows, and how many of each column of X are observed.
+WEIGHTS, COUNTS = "row_weights", "column_observed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class StoredSample:
     checksums : (strips,) of the read that it came from.
     exponent : it is one of X times 2 to it.
     seconds : that drawing it took, where this process has drawn it.
+    observed : what of X is observed, where some of it may be missing.
     """
 
     sample: Sample
@@ -43,6 +49,7 @@ class StoredSample:
     checksums: NDArray[np.uint64] | None
     exponent: int = 0
     seconds: float = 0.0
+    observed: Observed | None = None
 
     @property
     def rows(self) -> int:
@@ -63,6 +70,14 @@ class StoredSample:
         return replace(self, sample=moved, checksums=None, exponent=exponent)
 
 
+class _Observed(msgspec.Struct, frozen=True):
+    """How many entries are observed, how many rows have none, and the first of these."""
+
+    entries: Annotated[int, Meta(ge=0)]
+    empty: Annotated[int, Meta(ge=0)]
+    first: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=MOST_NAMED, description="a few integers")]
+
+
 class _Numbers(msgspec.Struct, frozen=True):
     """The attributes of the group `sample`."""
 
@@ -73,6 +88,7 @@ class _Numbers(msgspec.Struct, frozen=True):
     total: float
     bytes_read: Annotated[int, Meta(ge=0)] = 0
     exponent: Annotated[int, Meta(ge=-MOST_EXPONENT, le=MOST_EXPONENT)] = 0
+    observed: _Observed | UnsetType = UNSET
 
 
 class _Rows(msgspec.Struct, frozen=True):
@@ -84,7 +100,11 @@ class _Rows(msgspec.Struct, frozen=True):
 def write_sample(group: zarr.Group, kept: StoredSample) -> None:
     """Keep a sample of X; it is whole when its attributes say so."""
     sample, rows = kept.sample, kept.sample.rows
-    numbers = _Numbers(kept.axis, kept.size, sample.beta, sample.norm, sample.total, kept.bytes_read, kept.exponent)
+    found = kept.observed
+    observed = UNSET if found is None else _Observed(found.entries, found.empty, found.first)
+    numbers = _Numbers(
+        kept.axis, kept.size, sample.beta, sample.norm, sample.total, kept.bytes_read, kept.exponent, observed
+    )
     # A run that was killed may have left a part of one.
     there = group.create_group("sample", overwrite=True, attributes=msgspec.to_builtins(numbers))
     if kept.checksums is not None:
@@ -93,14 +113,25 @@ def write_sample(group: zarr.Group, kept: StoredSample) -> None:
         write_array(there, name, getattr(sample, name), ("drawn",))
     if sample.columns is not None:
         for name in COLUMNS:
-            write_array(there, f"column_{name}", getattr(sample.columns, name), ("across",))
-    if is_sparse(rows):
-        there.create_group("rows", attributes={"encoding-type": "csr_matrix", "shape": list(rows.shape)})
-        for name in ("data", "indices", "indptr"):
-            write_array(there, f"rows/{name}", getattr(rows, name), ("entry",))
-    else:
-        write_array(there, "rows", rows, ("drawn", "across"))
+            if (column := getattr(sample.columns, name)) is not None:
+                write_array(there, f"column_{name}", column, ("across",))
+    if kept.observed is not None:
+        write_array(there, COUNTS, kept.observed.columns, ("across",))
+    _write_rows(there, rows.values if isinstance(rows, Weighted) else rows)
+    if isinstance(rows, Weighted):
+        # No truth value could tell that a chunk is missing.
+        weights = rows.weights.astype("i1") if rows.masked else rows.weights
+        write_array(there, WEIGHTS, weights, ("entry",) if rows.sparse else ("drawn", "across"))
     there.attrs["whole"] = True
+
+
+def _write_rows(there: zarr.Group, rows: Rows) -> None:
+    if not is_sparse(rows):
+        write_array(there, "rows", rows, ("drawn", "across"))
+        return
+    there.create_group("rows", attributes={"encoding-type": "csr_matrix", "shape": list(rows.shape)})
+    for name in ("data", "indices", "indptr"):
+        write_array(there, f"rows/{name}", getattr(rows, name), ("entry",))
 
 
 def has_sample(group: zarr.Group) -> bool:
@@ -128,10 +159,12 @@ def read_sample(group: zarr.Group) -> StoredSample:
     index = read_whole(open_array(kept, "index", (None,), "i"))
     keys, sizes = (read_whole(open_array(kept, name, index.shape)) for name in ("keys", "sizes"))
     checksums = read_whole(open_array(kept, CHECKSUMS, (None,), "u")) if has(kept, CHECKSUMS) else None
-    rows = _read_rows(kept, len(index))
-    columns = _read_columns(kept, rows.shape[1])
+    rows = _with_weights(kept, _read_rows(kept, len(index)))
+    columns, observed = _read_columns(kept, rows.shape[1]), _read_observed(kept, numbers, rows.shape[1])
     sample = Sample(rows, index, keys, sizes, numbers.norm, numbers.total, numbers.beta, columns)
-    return StoredSample(sample, numbers.axis, numbers.size, numbers.bytes_read, checksums, numbers.exponent)
+    return StoredSample(
+        sample, numbers.axis, numbers.size, numbers.bytes_read, checksums, numbers.exponent, observed=observed
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +187,25 @@ def _read_columns(kept: zarr.Group, width: int) -> ColumnSums | None:
     """Sums by column; None of a sample that has none, as one of columns, or of an older dnmf."""
     if not has(kept, f"column_{COLUMNS[0]}"):
         return None
-    return ColumnSums(*(read_whole(open_array(kept, f"column_{name}", (width,))) for name in COLUMNS))
+    names = [name for name in COLUMNS if has(kept, f"column_{name}")]
+    return ColumnSums(**{name: read_whole(open_array(kept, f"column_{name}", (width,))) for name in names})
+
+
+def _read_observed(kept: zarr.Group, numbers: _Numbers, width: int) -> Observed | None:
+    """What of X is observed; None where nothing may be missing."""
+    if (found := numbers.observed) is UNSET:
+        return None
+    counts = read_whole(open_array(kept, COUNTS, (width,), "i"))
+    return Observed(found.entries, counts, found.empty, found.first)
+
+
+def _with_weights(kept: zarr.Group, rows: Rows) -> Rows:
+    """Rows of a sample with the weights of their entries, where they have some."""
+    if not has(kept, WEIGHTS):
+        return rows
+    shape = rows.data.shape if is_sparse(rows) else rows.shape
+    weights = read_whole(open_array(kept, WEIGHTS, shape, "if"))
+    return Weighted(rows, weights != 0 if weights.dtype.kind == "i" else weights.astype(rows.dtype, copy=False))
 
 
 def _damaged(kept: zarr.Group, wrong: Mismatch) -> ValueError:

@@ -13,6 +13,7 @@ from strategies import cuts, matrices, seeds
 
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.sample import ColumnSums, Sized, count_rows, draw, draw_from, is_whole, merge, stand_in, weigh
+from dnmf.arrays.weighted import Weighted
 from dnmf.losses.divergence.sums import strip_sums
 from dnmf.rules import Penalty
 
@@ -91,6 +92,29 @@ def test_sums_by_column_are_those_of_all_rows_whatever_the_tree(data, Y, size):
     assert_allclose([found.sums, found.squares], [Y8.sum(axis=0), (Y8**2).sum(axis=0)], rtol=1e-13)
     without = draw(Y, 0, seed=0, size=size)
     assert without.columns is merge([*parts, without], size=size).columns is None
+
+
+@given(st.data(), matrices(max_side=30), sizes, st.booleans(), st.booleans())
+def test_weighted_sums_by_column_are_those_of_what_is_observed(data, Y, size, mask, as_sparse):
+    rng = np.random.default_rng(0)
+    omega = (rng.random(Y.shape) < 0.6) * (1 if mask else rng.integers(1, 4, Y.shape))
+    weights = omega.astype(bool if mask else Y.dtype)
+    rows = Weighted(np.where(weights, Y, 0).astype(Y.dtype), weights)
+    if as_sparse:
+        lines, columns = np.nonzero(weights)
+        values = sparse.csr_matrix((Y[lines, columns], (lines, columns)), shape=Y.shape)
+        rows = Weighted(values, weights[lines, columns])
+    edges, width = np.cumsum([0, *data.draw(cuts(len(Y)))]).tolist(), Y.shape[1]
+    parts = [
+        draw_from(
+            [Sized(rows[a:b], a, row_powers(rows[a:b], 2))],
+            seed=0, size=size, columns=ColumnSums.of_none(width, weighted=True),
+        )
+        for a, b in pairwise(edges)
+    ]  # fmt: skip
+    found, Y8 = random_tree(data, parts, size).columns.times_power(1), Y.astype("f8")
+    expected = [2 * (omega * Y8).sum(axis=0), 4 * (omega * Y8**2).sum(axis=0), omega.sum(axis=0)]
+    assert_allclose([found.sums, found.squares, found.weights], expected, rtol=1e-13)
 
 
 @given(st.data(), matrices(max_side=30), seeds, sizes, layouts)

@@ -67,6 +67,14 @@ def test_what_is_no_number_is_refused_by_its_column(tmp_path: Path) -> None:
         convert(tmp_path / "x.feather", tmp_path / "x.zarr")
 
 
+def test_what_is_missing_becomes_nan_where_that_is_asked_for(tmp_path: Path) -> None:
+    X.astype("i2").assign(c=pd.array([1, None, 2], "Int16")).to_parquet(tmp_path / "x.parquet")
+    made: Any = convert(tmp_path / "x.parquet", tmp_path / "x.zarr", missing="nan")
+    assert made.dtype == np.dtype("f4")
+    np.testing.assert_array_equal(made[:, 2], [1, np.nan, 2])
+    np.testing.assert_array_equal(made[:, :2], X.astype("i2"))
+
+
 def test_arrow_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.parquet").touch()
     monkeypatch.setitem(sys.modules, "pyarrow", None)

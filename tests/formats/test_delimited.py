@@ -159,3 +159,33 @@ def test_a_header_is_for_tables(tmp_path: Path) -> None:
         ValueError, match=r"--no-header \(header=False\) is for .csv, .tsv, .txt, .gct: .* leave it out"
     ):
         convert(tmp_path / "x.npy", tmp_path / "x.zarr", header=False)
+
+
+HOLES = {
+    "nothing": "a,b,c\n1.5,,3\n,5,\n",
+    "words": "a,b,c\n1.5,NA,3\nnull,5,N/A\n",
+    "quoted words": 'r,a,b,c\nx,1.5,"NA",3\ny,"",5,"nan"\n',
+    "blanks": "a,b,c\n1.5, ,3\n -,5, ?\n",
+    "tabs and names of rows": "r\ta\tb\tc\nx\t1.5\t\t3\ny\t\t5\t\n",
+    "white space": "1.5 NA 3\nNA 5 .\n",
+    "decimal commas": "a;b;c\n1,5;;3\nNA;5;\n",
+    "a mark at the end of lines": "a,b,c,\n1.5,,3,\nNA,5,,\n",
+    "lines of Windows": "a,b,c\r\n1.5,,3\r\n,5,\r\n",
+}
+
+
+@pytest.mark.parametrize("text", HOLES)
+def test_what_is_missing_becomes_nan_where_that_is_asked_for(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.csv").write_text(HOLES[text], newline="")
+    made: Any = convert(tmp_path / "x.csv", tmp_path / "x.zarr", missing="nan")
+    np.testing.assert_array_equal(made[:], [[1.5, np.nan, 3], [np.nan, 5, np.nan]])
+    with pytest.raises(ValueError, match=r"say --missing nan \(missing=\"nan\"\)$"):
+        convert(tmp_path / "x.csv", tmp_path / "y.zarr")
+
+
+def test_a_word_that_is_no_number_is_refused_although_some_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n1,N\n")
+    with pytest.raises(ValueError, match=r"line 3: could not convert string 'N' to float64"):
+        convert(tmp_path / "x.csv", tmp_path / "x.zarr", missing="nan")
+    with pytest.raises(ValueError, match=r"^missing is 'zeros': 'nan', to have NaN where a table has no number"):
+        convert(tmp_path / "x.csv", tmp_path / "x.zarr", missing="zeros")

@@ -99,3 +99,30 @@ def test_matrices_that_make_no_one_are_refused(tmp_path: Path) -> None:
     both = open_stacked([(one, 0, 60), (one, 5, 10)])
     assert [type(array) for array in both.arrays] == [zarr.Array] * 2
     assert missing(both.arrays[0]) is not None
+
+
+@pytest.mark.parametrize("missing", ["nan", "zeros"])
+def test_what_is_missing_is_missing_in_all_of_them(tmp_path: Path, missing: str) -> None:
+    lacking = np.random.default_rng(1).random(X.shape) < 0.3
+    if missing == "nan":
+        parts = [stored(tmp_path / f"{i}.zarr", np.where(lacking, np.nan, X)[i]) for i in (slice(40), slice(40, 60))]
+    else:
+        lines, columns = np.nonzero(~lacking)
+        whole = sparse.csr_matrix((X[lines, columns], (lines, columns)), shape=X.shape)
+        parts = [sparse_stored(tmp_path / f"{i}.zarr", whole[i]) for i in (slice(40), slice(40, 60))]
+    both = open_stacked([(parts[0], 5, 40), (parts[1], 0, 20)], missing=missing)
+    assert both.weighted
+    rows = both.strips(0, check=True)[20:50, :]
+    values, weights = (a.toarray() if rows.sparse else a for a in (rows.values, rows.omega))
+    assert_array_equal(weights, ~lacking[25:55])
+    assert_array_equal(values, np.where(lacking, 0, X)[25:55])
+    assert both.fingerprint != open_stacked([(parts[0], 5, 40), (parts[1], 0, 20)]).fingerprint
+    with pytest.raises(ValueError, match=rf"^missing is None for .* and '{missing}' for .*: say the same of both"):
+        stacked([Range(open_matrix(parts[0], missing=missing), 5, 40), Range(open_matrix(parts[1]), 0, 20)])
+
+
+def test_rows_that_have_weights_are_not_taken_apart(tmp_path: Path) -> None:
+    matrix = open_matrix(stored(tmp_path / "x.zarr", X), weights=stored(tmp_path / "w.zarr", X))
+    assert stacked([Range(matrix, 0, 60)]) is matrix
+    with pytest.raises(ValueError, match=r"x.zarr has weights beside it, and is read as a whole alone"):
+        stacked([Range(matrix, 0, 40)])

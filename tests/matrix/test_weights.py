@@ -15,9 +15,11 @@ from zarr.storage import LocalStore
 
 from dnmf.arrays.weighted import Weighted
 from dnmf.engine.source import lazy_strips
+from dnmf.matrix import weights
 from dnmf.matrix.dense import StoredDense
 from dnmf.matrix.matrix import finds
 from dnmf.matrix.opening import check_complete, open_matrix, tell_missing
+from dnmf.matrix.sparse import StoredSparse
 from dnmf.matrix.strips import Cut
 from dnmf.matrix.weights import weighed
 from dnmf.plan.choose import plan
@@ -180,14 +182,45 @@ def test_each_chunk_of_both_is_read_once_in_a_pass(tmp_path, chunks, sizes):
             assert len(reads) == np.prod([-(-side // c) for side, c in zip(SHAPE, chunk, strict=True)])
 
 
+def test_sparse_x_is_read_once_by_strip_where_its_weights_are_dense(tmp_path):
+    paths = sparse_stored(tmp_path / "x", sparse.csr_array(numbers())), stored(tmp_path / "w", omega(), (5, 20))
+    stores = [CountingStore(LocalStore(path, read_only=True)) for path in paths]
+    x = StoredSparse.of(zarr.open_group(stores[0], mode="r"), "there")
+    matrix = weighed(x, StoredDense.of(zarr.open_array(stores[1], mode="r"), "there"), None)
+    before = stores[0].reads()
+    (strip,) = (Cut(matrix.strips(0, check=True), 5)[:, :],)
+    found = [piece.rows for piece in strip]
+    assert len(found) == 9
+    assert_array_equal(np.vstack([rows.values for rows in found]), np.where(omega() > 0, numbers(), 0))
+    assert set((stores[0].reads() - before).values()) <= {1}
+    assert set(stores[1].reads().values()) == {1}
+
+
+@pytest.mark.parametrize("missing", [None, "zeros"])
+def test_dense_rows_are_read_some_chunks_at_a_time_where_a_part_of_them_is_kept(tmp_path, monkeypatch, missing):
+    monkeypatch.setattr(weights, "AT_A_TIME", 1)
+    a, b = sparse.csr_array(omega("f4")), stored(tmp_path / "x.zarr", numbers(), (4, 20))
+    if missing:
+        matrix = open_matrix(sparse_stored(tmp_path / "a.zarr", a), missing=missing, weights=b)
+        x, w = omega(), np.where(omega() > 0, numbers(), 0)
+    else:
+        matrix, x, w = open_matrix(b, weights=sparse_stored(tmp_path / "a.zarr", a)), numbers(), omega()
+    assert matrix.step == 4
+    check_strips(matrix, x.astype("f4"), w, dense=False)
+    with using(Sizes.of_strips(300)):
+        cut = plan(matrix.grid, rank=2, workers=Workers(1, 2, 512 * MIB))
+    assert len(cut.heights) > 1
+    assert all(height % 4 == 0 for height in cut.heights[:-1])
+
+
 # What is known of both
 
 
 def test_both_are_looked_for_and_told_of(tmp_path):
     x, w = stored(tmp_path / "x.zarr", numbers()), stored(tmp_path / "w.zarr", omega())
     matrix = open_matrix(x, weights=w)
-    assert (matrix.location, matrix.weights_location) == (x, w)
-    assert open_matrix(x).weights_location is None
+    assert (matrix.location, matrix.weights.location) == (x, w)
+    assert open_matrix(x).weights is None
     assert len(matrix.arrays) == 2
     assert finds(matrix.nodes)
     assert matrix.stored

@@ -1,5 +1,6 @@
 """A sample that a run keeps comes back as it was, or not at all."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import zarr
 from numpy.testing import assert_array_equal
 from scipy import sparse
 
+from dnmf.arrays.observed import Observed
 from dnmf.arrays.sample import ColumnSums, Sample
+from dnmf.arrays.weighted import Weighted
 from dnmf.run import kept_sample
 from dnmf.run.kept_sample import StoredSample, has_sample, read_sample, read_totals, write_sample
 
@@ -37,6 +40,48 @@ def test_it_comes_back_as_it_was(group: zarr.Group, kind: str) -> None:
         assert_array_equal(getattr(other.sample, name), getattr(one.sample, name))
     assert sparse.issparse(other.sample.rows) == (kind == "sparse")
     assert_array_equal(np.asarray(other.sample.rows @ np.eye(5)), np.asarray(one.sample.rows @ np.eye(5)))
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("mask", [True, False])
+@pytest.mark.parametrize("exponent", [0, 3])
+def test_rows_with_weights_come_back_to_the_last_bit(group: zarr.Group, kind: str, mask: bool, exponent: int) -> None:
+    one, rng = stored(kind, axis=0), np.random.default_rng(1)
+    values: Any = one.sample.rows
+    omega = rng.random((4, 5)).astype("f4") * (rng.random((4, 5)) < 0.6)
+    weights: Any = omega > 0 if mask else omega
+    if kind == "sparse":
+        # A stored 0 is a value.
+        values.data[7] = 0
+        weights = np.ones(values.nnz, bool) if mask else rng.random(values.nnz).astype("f4")
+    else:
+        values = np.where(omega > 0, values, 0)
+    columns = ColumnSums(rng.random(5), rng.random(5), rng.random(5))
+    observed = Observed(12, np.array([3, 0, 2, 4, 3]), 7, (3, 9))
+    sample = replace(one.sample, rows=Weighted(values, weights), columns=columns)
+    write_sample(group, replace(one, sample=sample, observed=observed).scaled(exponent))
+    found = read_sample(group)
+    rows = found.scaled(0).sample.rows
+    assert isinstance(rows, Weighted)
+    assert (rows.sparse, rows.masked, rows.dtype) == (kind == "sparse", mask, np.dtype("f4"))
+    assert_array_equal(rows.weights, weights)
+    assert rows.weights.dtype == weights.dtype
+    if kind == "sparse":
+        assert rows.values.nnz == values.nnz
+        values, rows = values.toarray(), rows.with_values(rows.values.toarray())
+    assert_array_equal(rows.values, values)
+    assert found.observed is not None
+    assert (found.observed.entries, found.observed.empty, found.observed.first) == (12, 7, (3, 9))
+    assert_array_equal(found.observed.columns, observed.columns)
+    for kept in (found.sample.columns, read_totals(group, 5).columns):
+        assert kept is not None
+        assert_array_equal(kept.weights, columns.weights)
+
+
+def test_a_sample_without_weights_says_nothing_of_any(group: zarr.Group) -> None:
+    write_sample(group, stored(axis=0))
+    assert "observed" not in dict(group["sample"].attrs)
+    assert not {"row_weights", "column_weights", "column_observed"} & set(dict(group["sample"].members()))
 
 
 def test_sums_by_column_come_back_with_and_without_the_rows_and_belong_to_x_times_a_power(group: zarr.Group) -> None:
