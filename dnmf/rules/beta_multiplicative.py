@@ -23,9 +23,13 @@ def multiply(
     denominator: NDArray[np.floating],
     beta: float,
     penalty: Penalty,
+    times: NDArray[np.floating] | None = None,
 ) -> NDArray[np.floating]:
-    """F ⊙ (numerator / (denominator + l1 + l2 F))^exponent, (k × r); 0 where the denominator is."""
-    below = denominator + penalty.gradient(F) if penalty else np.broadcast_to(denominator, F.shape)
+    """F ⊙ (numerator / (denominator + l1 + l2 F))^exponent, (k × r); 0 where the denominator is.
+
+    `times` is how many times the penalty on each column of F counts (r,); None for once.
+    """
+    below = denominator + penalty.gradient(F, times) if penalty else np.broadcast_to(denominator, F.shape)
     ratio = np.zeros_like(F)
     with np.errstate(over="ignore"):
         np.divide(numerator, below, out=ratio, where=below > 0)

@@ -33,14 +33,17 @@ class Penalty:
         """What it adds to a loss (not halved), from the sum of the entries and that of their squares."""
         return 2 * float(self.l1) * total + self.l2 * square
 
-    def of(self, F: NDArray[np.floating]) -> float:
-        """What it adds to a loss (not halved) for a factor (k, r)."""
+    def of(self, F: NDArray[np.floating], times: NDArray[np.floating] | None = None) -> float:
+        """What it adds to a loss (not halved) for a factor (k, r), each column of which counts so many times (r,)."""
         F8 = F.astype("f8")
+        if times is not None:
+            return self.value(float((F8 @ times).sum()), float(((F8 * F8) @ times).sum()))
         return 2 * float((F8 * self.l1).sum()) + self.l2 * float(np.vdot(F8, F8))
 
-    def gradient(self, F: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Its derivative where a factor is F (k, r): l1 + l2 F."""
-        return np.asarray(self.l1 + self.l2 * F)
+    def gradient(self, F: NDArray[np.floating], times: NDArray[np.floating] | None = None) -> NDArray[np.floating]:
+        """Its derivative where a factor is F (k, r): l1 + l2 F, for each column so many times (r,)."""
+        gradient = np.asarray(self.l1 + self.l2 * F)
+        return gradient if times is None else gradient * times
 
     def weighted(self, weights: NDArray[np.floating]) -> "Penalty":
         """The penalty on a factor whose columns were multiplied by weights (r,): its square grows with it."""

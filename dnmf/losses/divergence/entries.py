@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import kl_div, xlogy
 
 from dnmf.arrays.parts import cuts, part_of
-from dnmf.arrays.products import model_at, right
+from dnmf.arrays.products import left, model_at, right, row_powers
 from dnmf.arrays.rows import Array, Rows, is_sparse, with_data
 from dnmf.arrays.weighted import Weighted
 from dnmf.plan.parts import part_rows
@@ -51,6 +51,21 @@ def linear_terms(y: Rows, S: Array) -> Array:
     for cut in cuts(y):
         terms[:, cut] = right(S, part_of(y, cut).omega)
     return terms
+
+
+def row_totals(y: Rows) -> Array:
+    """Σ_j ω_ij for every row, (h,): how many entries it has where all count once."""
+    return row_powers(y, 0).astype(y.dtype)
+
+
+def column_totals(y: Rows, counts: Array | None) -> NDArray[np.float64]:
+    """Σ_i ω_ij for every column (N,), of rows that count so many times (h,), or once."""
+    total = np.zeros(y.shape[1])
+    for cut in cuts(y):
+        rows = np.ones((1, cut.stop - cut.start)) if counts is None else counts[None, cut]
+        part = part_of(y, cut)
+        total += left(rows.astype(y.dtype), part.omega)[0] if isinstance(y, Weighted) else rows.sum()
+    return total
 
 
 def row_sums(y: Rows, L: Array, S: Array) -> Array:

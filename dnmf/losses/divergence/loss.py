@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dnmf.arrays.products import row_powers
 from dnmf.arrays.rows import Array, Rows
 from dnmf.arrays.sample import StandIn
-from dnmf.losses.divergence.entries import row_sums
+from dnmf.losses.divergence.entries import row_sums, row_totals
 from dnmf.losses.divergence.rows import move_rows, solve_rows
 from dnmf.losses.divergence.sums import Evaluation, Shared, Sums, strip_sums
 from dnmf.losses.divergence.surrogate import Surrogate
@@ -27,11 +27,13 @@ class Divergence:
     ----------
     beta : of the loss.
     long, short : penalties on L and on S.
+    per_observed : whether the penalty on a row or a column grows with the weights of its entries, Σ ω.
     """
 
     beta: float
     long: Penalty
     short: Penalty
+    per_observed: bool = False
 
     keeps_zeros: ClassVar = True
     from_columns: ClassVar = None
@@ -45,7 +47,11 @@ class Divergence:
         return Shared(S, S.astype("f8") if known.is_below(CLOSE) else S, known.norm)
 
     def update(self, y: Rows, shared: Shared, L: Array, sweeps: int) -> Array:
-        return move_rows(y, L, shared.S, sweeps, beta=self.beta, penalty=self.long)
+        return move_rows(y, L, shared.S, sweeps, beta=self.beta, penalty=self.long, times=self._times(y))
+
+    def _times(self, y: Rows) -> Array | None:
+        """How many times the penalties on rows y count (h,); None for once."""
+        return row_totals(y) if self.per_observed and self.penalized else None
 
     def scale_and_update(self, y: Rows, shared: Shared, L: Array, sweeps: int) -> Array:
         """A random block, whose rows first get the sum of their rows of Y."""
@@ -55,22 +61,22 @@ class Divergence:
 
     def solve(self, y: Rows, shared: Shared, sweeps: int) -> Array:
         """A block from scratch, beginning with least squares."""
-        return solve_rows(y, shared.S, sweeps, beta=self.beta, penalty=self.long)
+        return solve_rows(y, shared.S, sweeps, beta=self.beta, penalty=self.long, times=self._times(y))
 
     def settle(self, y: Rows, S: Array, *, tol: float, iterations: int) -> Array:
-        start = solve_rows(y, S, STRIDE, beta=self.beta, penalty=self.long)
+        start = solve_rows(y, S, STRIDE, beta=self.beta, penalty=self.long, times=self._times(y))
         return row_by_row(partial(self._stride, y, S), start, tol=tol, groups=iterations // STRIDE)
 
     def _stride(self, y: Rows, S: Array, F: Array, rows: NDArray[np.intp]) -> Array:
         part = y if len(rows) == y.shape[0] else y[rows]
-        return move_rows(part, F, S, STRIDE, beta=self.beta, penalty=self.long)
+        return move_rows(part, F, S, STRIDE, beta=self.beta, penalty=self.long, times=self._times(part))
 
     def sums(self, y: Rows, shared: Shared, L: Array) -> Sums:
-        return strip_sums(y, L, shared.base, beta=self.beta)
+        return strip_sums(y, L, shared.base, beta=self.beta, times=self._times(y))
 
     def evaluate(self, sums: Sums, shared: Shared) -> Evaluation:
         return Evaluation(sums, shared, self.beta, self.long, self.short)
 
     def surrogate(self, drawn: StandIn) -> Surrogate:
         """The sample, its rows as often as they count."""
-        return Surrogate(drawn.rows, drawn.counts, self.beta, self.long, self.short)
+        return Surrogate(drawn.rows, drawn.counts, self.beta, self.long, self.short, times=self._times(drawn.rows))

@@ -26,7 +26,14 @@ from dnmf.arrays.rows import Array, Rows
 from dnmf.arrays.weighted import Weighted
 from dnmf.components.sums import ComponentSums
 from dnmf.losses import SWEEPS
-from dnmf.losses.divergence.entries import dense_models, form_model, require_positive, row_divergences, split_terms
+from dnmf.losses.divergence.entries import (
+    column_totals,
+    dense_models,
+    form_model,
+    require_positive,
+    row_divergences,
+    split_terms,
+)
 from dnmf.plan.parts import LARGE_PART
 from dnmf.rules import Penalty
 from dnmf.rules.beta_multiplicative import multiply
@@ -63,6 +70,8 @@ class Sums:
     loss : twice the divergence of Y from M.
     norm : Σ y^β.
     mass, squares : (k,) sum of each row of L, and of its squares.
+    totals : (N,) Σ_i ω_ij, where penalties grow with the weights of what they are on; else nothing (0,).
+    penalized : sum of all of L, and of its squares, each row times Σ_j ω_ij; 0 where penalties do not grow.
     """
 
     numerator: NDArray[np.float64]
@@ -71,9 +80,13 @@ class Sums:
     norm: float
     mass: NDArray[np.float64]
     squares: NDArray[np.float64]
+    totals: NDArray[np.float64]
+    penalized: NDArray[np.float64]
 
 
-def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = None) -> Sums:
+def strip_sums(
+    y: Rows, L: Array, S: Array, *, beta: float, weights: Array | None = None, times: Array | None = None
+) -> Sums:
     """The sums of one piece.
 
     Parameters
@@ -83,6 +96,7 @@ def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | Non
     S : (k, N). Its dtype is that in which the model is formed.
     beta : of the loss.
     weights : (h,) what every row counts, or None for 1.
+    times : (h,) Σ_j ω_ij, where penalties grow with it, or None.
 
     Raises
     ------
@@ -112,7 +126,13 @@ def strip_sums(y: Rows, L: Array, S: Array, *, beta: float, weights: Array | Non
         norm=float(powers.sum() if weights is None else powers @ weights),
         mass=L8.sum(axis=1),
         squares=np.einsum("kh,kh->k", L8, L8),
+        totals=np.zeros(0) if times is None else column_totals(y, weights),
+        penalized=np.zeros(2) if times is None else _penalized(L8, times if weights is None else times * weights),
     )
+
+
+def _penalized(L: NDArray[np.float64], times: Array) -> NDArray[np.float64]:
+    return np.array([(L @ times).sum(), ((L * L) @ times).sum()])
 
 
 def _counted_below(y: Rows, counted: Array, L: Array, S: Array, Q: Rows | None, beta: float) -> NDArray[np.float64]:
@@ -160,12 +180,24 @@ class Evaluation:
         if not (self.long or self.short):
             return 0.0
         total, square = float(self.sums.mass.sum()), float(self.sums.squares.sum())
-        return self.long.value(total, square) + self.short.of(self.shared.S)
+        if self.times is not None:
+            total, square = self.sums.penalized.tolist()
+        return self.long.value(total, square) + self._on_short(self.shared.S)
+
+    @property
+    def times(self) -> NDArray[np.float64] | None:
+        """How many times the penalty on each column of S counts (N,); None for once."""
+        return self.sums.totals if self.sums.totals.size else None
+
+    def _on_short(self, S: Array) -> float:
+        return self.short.of(S, self.times)
 
     def step(self) -> Array:
         """The short factor after one update, in float64: a second one would need another look at Y."""
         S, sums = self.shared.S, self.sums
-        return multiply(S.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short).astype(S.dtype)
+        return multiply(S.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short, self.times).astype(
+            S.dtype
+        )
 
     def gain(self, moved: Array) -> float:
         """By how much a move of the short factor decreases the objective, at least, and without a read.
@@ -180,12 +212,12 @@ class Evaluation:
         fall = r - 1 if beta < 1 else (r**beta - 1) / beta
         # An entry becomes 0 where the numerator is.
         gained = float(np.sum(S8 * (np.where(sums.numerator > 0, sums.numerator * rise, 0) - sums.denominator * fall)))
-        return 2 * gained - (self.short.of(moved) - self.short.of(self.shared.S))
+        return 2 * gained - (self._on_short(moved) - self._on_short(self.shared.S))
 
     def gradient_norm(self) -> float:
         """‖∇‖ of the objective with respect to S, over the entries that the rule can move: those above 0."""
         S, sums = self.shared.S, self.sums
-        gradient = 2 * (sums.denominator - sums.numerator + self.short.gradient(S.astype("f8")))
+        gradient = 2 * (sums.denominator - sums.numerator + self.short.gradient(S.astype("f8"), self.times))
         return float(np.linalg.norm(gradient[S > 0]))
 
     @property

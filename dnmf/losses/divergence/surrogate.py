@@ -69,6 +69,7 @@ class Surrogate:
     counts : (s,) how often each counts.
     beta, long, short : of the loss, penalties on the long and on the short factor.
     rows : (k, s) its long factor; None before the first pass.
+    times : (s,) how many times the penalty on each row counts, where that grows with its weights; None for once.
     """
 
     A: Rows
@@ -77,6 +78,7 @@ class Surrogate:
     long: Penalty
     short: Penalty
     rows: Array | None = None
+    times: Array | None = None
 
     penalties: ClassVar = (NO_PENALTY, NO_PENALTY)  # of starts, which are those of least squares
 
@@ -94,7 +96,8 @@ class Surrogate:
             return None
         at = np.linspace(0, rows - 1, some).astype(np.intp)
         counts = self.counts[at] * (self.counts.sum() / self.counts[at].sum())
-        return replace(self, A=self.A[at], counts=counts, rows=None)
+        times = None if self.times is None else self.times[at]
+        return replace(self, A=self.A[at], counts=counts, times=times, rows=None)
 
     def begin(self, H: Array, iterations: int) -> Fit:
         """From a short factor, see `Trial` of `dnmf.losses.protocol`."""
@@ -115,13 +118,14 @@ class Surrogate:
         return self.with_rows(rows), updates
 
     def _solve(self, S: Array, updates: int) -> Array:
-        return solve_rows(self.A, S, updates, beta=self.beta, penalty=self.long)
+        return solve_rows(self.A, S, updates, beta=self.beta, penalty=self.long, times=self.times)
 
     def _move(self, rows: Array, S: Array, updates: int = 1) -> Array:
-        return move_rows(self.A, rows, S, updates, beta=self.beta, penalty=self.long)
+        return move_rows(self.A, rows, S, updates, beta=self.beta, penalty=self.long, times=self.times)
 
     def _sums(self, rows: Array, S: Array) -> Sums:
-        return strip_sums(self.A, rows, S, beta=self.beta, weights=self.counts.astype(S.dtype))
+        counts = self.counts.astype(S.dtype)
+        return strip_sums(self.A, rows, S, beta=self.beta, weights=counts, times=self.times)
 
     def correct(self, evaluation: Evaluation, steps: int) -> Array | None:
         S, rows, sums = evaluation.shared.S, self.rows, evaluation.sums
@@ -137,7 +141,7 @@ class Surrogate:
             # What Y has less than the sample goes to the other side of the fraction: there it holds a step back.
             top = ours.numerator + _majorized(more, change, self.beta - 2) + np.maximum(-below, 0)
             bottom = ours.denominator + _majorized(below, change, max(self.beta - 1, 0)) + np.maximum(-more, 0)
-            new = multiply(moved.astype("f8"), top, bottom, self.beta, self.short)
+            new = multiply(moved.astype("f8"), top, bottom, self.beta, self.short, evaluation.times)
             if not new.max() <= FARTHEST * S.max():
                 return None
             if not (self.long or self.short):
@@ -167,16 +171,17 @@ class Surrogate:
     def _move_short(self, W: Array, H: Array) -> Fit:
         """H after one update, with the loss before it: H is at least as good after it."""
         sums = self._sums(W, H)
-        objective = sums.loss + self._penalty(W) + self.short.of(H)
-        moved = multiply(H.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short).astype(H.dtype)
-        return Fit(W, moved, sums.loss, objective)
+        times = None if self.times is None else sums.totals
+        objective = sums.loss + self._penalty(W) + self.short.of(H, times)
+        moved = multiply(H.astype("f8"), sums.numerator, sums.denominator, self.beta, self.short, times)
+        return Fit(W, moved.astype(H.dtype), sums.loss, objective)
 
     def _penalty(self, W: Array) -> float:
         """On the long factor, every row as often as it counts."""
         if not self.long:
             return 0.0
-        W8 = W.astype("f8")
-        return self.long.value(float(W8.sum(axis=0) @ self.counts), float((W8**2).sum(axis=0) @ self.counts))
+        W8, counts = W.astype("f8"), self.counts if self.times is None else self.counts * self.times
+        return self.long.value(float(W8.sum(axis=0) @ counts), float((W8**2).sum(axis=0) @ counts))
 
 
 def _majorized(more: NDArray[np.float64], change: NDArray[np.float64], power: float) -> NDArray[np.float64]:

@@ -213,6 +213,67 @@ def test_a_sample_that_is_all_of_x_goes_on_as_alternation_does(beta, layout):
     assert_allclose(after, H, rtol=1e-7)
 
 
+def grown(F, X, weights, on, beta, penalty):
+    """A factor (r, k) after an update with penalties per observation: row by row, each with its own."""
+    rows = zip(X, F, weights, strict=True)
+    return np.vstack([
+        naive.beta_update(x[None], f[None], on, beta=beta, l1=penalty.l1 * w.sum(), l2=penalty.l2 * w.sum(),
+                          weights=w[None])
+        for x, f, w in rows
+    ])  # fmt: skip
+
+
+@each_layout
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("beta", [0.0, 1.0, 1.5])
+def test_penalties_grow_with_what_is_there(beta, kind, layout):
+    Y, omega, L, S = problem(beta, kind)
+    long, short = Penalty(0.02, 0.03), Penalty(0.05, 0.01)
+    loss, rows = Divergence(beta, long, short, per_observed=True), weighted(Y, omega, layout)
+    shared = loss.prepare(S, NOTHING)
+    assert_allclose(loss.update(rows, shared, L, 1), grown(L.T, Y, omega, S, beta, long).T, rtol=1e-9)
+    cuts = [slice(0, 5), slice(5, 13)]
+    evaluation = loss.evaluate(add([loss.sums(rows[c], shared, L[:, c]) for c in cuts]), shared)
+    assert_allclose(evaluation.step(), grown(S.T, Y.T, omega.T, L, beta, short).T, rtol=1e-9)
+    on = [(long, L, omega.sum(axis=1)), (short, S, omega.sum(axis=0))]
+    expected = [naive.penalty(f, p.l1 * t, p.l2 * t) for p, F, totals in on for f, t in zip(F.T, totals, strict=True)]
+    assert_allclose(evaluation.penalties, sum(expected), rtol=1e-9)
+
+
+@each_layout
+def test_on_a_sample_penalties_grow_with_what_its_rows_count(layout):
+    """As on all rows that they stand for."""
+    Y, omega, _, S = problem(1.0, "weights")
+    loss, counts = Divergence(1.0, *PENALTIES[1:] * 2, per_observed=True), np.arange(1.0, len(Y) + 1)
+    rows = weighted(Y, omega, layout)
+    many = rows[np.repeat(np.arange(len(Y)), counts.astype(int))]
+    few = loss.surrogate(StandIn(rows, counts, as_it_is(Y), True))
+    all_of_them = loss.surrogate(StandIn(many, np.ones(many.shape[0]), as_it_is(Y), True))
+    ours, theirs = few.begin(S, 30), all_of_them.begin(S, 30)
+    assert ours.objective > ours.loss * 1.1
+    assert_allclose([ours.loss, ours.objective], [theirs.loss, theirs.objective], rtol=1e-8)
+    assert_allclose(ours.H, theirs.H, rtol=1e-6, atol=1e-9)
+
+
+@given(layout=st.sampled_from(LAYOUTS), seed=st.integers(0, 1000), l1=st.sampled_from([0.01, 1.0]))
+def test_with_penalties_that_grow_the_objective_never_rises_either(layout, seed, l1):
+    Y, omega, L, S = problem(1.0, "weights", shape=(11, 7), seed=seed, share=0.4)
+    loss, rows = Divergence(1.0, Penalty(l1), Penalty(l1), per_observed=True), weighted(Y, omega, layout)
+
+    def evaluated(L, S):
+        shared = loss.prepare(S, NOTHING)
+        return loss.evaluate(loss.sums(rows, shared, L), shared)
+
+    ends = [evaluated(L, S)]
+    L = loss.update(rows, ends[0].shared, L, 1)
+    ends.append(evaluated(L, S))
+    ends.append(evaluated(L, ends[1].step()))
+    first, second, third = (end.loss + end.penalties for end in ends)
+    assert second <= first * (1 + 1e-11)
+    assert ends[1].gain(ends[1].step()) + 1e-11 * first >= 0
+    assert ends[1].gain(ends[1].step()) <= second - third + 1e-11 * first
+
+
 @each_beta
 def test_sparse_rows_are_the_dense_ones_with_the_same_weights(beta):
     Y, omega, L, S = problem(beta, "weights", shape=(40, 30), share=0.1)
