@@ -27,6 +27,6 @@ def loss_of(
     which least squares alone allow.
     """
     if beta == 2:
-        rule = Solver(solver, order if solver in IN_ORDER else None)
+        rule = Solver(solver, order if solver in IN_ORDER else None, even=known > 0)
         return LeastSquares(rule, long, short, sparse=sparse, short_sweeps=short_sweeps, known=known, signed=signed)
     return Divergence(beta, long, short, known)

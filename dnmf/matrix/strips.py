@@ -208,13 +208,12 @@ def unreadable(which: str, why: object) -> OSError:
     return OSError(f"{which} of X cannot be read ({why}): a chunk is damaged or gone; write it again")
 
 
-def bad_entry(row: int, column: int, value: object) -> ValueError:
+def bad_entry(row: int, column: int, value: Any) -> ValueError:
     """What to raise where an entry cannot be."""
-    number = float(str(value))
-    allowed = ', or, for least squares, take it for data: --negative allow (negative="allow")'
+    below = -math.inf < float(value) < 0
+    allow = ', or, for least squares, allow it with --negative allow (negative="allow")' if below else ""
     return ValueError(
-        f"X[{row}, {column}] is {value}: every entry must be finite and not negative; mend X and start again"
-        f"{allowed if -math.inf < number < 0 else ''}"
+        f"X[{row}, {column}] is {value}: every entry must be finite and not negative; mend X and start again{allow}"
     )
 
 
