@@ -14,13 +14,15 @@ from dnmf.arrays.rows import Array, Rows
 from dnmf.arrays.sketch import Sketch
 from dnmf.losses.least_squares.in_memory import solved_against
 from dnmf.losses.protocol import AnyLoss, Shared
-from dnmf.losses.scale import PLAIN_FACTOR
 from dnmf.losses.settle_in_range import settle_in_range
 from dnmf.matrix.foreign import factor_of
 from dnmf.matrix.matrix import Matrix
 from dnmf.matrix.sparse import FORMATS
 from dnmf.run.result import Factorization, open_without_W
 from dnmf.stores.places import answering
+
+# The largest entry of a known component is between these, in each dtype: it is squared, and added up, beside others.
+POSSIBLE = {"f": (1e-12, 1e12), "d": (1e-100, 1e100)}
 
 # Where all components are known, rows are solved as `transform` solves them.
 TOL, ITERATIONS = 1e-4, 200
@@ -79,7 +81,7 @@ def checked_components(known: Array | None, matrix: Matrix) -> Array | None:
         raise ValueError(f"fixed has shape {known.shape} and X has {n} columns: shape (k₀, {n}) is required")
     if not (known.min() >= 0 and known.max() < np.inf):
         raise ValueError("fixed has a negative, NaN or infinite entry: finite entries ≥ 0 are required")
-    tops, (least, most) = known.max(axis=1), PLAIN_FACTOR[matrix.dtype.char]
+    tops, (least, most) = known.max(axis=1), POSSIBLE[matrix.dtype.char]
     if not tops.all():
         raise ValueError(
             f"row {int(np.argmin(tops))} of fixed is zero everywhere: a component that explains nothing is not known; "
@@ -87,8 +89,8 @@ def checked_components(known: Array | None, matrix: Matrix) -> Array | None:
         )
     if tops.min() < least or tops.max() > most:
         raise ValueError(
-            f"rows of fixed have largest entries from {tops.min():.1e} to {tops.max():.1e}, and {matrix.dtype}, the "
-            f"dtype of X, can square {least:.0e} to {most:.0e}: multiply them by constants, which W takes up"
+            f"rows of fixed have largest entries of {tops.min():.1e} to {tops.max():.1e}, and with X in {matrix.dtype} "
+            f"{least:.0e} to {most:.0e} is possible: multiply them by constants, which W takes up"
         )
     if 0 not in matrix.grid.axes:
         raise ValueError(

@@ -31,7 +31,7 @@ def loss_of(
     weights, `per_observed`.
     """
     if beta == 2:
-        rule = Solver(solver, order if solver in IN_ORDER else None)
+        rule = Solver(solver, order if solver in IN_ORDER else None, even=known > 0)
         if weighted:
             return WeightedLeastSquares(rule, long, short, short_sweeps, per_observed)
         return LeastSquares(rule, long, short, sparse=sparse, short_sweeps=short_sweeps, known=known, signed=signed)

@@ -226,11 +226,11 @@ def unreadable(which: str, why: object) -> OSError:
 
 def bad_entry(row: int, column: int, value: Any, *, name: str = "X", dense: bool = True) -> ValueError:
     """What to raise where an entry of X, or of its weights, cannot be."""
-    advice, number = "", float(str(value))
+    advice, number = "", float(value)
     if name == "X" and dense and np.isnan(number):
         advice = f", or, {SAY_SO}"
     elif name == "X" and -np.inf < number < 0:
-        advice = ', or, for least squares, take it for data: --negative allow (negative="allow")'
+        advice = ', or, for least squares, allow it with --negative allow (negative="allow")'
     return ValueError(
         f"{name}[{row}, {column}] is {value}: every entry must be finite and not negative; mend "
         f"{'X' if name == 'X' else 'them'} and start again{advice}"

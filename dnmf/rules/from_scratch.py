@@ -71,3 +71,15 @@ def from_scratch(rule: Rule, *, keeps_zeros: bool, penalty: Penalty = NO_PENALTY
         return rule(np.maximum(solution, least, out=solution), N, G, sweeps)
 
     return solve
+
+
+def balanced(solve: Solve) -> Solve:
+    """The same with components of like size inside: with components that are known, of any size, some are far smaller
+    than others, and would vanish in the ridge. Sizes are changed by powers of two, which round nothing.
+    """
+
+    def balanced_solve(N: NDArray[np.floating], G: NDArray[np.floating], sweeps: int) -> NDArray[np.floating]:
+        by = np.ldexp(np.ones((len(G), 1), G.dtype), -np.frexp(np.sqrt(G.diagonal()))[1][:, None])
+        return np.asarray(by * solve(by * N, by * G * by.T, sweeps))
+
+    return balanced_solve

@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from dnmf.rules import KEEPS_ZEROS, RULES, Penalty, Rule, Solve
-from dnmf.rules.from_scratch import from_scratch
+from dnmf.rules.from_scratch import balanced, from_scratch
 
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """A name of `RULES` and, for rules that are `IN_ORDER`, the components as they are set; None for 1…k."""
+    """A name of `RULES` and, for rules that are `IN_ORDER`, the components as they are set; None for 1…k.
+
+    `even` says whether what has no penalty is made from scratch with components of like size.
+    """
 
     name: str
     order: tuple[int, ...] | None = None
+    even: bool = False
 
     @property
     def keeps_zeros(self) -> bool:
@@ -26,4 +30,5 @@ class Solver:
 
     def solve(self, penalty: Penalty) -> Solve:
         """What makes a factor that has a penalty, from scratch."""
-        return from_scratch(self.rule(penalty), keeps_zeros=self.keeps_zeros, penalty=penalty)
+        solve = from_scratch(self.rule(penalty), keeps_zeros=self.keeps_zeros, penalty=penalty)
+        return balanced(solve) if self.even and not penalty else solve

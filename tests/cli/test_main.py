@@ -240,7 +240,8 @@ def test_a_bad_entry_is_its_sentence_alone_on_stderr(address: str, tmp_path: Pat
     zarr.create_array(str(tmp_path / "bad.zarr"), data=bad, chunks=(100, 50))
     words = ("factorize", "bad.zarr", "--rank", 2, "--out", "bad-run.zarr", "--scheduler", address, "--quiet")
     assert run(*words, cwd=tmp_path, code=1).stderr == (
-        "X[17, 5] is -1.0: every entry must be finite and not negative; mend X and start again\n"
+        "X[17, 5] is -1.0: every entry must be finite and not negative; mend X and start again, or, for least squares, "
+        'allow it with --negative allow (negative="allow")\n'
     )
 
 

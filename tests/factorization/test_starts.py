@@ -505,7 +505,7 @@ def test_snapshots_begin_with_what_the_start_gave(in_strips: None) -> None:
 def test_a_component_that_is_shut_down_on_an_excerpt_stays_so_beyond_it(penalty: Penalty) -> None:
     rng = np.random.default_rng(0)
     A = as_it_is(rng.random((SIDE + 300, 250), "f4"))
-    screen = starts.Screen(A, excerpt(A, seed=0), (penalty, penalty))
+    screen = starts.Screen(A, excerpt(A, seed=0), (penalty, penalty), np.zeros((0, 250), "f4"))
     H = rng.random((200, 250), "f4")
     shut = rng.permutation(200)[:150]
     H[shut] = 0
@@ -523,4 +523,4 @@ def test_the_start_that_is_ahead_by_the_loss_itself_is_taken() -> None:
     others = [rng.random((5, 40)) for _ in range(3)]
     fits = [Fit(np.ones((5, 600)), F, 0.0, 0.0) for F in (*others, H)]
     engine = Direct(Plan(0, 600, 600, 40))
-    assert starts._best_on_trial(engine, sample.trial, fits) is fits[-1]
+    assert starts._best_on_trial(engine, sample.trial, fits, known=0) is fits[-1]

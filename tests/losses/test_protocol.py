@@ -1,6 +1,7 @@
 """What losses promise the loop, whichever it is; their names; rows that settle by themselves."""
 
 import pickle
+from dataclasses import replace
 from functools import cache
 
 import naive
@@ -335,3 +336,32 @@ def test_a_move_that_is_foretold_to_rise_ends_no_run():
     asked = {"solver": "mu", "beta_loss": 1.0, "alpha_W": 2.0, "alpha_H": 2.0}
     ours, best = (dnmf.factorize(X, 3, init=init, **asked) for init in (first, "sample"))
     assert ours.history["objective"][-1] < 1.1 * best.history["objective"][-1]
+
+
+@each_kind
+@each_penalty
+def test_known_components_stay_and_only_the_others_are_told_of(kind, name):
+    Y, L, S = problem()
+
+    def found(known, rows):
+        objective = replace(objective_of(kind, name), known=known)
+        shared = shared_of(objective, S)
+        return objective, shared, objective.evaluate(objective.sums(Y, shared, rows), shared)
+
+    objective, shared, evaluation = found(2, L)
+    moved = evaluation.step()
+    assert moved[:2].tobytes() == S[:2].tobytes()
+    assert not np.array_equal(moved[2:], S[2:])
+    *_, of_all = found(0, L)
+    *_, of_none = found(3, L)
+    assert 0 < evaluation.gradient_norm() < of_all.gradient_norm()
+    assert (of_none.gradient_norm(), of_none.gain(of_none.step())) == (0, 0)
+
+    surrogate, _ = objective.surrogate(sample_of(Y)).follow(shared, 3)
+    *_, evaluation = found(2, surrogate.rows)
+    for S2 in (
+        surrogate.correct(evaluation, 5),
+        surrogate.factorize(Fit(surrogate.rows, S, np.inf, np.inf), iterations=20, tol=0)[0],
+    ):
+        assert S2[:2].tobytes() == S[:2].tobytes()
+        assert not np.array_equal(S2[2:], S[2:])

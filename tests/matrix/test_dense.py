@@ -208,6 +208,7 @@ def test_a_strip_of_rows_is_contiguous_and_one_of_columns_is_turned():
     assert open_matrix(x).strips(1, check=True)[0:4, :].flags.f_contiguous
 
 
+ALLOW = ', or, for least squares, allow it with --negative allow (negative="allow")'
 BAD = [("f2", -1.5, 0), ("f4", np.nan, 0), ("f8", np.inf, 0), ("f2", -np.inf, 1), ("f4", -1.5, 1), ("f8", np.nan, 1)]
 
 
@@ -223,6 +224,7 @@ def test_an_entry_that_cannot_be_names_its_row_and_column(dtype, value, axis):
         option = ', or, if nothing is known there, say so: --missing nan (missing="nan")' if np.isnan(value) else ""
         assert str(refused.value) == (
             f"X[10, 7] is {value}: every entry must be finite and not negative; mend X and start again{option}"
+            f"{ALLOW if value == -1.5 else ''}"
         )
         unchecked = open_matrix(X).strips(axis, check=False)[(9, 6)[axis] : 13, :]
         assert_array_equal(unchecked, (x if axis == 0 else x.T)[(9, 6)[axis] : 13])

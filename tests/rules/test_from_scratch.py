@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar, nnls
 from strategies import cuts, problems
 
 from dnmf.rules import NO_PENALTY, RULES, coordinate_descent
-from dnmf.rules.from_scratch import from_scratch, lift_zeros, scale_rows
+from dnmf.rules.from_scratch import balanced, from_scratch, lift_zeros, scale_rows
 from dnmf.rules.solver import Solver
 
 
@@ -161,3 +161,13 @@ def test_from_scratch_nearly_parallel_components_need_three_times_fewer_sweeps()
 def test_zeros_are_lifted_to_a_hundredth_of_the_mean_of_their_component():
     assert_allclose(lift_zeros(np.array([[0.0, 4.0], [2.0, 6.0]])), [[0.02, 4], [2, 6]])
     assert not lift_zeros(np.zeros((2, 3))).any()
+
+
+@given(problem=problems("f8"), exponents=st.lists(st.integers(-30, 30), min_size=4, max_size=4))
+def test_of_balanced_components_the_size_makes_no_difference(problem, exponents):
+    """Powers of two round nothing: what is found is the same to the last bit, divided by them."""
+    X, _, V = problem
+    by = np.ldexp(1.0, np.array(exponents[: len(V)]))[:, None]
+    solve = balanced(from_scratch(coordinate_descent, keeps_zeros=False))
+    one, other = (solve(S @ X.T, S @ S.T, 2) for S in (V, by * V))
+    assert_array_equal(by * other, one)

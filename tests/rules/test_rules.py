@@ -321,3 +321,23 @@ def test_a_penalty_is_something_where_any_of_it_is():
     assert all([Penalty(0.1), Penalty(0.0, 0.1), Penalty(np.array([0.0, 0.1]))])
     ridge = Penalty(0.0, 0.3)
     assert ridge.weighted(np.ones(4)) is ridge
+
+
+@each_rule
+@given(problem=problems("f8"), sweeps=sweeps_, data=st.data())
+def test_known_components_stay_and_the_others_move_as_in_what_they_leave(name, problem, sweeps, data):
+    """The least-squares problem of the others is that of X less what is known; mu divides by the model of all."""
+    X, W, V = problem
+    known = data.draw(st.integers(0, W.shape[1]))
+    F, N, G = fixed(W.T, V @ X.T, V @ V.T)
+    found = RULES[name](F, N, G, sweeps, known=known)
+    assert found[:known].tobytes() == F[:known].tobytes()
+    if name == "cd":
+        left = N[known:] - G[known:, :known] @ F[:known]
+        alone = coordinate_descent(F[known:], left, G[known:, known:], sweeps)
+        assert_allclose(found[known:], alone, rtol=1e-9, atol=1e-9 * max(alone.max(initial=0), 1e-12))
+    else:
+        expected = F.copy()
+        for _ in range(sweeps):
+            expected[known:] = multiplicative(expected, N, G)[known:]
+        assert_array_equal(found, expected)

@@ -68,7 +68,7 @@ def test_the_document_is_that_of_format_1() -> None:
     written = as_json(parse_record(FULL, "run"))
     missing = {
         "x": {"norm": None, "parts": []},
-        "parameters": {"keep_W": True, "checkpoint_every": None},
+        "parameters": {"keep_W": True, "checkpoint_every": None, "fixed": None, "negative": "refuse"},
         "state": {"exponent": 0, "piece": 0},
     }
     assert written == FULL | {name: FULL[name] | more for name, more in missing.items()} | {"extends": None}
