@@ -12,7 +12,7 @@ float64, and the same seeds; errors are computed in float64. A line of JSON for 
 may be added later; the table is of all that is there: medians over seeds, of passes and reads the most. The loss is
 relative to the least that any method found for that seed, the error where nothing was seen also to that of the
 reference, the best masked solver in memory (`masked_reference.py`). Where a method never comes within .1 %, seconds are
-all of its; where its loss is no number, it diverged.
+all of its: at most two minutes, after which it is stopped.
 """
 
 import argparse
@@ -35,6 +35,10 @@ from scipy import sparse
 import dnmf
 
 PASSES, RATED_PASSES = 6, 12
+
+# Seconds, after which a method makes no further iteration.
+LIMIT = 120.0
+
 Record = dict[str, Any]
 
 
@@ -79,6 +83,8 @@ def followed(trace: Trace, problem: Problem, *, anew: bool = False) -> Record:
         if problem.test is not None:
             record["rmse"].append(problem.rmse(W, V))
             record["clipped"].append(problem.rmse(W, V, clip=True))
+        if spent > LIMIT:
+            break
         began = time.perf_counter()
     return record | ({} if problem.truth is None else {"unseen": problem.unseen(W, V)})
 
