@@ -1,18 +1,19 @@
 """Missing entries: how many passes, how near the best, and how right where nothing was seen.
 
-    python benchmarks/masked.py --out FILE                   # all of it: five kinds of X with known truth, and ratings
+    python benchmarks/masked.py --out FILE                   # all: known truth, an image, ratings
     python benchmarks/masked.py --out FILE --kinds "30 %" --methods dnmf reference --seeds 1
     python benchmarks/masked.py --out FILE --telf FOLDER     # with T-ELF: a checkout's TELF/factorization
     python benchmarks/masked.py --speech FOLDER              # memory: 3.1 GB in two workers of 640 MiB
 
 X is of gamma factors and a tenth of noise: 30 000 × 300 of rank 10, of which 5, 30 or 90 % are missing at random, or
-a run of 30 % of the columns in every row; and 16 000 × 3000 of rank 5, of which 1 % are stored. Ratings are MovieLens
-100k, of which a fifth is withheld, with 20 components and a penalty of .12 per rating. All methods get the same X,
-float64, and the same seeds; errors are computed in float64. A line of JSON for each goes to FILE, where other methods
-may be added later; the table is of all that is there: medians over seeds, of passes and reads the most. The loss is
-relative to the least that any method found for that seed, the error where nothing was seen also to that of the
-reference, the best masked solver in memory (`masked_reference.py`). Where a method never comes within .1 %, seconds are
-all of its: at most two minutes, after which it is stopped.
+a run of 30 % of the columns in every row; and 16 000 × 3000 of rank 5, of which 1 % are stored. The image is Indian
+Pines, of which 13 % are withheld, with 10 components; ratings are MovieLens 100k, of which a fifth is withheld, with 20
+components and a penalty of .12 per rating. All methods get the same X, float64, and the same seeds; errors are computed
+in float64. A line of JSON for each goes to FILE, where other methods may be added later; the table is of all that is
+there: medians over seeds, of passes and reads the most. The loss is relative to the least that any method found for
+that seed, the error where nothing was seen also to that of the reference, the best masked solver in memory
+(`masked_reference.py`). Where a method never comes within .1 %, seconds are all of its: at most two minutes, after
+which it is stopped.
 """
 
 import argparse

@@ -7,11 +7,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "data"))
 import counts
+import pines
 import ratings
 
 Matrix = NDArray[np.float64]
@@ -112,11 +114,21 @@ def films(seed: int) -> Problem:
     return Problem(train, pattern, 20, test=test, alpha=PENALTY)
 
 
+def image(seed: int) -> Problem:
+    """Indian Pines with scan lines, a square and single entries withheld: fetched when asked for."""
+    with TemporaryDirectory() as folder:
+        pines.write(Path(folder, "X.zarr"))
+        X = np.asarray(zarr.open_array(Path(folder, "X.zarr"), mode="r")[:], "f8")
+    M = 1.0 - pines.withheld((145, 145), seed=seed)
+    return Problem(X * M, M, 10, X)
+
+
 PROBLEMS = {
     "5 %": lambda seed: uniform(seed, missing=0.05),
     "30 %": lambda seed: uniform(seed, missing=0.3),
     "30 %, stripes": lambda seed: stripes(seed, missing=0.3),
     "90 %": lambda seed: uniform(seed, missing=0.9),
     "99 %, sparse": lambda seed: uniform(seed, missing=0.99, stored=True, shape=WIDE),
+    "image": image,
     "ratings": films,
 }
