@@ -278,12 +278,14 @@ class StandIn:
     sketch : of the rows, each times the root of its count; of rows with weights, of these as a model of one component
         completes them, or, where most entries are missing, with 0 in their places.
     whole : whether they are all rows that are not zero.
+    seed : of the factorization.
     """
 
     rows: Rows
     counts: NDArray[np.float64]
     sketch: Sketch
     whole: bool
+    seed: int = 0
 
 
 def stand_in(sample: Sample, size: int, *, rank: int, seed: int) -> StandIn:
@@ -291,7 +293,7 @@ def stand_in(sample: Sample, size: int, *, rank: int, seed: int) -> StandIn:
     rows, counts = count_rows(sample, size)
     A = weigh(_completed(rows) if isinstance(rows, Weighted) else rows, counts)
     small = sketch(A, rank, seed=seed) if len(counts) else as_it_is(A)
-    return StandIn(rows, counts, small, is_whole(sample, size))
+    return StandIn(rows, counts, small, is_whole(sample, size), seed)
 
 
 def _completed(rows: Weighted) -> Rows:

@@ -132,7 +132,9 @@ def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
     """Hand a pass to the engine. The iterate that comes back has the new long factor and still the old short one."""
     began, iteration = time.perf_counter(), iterate.iteration + 1
     loss, surrogate, sweeps = _loss(job, iteration), iterate.surrogate, _sweeps(job, iteration)
-    shared = loss.prepare(iterate.S, Known(iterate.loss, iterate.norm, exact=_may_be_last(job, iterate)))
+    decided = None if surrogate is None else surrogate.decide(len(iterate.S))
+    known = Known(iterate.loss, iterate.norm, exact=_may_be_last(job, iterate), decided=decided)
+    shared = loss.prepare(iterate.S, known)
     if surrogate is not None:
         surrogate, sweeps = surrogate.follow(shared, job.parameters.inner_iter)
     at, target = _generation(job, iteration)

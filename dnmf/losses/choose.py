@@ -3,6 +3,7 @@
 from dnmf.losses.divergence.loss import Divergence
 from dnmf.losses.least_squares.loss import LeastSquares
 from dnmf.losses.protocol import AnyLoss
+from dnmf.losses.weighted_least_squares.loss import WeightedLeastSquares
 from dnmf.rules import IN_ORDER, Penalty
 from dnmf.rules.solver import Solver
 
@@ -16,15 +17,18 @@ def loss_of(
     sparse: bool,
     short_sweeps: int,
     order: tuple[int, ...] | None = None,
+    weighted: bool = False,
     per_observed: bool = False,
 ) -> AnyLoss:
     """The loss of a β, with penalties on the long and on the short factor, for strips that are sparse or not.
 
     The short factor makes `short_sweeps` after a pass where one look at X allows more than one. Rules that set one
-    component after the other do so in the `order` that is given, or from the first to the last.
-    Penalties on a row or a column grow with the weights of its entries where they are asked for `per_observed`.
+    component after the other do so in the `order` that is given, or from the first to the last. Where strips are
+    `weighted`, penalties on a row or a column may grow with its weights, `per_observed`.
     """
     if beta == 2:
         rule = Solver(solver, order if solver in IN_ORDER else None)
+        if weighted:
+            return WeightedLeastSquares(rule, long, short, short_sweeps, per_observed)
         return LeastSquares(rule, long, short, sparse=sparse, short_sweeps=short_sweeps)
     return Divergence(beta, long, short, per_observed)

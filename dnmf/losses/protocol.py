@@ -41,11 +41,13 @@ class Known:
     loss : of the last pass, or what is expected; None where nothing is.
     norm : of Y, Σ y^β, or NaN.
     exact : whether the loss after the pass must be good to six digits.
+    decided : what the sample decided, see `Surrogate.decide`; None where there is no sample.
     """
 
     loss: float | None
     norm: float
     exact: bool
+    decided: object = None
 
     def is_below(self, share: float) -> bool:
         """Whether the loss is below a share of the norm, or not known."""
@@ -133,6 +135,9 @@ class Surrogate(Protocol[SharedIn, EvaluationIn]):
 
     def with_rows(self, rows: Array | None) -> Self:
         """This sample, with another long factor."""
+
+    def decide(self, rank: int) -> object:
+        """What a loss must know of the sample to prepare a pass with so many components; None for most losses."""
 
     def follow(self, shared: SharedIn, sweeps: int | None) -> tuple[Self, int]:
         """The sample after the next pass, and how many sweeps that pass makes: `sweeps`, or as many as pay."""

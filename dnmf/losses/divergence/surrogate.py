@@ -111,6 +111,9 @@ class Surrogate:
     def with_rows(self, rows: Array | None) -> "Surrogate":
         return replace(self, rows=rows)
 
+    def decide(self, rank: int) -> None:
+        """Passes are the same for every sample."""
+
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
         """The sample after the next pass, and how many updates that pass makes."""
         S, updates = shared.S, sweeps or SWEEPS

@@ -69,6 +69,9 @@ class Surrogate:
     def with_rows(self, rows: Array | None) -> "Surrogate":
         return replace(self, rows=rows)
 
+    def decide(self, rank: int) -> None:
+        """Passes are the same for every sample."""
+
     def follow(self, shared: Shared, sweeps: int | None) -> tuple["Surrogate", int]:
         # The numerator of a sketch may be negative where that of X cannot: the multiplicative rule must not see that.
         N, G, A, long = np.maximum(self.A.right(shared.S), 0), shared.gram, self.A, self.penalties[0]
