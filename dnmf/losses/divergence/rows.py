@@ -22,13 +22,19 @@ from dnmf.rules.from_scratch import from_scratch, least_start
 # Sweeps of least squares that rows from scratch begin with.
 FIRST_SWEEPS = 10
 
+# Where entries are missing these least squares are an estimate: rows are moved so many times as often. With 30 and 90 %
+# missing they came as far as from the Gram matrix of what is there of each row, in no more time and without k² numbers
+# a row.
+ESTIMATED = 2
+
 
 def solve_rows(y: Rows, S: Array, sweeps: int, *, beta: float, penalty: Penalty, times: Array | None = None) -> Array:
-    """Rows (k, h) from scratch: least squares, without zeros, and moved `sweeps` times."""
+    """Rows (k, h) from scratch: least squares, without zeros, and moved `sweeps` times or, with weights, more often."""
     N, G = numerator_of_all(y, S), gram(S)
     start = from_scratch(coordinate_descent, keeps_zeros=False)(N, G, FIRST_SWEEPS)
     np.maximum(start, least_start(N, G), out=start)
-    return move_rows(y, start, S, sweeps, beta=beta, penalty=penalty, times=times)
+    more = ESTIMATED * sweeps if isinstance(y, Weighted) else sweeps
+    return move_rows(y, start, S, more, beta=beta, penalty=penalty, times=times)
 
 
 def numerator_of_all(y: Rows, S: Array) -> Array:
