@@ -8,6 +8,7 @@ from typing import Any
 import zarr
 from msgspec import structs
 
+from dnmf.arrays import observed as arrays
 from dnmf.arrays.checksum import Checksums
 from dnmf.arrays.extent import Extent
 from dnmf.arrays.rows import Array
@@ -27,7 +28,7 @@ from dnmf.run.checkpoint import Checkpoint
 from dnmf.run.factors import write_blocks
 from dnmf.run.keeper import Ending, Keeper
 from dnmf.run.kept_sample import StoredSample
-from dnmf.run.observed import Observed
+from dnmf.run.observed import Observed, observed_of, told
 from dnmf.run.record import Start
 
 
@@ -172,6 +173,14 @@ class Job:
             If X changed since it was first read.
         """
         return check_same(before, now, self.plan) if self.matrix.repeats else None
+
+    def observe(self, found: arrays.Observed | None) -> Observed | None:
+        """What of X is there, by a read of it, told once; None where all is."""
+        if found is None:
+            return None
+        observed = observed_of(found, self.plan.axis)
+        self.tell(told(observed, self.matrix.grid.shape, self.matrix.labels))
+        return observed
 
     def ticker(self, iteration: int) -> Tick:
         """What tells of every strip of a pass that is done; iteration 0 is the pass that samples."""

@@ -109,6 +109,8 @@ def _all_passes(job: Job, first: First, saving: Saving) -> tuple[Job, Iterate, H
         sums = outcome.value
         if isinstance(sums, Seen):
             job.check_range(sums.extent)
+            if iterate.observed is None:
+                iterate = replace(iterate, observed=job.observe(sums.observed))
             sums = sums.value
         iterate = replace(iterate, checksums=job.checked(iterate.checksums, outcome.checksums))
         iterate = _complete(job, iterate, running, sums, saving)

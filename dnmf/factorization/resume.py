@@ -105,8 +105,8 @@ def open_job(
     X = open_x(record.x) if X is None else X
     read: Any = {"missing": parameters.missing, "weights": _weights(record, weights), "signed": parameters.signed}
     with open_session(X, out=where, memory_limit=parameters.memory_limit, **read) as session:
-        if record.weights is not None:
-            _check_same("the weights", session.matrix.together[1], record.weights)
+        if record.weights is not None and session.matrix.weights is not None:
+            _check_same("the array of weights", session.matrix.weights, record.weights)
         _check_same("X", session.matrix, record.x)
         before = record.state.plan
         cut = _cut(before, session.matrix, parameters, session.workers)

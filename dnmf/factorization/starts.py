@@ -115,6 +115,7 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
     kept, norm, source = _kept(job.kept, job, source) if job.kept and not job.before else draw(job, source)
     sample = kept.sample
     job.tell(Sampled(kept.rows, kept.seconds or time.perf_counter() - began, kept.bytes_read))
+    observed = job.observe(kept.observed)
     # A sample that was drawn for another loss does not tell the norm; the first pass does.
     norm = norm if sample.beta == loss.beta else math.nan
     if job.kept is None or job.before:
@@ -138,6 +139,7 @@ def _sampled(job: Job, source: Source[Any]) -> Iterate:
         surrogate=surrogate,
         loss=share * norm if share and not math.isnan(norm) else None,
         norm=norm,
+        observed=observed,
         checksums=kept.checksums,
     )
 

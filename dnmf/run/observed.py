@@ -1,17 +1,15 @@
 """What of X is observed, as a run keeps it: how many entries are there, and rows and columns without any."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from dnmf import events
+from dnmf.arrays import observed as arrays
+from dnmf.arrays.observed import MOST_NAMED
 from dnmf.matrix.labels import Labels, Names
-
-# Rows and columns without an observation that are named.
-MOST_NAMED = 5
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Few: TypeAlias = Annotated[tuple[Count, ...], Meta(max_length=MOST_NAMED, description="a few integers")]
@@ -27,20 +25,17 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     first_columns: Few = ()
 
 
-def observed_of(rows: NDArray[np.integer[Any]], columns: NDArray[np.integer[Any]]) -> Observed:
-    """From how many entries are observed in each row (m,) and in each column (n,).
+def observed_of(found: arrays.Observed, axis: int) -> Observed:
+    """What a read has found, of Y that is X (axis 0) or Xᵀ.
 
-    >>> observed_of(np.array([2, 0]), np.array([1, 0, 1]))
-    Observed(entries=2, rows=1, columns=1, first_rows=(1,), first_columns=(1,))
+    >>> observed_of(arrays.Observed(2, np.array([1, 0, 1]), empty=1, first=(7,)), 0)
+    Observed(entries=2, rows=1, columns=1, first_rows=(7,), first_columns=(1,))
     """
-    empty = [np.flatnonzero(counts == 0) for counts in (rows, columns)]
-    first = [tuple(each[:MOST_NAMED].tolist()) for each in empty]
+    across = np.flatnonzero(found.columns == 0)
+    long, short = (found.empty, found.first), (len(across), tuple(across[:MOST_NAMED].tolist()))
+    (rows, first_rows), (columns, first_columns) = (long, short) if axis == 0 else (short, long)
     return Observed(
-        entries=int(rows.sum()),
-        rows=len(empty[0]),
-        columns=len(empty[1]),
-        first_rows=first[0],
-        first_columns=first[1],
+        entries=found.entries, rows=rows, columns=columns, first_rows=first_rows, first_columns=first_columns
     )
 
 

@@ -219,7 +219,7 @@ def stored_x(matrix: Matrix) -> StoredX:
 
 def stored_weights(matrix: Matrix) -> StoredX | None:
     """The weights of its entries as they are now, where X has some."""
-    return stored_x(matrix.together[1]) if len(matrix.together) > 1 else None
+    return None if matrix.weights is None else stored_x(matrix.weights)
 
 
 def state_of(matrix: Matrix, plan: Plan, *, every: int | None = None) -> State:
