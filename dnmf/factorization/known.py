@@ -1,7 +1,12 @@
 """Known components: some rows of V are given, and stay to the last bit, while the others and W are found.
 
 They are the first rows of the short factor, which therefore is V: X is cut along its rows. No rule moves them, no loss
-counts what they could gain, and what stretches components leaves them; their rows of W take up all scale.
+counts what they could gain, and what stretches components leaves them; their columns of W take up all scale.
+
+Starts hold them while all others move. On 4000 × 100, eight components with 30 % of noise, two or five of them known,
+of three kinds, three seeds each, that was ahead of factorizing what they leave of X, cut off at zero: errors were
+0.4 to 8.6 % lower after one pass, and cosines of the others to the truth higher by 0.03 to 0.1; after eight passes by
+up to 0.4 % and 0.07.
 """
 
 from os import PathLike

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray
 import zarr
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from kinds import sparse_stored, stored
@@ -19,7 +20,10 @@ from scipy import sparse
 
 import dnmf
 from dnmf.arrays.matching import match
+from dnmf.cli.main import cli
+from dnmf.cli.options import check_asked
 from dnmf.events import PassDone
+from dnmf.report.again import made_again
 from dnmf.report.facts import facts
 
 M, N, K = 900, 40, 5
@@ -255,3 +259,28 @@ def test_names_of_columns_go_along(tmp_path: Path) -> None:
     result = dnmf.factorize(table, K, fixed=GIVEN, max_iter=1)
     assert_array_equal(result.V[:3], GIVEN.astype("f4"))
     assert result.labels.columns is not None
+
+
+def _typed(words: list[str]) -> Any:
+    return CliRunner().invoke(cli, words, obj=lambda event: None)
+
+
+def test_the_command_line_asks_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("V0.npy", GIVEN)
+    stored(tmp_path / "x.zarr", X - X.mean())
+    words = ["--rank", "5", "--out", "run.zarr", "--max-iter", "1", "--quiet"]
+    done = _typed(["factorize", "x.zarr", "--fixed", "V0.npy", *words])
+    assert (done.exit_code, "allow it with --negative allow" in done.output) == (1, True)
+    words += ["--fixed", "V0.npy", "--negative", "allow", "--overwrite"]
+    assert _typed(["factorize", "x.zarr", *words]).exit_code == 0
+    run = dnmf.open_run("run.zarr")
+    assert_array_equal(run.V[:3], GIVEN)
+    assert made_again(run.about, "run.zarr").text.endswith(
+        " --max-iter 1 --fixed run.zarr/fixed --negative allow --out run.zarr"
+    )
+    done = _typed(["resume", "run.zarr", "--max-iter", "2", "--fixed", "run.zarr/fixed", "--quiet"])
+    assert done.exit_code == 0
+    assert_array_equal(dnmf.open_run("run.zarr").V[:3], GIVEN)
+    with pytest.raises(ValueError, match="fixed has 3 components and rank is 2"):
+        check_asked({"rank": 2, "fixed": "V0.npy"})

@@ -136,3 +136,18 @@ def test_a_cluster_that_would_end_with_the_command_is_refused(folder: Path) -> N
     assert "only a cluster that runs already goes on when this command ends" in done.stderr
     with pytest.raises(RuntimeError, match="there is no Dask client in this process"):
         dnmf.submit(str(folder / "x.zarr"), 4, out=str(folder / "no.zarr"))
+
+
+@pytest.mark.process
+def test_what_is_known_goes_to_the_cluster_with_a_run(folder: Path, client: Client) -> None:
+    known = np.abs(X[:2])
+    asked = {"fixed": known, "negative": "allow", "tol": 0, "max_iter": 3, "cache": False}
+    dnmf.submit(folder / "x.zarr", 4, out=str(folder / "known.zarr"), **asked)
+    processes.until(lambda: status(folder, "known.zarr")["status"] == "finished")
+    run, whole = (
+        dnmf.open_run(folder / "known.zarr"), dnmf.factorize(folder / "x.zarr", 4, out=folder / "all.zarr", **asked)
+    )  # fmt: skip
+    assert (run.about.parameters.fixed, run.about.parameters.negative) == (2, "allow")
+    assert_array_equal(run.V[:2], known)
+    assert_array_equal(run.V, whole.V)
+    assert_array_equal(np.asarray(run.W), np.asarray(whole.W))
