@@ -96,16 +96,15 @@ def reference(problem: Problem, seed: int, others: tuple[Matrix, ...]) -> Trace:
 
 
 def measured(kind: str, seed: int, methods: list[str] | None, telf: str | None) -> list[Record]:
-    """One record for each method asked for."""
+    """One record for each method asked for. The reference starts from dnmf's factors too, where that is asked for."""
     problem, records = PROBLEMS[kind](seed), []
     ways = {"dnmf": by_dnmf, **peers(telf, rated=problem.test is not None)}
     others: tuple[Matrix, ...] = ()
     for name, way in ways.items():
         if methods and not any(name.startswith(method) for method in methods):
             continue
-        records.append(
-            {"kind": kind, "seed": seed, "method": name, **followed(way(problem, seed), problem, anew=name == "dnmf")}
-        )
+        record = followed(way(problem, seed), problem, anew=name == "dnmf")
+        records.append({"kind": kind, "seed": seed, "method": name, **record})
         if name == "dnmf":
             others = (np.asarray(factorized(problem, seed, PASSES).V, "f8").T,)
     if not methods or "reference" in methods:
@@ -136,6 +135,11 @@ def compared(record: Record, records: list[Record]) -> Record:
     }
 
 
+def shown(number: float) -> str:
+    """Four digits behind the point, unless it is large; a method may diverge."""
+    return f"{number:.4f}" if number < 1e3 else f"{number:.0e}"
+
+
 def table(records: list[Record]) -> None:
     """All methods on all kinds of X: medians over seeds, of passes and reads the most."""
     print("| data | method | loss ÷ best | error unseen | ÷ reference | passes to .1 % | reads | reads in all | s |")
@@ -144,16 +148,13 @@ def table(records: list[Record]) -> None:
         for method in dict.fromkeys(record["method"] for record in records if record["kind"] == kind):
             mine = [r for r in records if (r["kind"], r["method"]) == (kind, method)]
             found = [compared(record, records) for record in mine]
-            often = [
-                "–" if np.isinf(most) else most for most in (max(f[n] for f in found) for n in ("passes", "reads"))
-            ]
+            most = (max(f[name] for f in found) for name in ("passes", "reads"))
+            often = " | ".join("–" if np.isinf(number) else f"{number}" for number in most)
             loss, unseen, beside, reads, seconds = (
                 median(f[name] for f in found) for name in ("loss", "unseen", "beside", "all", "seconds")
             )
-            errors = "– | –" if np.isnan(unseen) else f"{unseen:.4f} | {beside:.3f}"
-            print(
-                f"| {kind} | {method} | {loss:.4f} | {errors} | {often[0]} | {often[1]} | {reads:g} | {seconds:.1f} |"
-            )
+            errors = "– | –" if np.isnan(unseen) else f"{shown(unseen)} | {beside:.3f}"
+            print(f"| {kind} | {method} | {shown(loss)} | {errors} | {often} | {reads:g} | {seconds:.1f} |")
 
 
 def rated(records: list[Record]) -> None:
@@ -165,14 +166,14 @@ def rated(records: list[Record]) -> None:
         mine = [record for record in records if record["rmse"] and record["method"] == method]
         at = [[r["rmse"][p] for r in mine if len(r["rmse"]) > max(p, 1)] for p in passes]
         ends = [[r[name][-1] for r in mine] for name in ("rmse", "clipped")]
-        print(f"| {method} | {' | '.join(f'{median(each):.4f}' if each else '' for each in at + ends)} |")
+        print(f"| {method} | {' | '.join(shown(median(each)) if each else '' for each in at + ends)} |")
 
 
 def main() -> None:
     """Measure what is asked for, and print the table of all that was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="lines of JSON are added to this file")
-    parser.add_argument("--kinds", nargs="*", default=list(PROBLEMS), choices=[*PROBLEMS, []])
+    parser.add_argument("--kinds", nargs="*", default=list(PROBLEMS), choices=PROBLEMS, help="none: the table alone")
     parser.add_argument("--methods", nargs="+", help="dnmf, reference, scikit-learn, RcppML, T-ELF (default: all)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--telf", help="the folder TELF/factorization of a checkout of T-ELF")
@@ -181,17 +182,14 @@ def main() -> None:
     if asked.speech:
         print(json.dumps(masked_speech.measure(asked.speech), ensure_ascii=False))
         return
-    records: list[Record] = (
-        [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
-    )
     for kind in asked.kinds:
         for seed in asked.seeds:
-            for record in measured(kind, seed, asked.methods, asked.telf):
-                records.append(record)
-                with asked.out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-    table(records)
-    rated(records)
+            with asked.out.open("a") as file:
+                file.writelines(json.dumps(r) + "\n" for r in measured(kind, seed, asked.methods, asked.telf))
+    lines = map(json.loads, asked.out.read_text().splitlines())
+    latest = list({(r["kind"], r["seed"], r["method"]): r for r in lines}.values())
+    table(latest)
+    rated(latest)
 
 
 if __name__ == "__main__":
