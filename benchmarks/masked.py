@@ -22,6 +22,7 @@ import os
 import time
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -43,27 +44,25 @@ LIMIT = 120.0
 Record = dict[str, Any]
 
 
-def factorized(problem: Problem, seed: int, passes: int) -> dnmf.Factorization:
-    """By dnmf, after so many passes."""
+def by_dnmf(problem: Problem, seed: int) -> Trace:
+    """A run of dnmf that goes on pass by pass, as if it had not stopped."""
     thin = sparse.issparse(problem.X)
     X = problem.X if thin else np.where(problem.M > 0, problem.X, np.nan)
-    return dnmf.factorize(
-        X,
-        problem.rank,
-        missing="zeros" if thin else "nan",
-        alpha_W=problem.alpha,
-        alpha_scale="observed",
-        max_iter=passes,
-        tol=0,
-        seed=seed,
-    )
-
-
-def by_dnmf(problem: Problem, seed: int) -> Trace:
-    """As many passes as asked for, begun anew for each number of them."""
-    for passes in range(1, (RATED_PASSES if problem.test is not None else PASSES) + 1):
-        result = factorized(problem, seed, passes)
-        yield round(result.reads), np.asarray(result.W, "f8"), np.asarray(result.V, "f8")
+    asked: dict[str, Any] = {
+        "missing": "zeros" if thin else "nan",
+        "alpha_W": problem.alpha,
+        "alpha_scale": "observed",
+        "tol": 0,
+        "seed": seed,
+    }
+    with TemporaryDirectory() as folder:
+        run = Path(folder, "run.zarr")
+        for passes in range(1, (RATED_PASSES if problem.test is not None else PASSES) + 1):
+            if passes == 1:
+                result = dnmf.factorize(X, problem.rank, max_iter=1, out=run, **asked)
+            else:
+                result = dnmf.resume(run, X, max_iter=passes)
+            yield round(result.reads), np.asarray(result.W, "f8"), np.asarray(result.V, "f8")
 
 
 def penalized(problem: Problem, W: Matrix, V: Matrix) -> float:
@@ -72,12 +71,12 @@ def penalized(problem: Problem, W: Matrix, V: Matrix) -> float:
     return problem.loss(W, V) + problem.alpha * float(2 * np.sqrt(rows * columns).sum())
 
 
-def followed(trace: Trace, problem: Problem, *, anew: bool = False) -> Record:
-    """Losses and seconds after each iteration of a method, which may begin anew for each; and its errors at the end."""
+def followed(trace: Trace, problem: Problem) -> tuple[Record, Matrix]:
+    """Losses and seconds after each iteration of a method, its errors at the end, and its last V (k, n)."""
     record: Record = {name: [] for name in ("reads", "seconds", "loss", "rmse", "clipped")}
     spent, began = 0.0, time.perf_counter()
     for reads, W, V in trace:
-        spent = time.perf_counter() - began + (0 if anew else spent)
+        spent += time.perf_counter() - began
         record["reads"].append(reads)
         record["seconds"].append(round(spent, 3))
         record["loss"].append(penalized(problem, W, V))
@@ -87,7 +86,7 @@ def followed(trace: Trace, problem: Problem, *, anew: bool = False) -> Record:
         if spent > LIMIT:
             break
         began = time.perf_counter()
-    return record | ({} if problem.truth is None else {"unseen": problem.unseen(W, V)})
+    return record | ({} if problem.truth is None else {"unseen": problem.unseen(W, V)}), V
 
 
 def reference(problem: Problem, seed: int, others: tuple[Matrix, ...]) -> Trace:
@@ -103,13 +102,13 @@ def measured(kind: str, seed: int, methods: list[str] | None, telf: str | None) 
     for name, way in ways.items():
         if methods and not any(name.startswith(method) for method in methods):
             continue
-        record = followed(way(problem, seed), problem, anew=name == "dnmf")
+        record, V = followed(way(problem, seed), problem)
         records.append({"kind": kind, "seed": seed, "method": name, **record})
         if name == "dnmf":
-            others = (np.asarray(factorized(problem, seed, PASSES).V, "f8").T,)
+            others = (V.T,)
     if not methods or "reference" in methods:
         trace = reference(problem, seed, others)
-        records.append({"kind": kind, "seed": seed, "method": "reference", **followed(trace, problem)})
+        records.append({"kind": kind, "seed": seed, "method": "reference", **followed(trace, problem)[0]})
     return records
 
 
