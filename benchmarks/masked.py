@@ -22,6 +22,7 @@ import os
 import time
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -43,27 +44,25 @@ LIMIT = 120.0
 Record = dict[str, Any]
 
 
-def factorized(problem: Problem, seed: int, passes: int) -> dnmf.Factorization:
-    """By dnmf, after so many passes."""
+def by_dnmf(problem: Problem, seed: int) -> Trace:
+    """A run of dnmf that goes on pass by pass, as if it had not stopped."""
     thin = sparse.issparse(problem.X)
     X = problem.X if thin else np.where(problem.M > 0, problem.X, np.nan)
-    return dnmf.factorize(
-        X,
-        problem.rank,
-        missing="zeros" if thin else "nan",
-        alpha_W=problem.alpha,
-        alpha_scale="observed",
-        max_iter=passes,
-        tol=0,
-        seed=seed,
-    )
-
-
-def by_dnmf(problem: Problem, seed: int) -> Trace:
-    """As many passes as asked for, begun anew for each number of them."""
-    for passes in range(1, (RATED_PASSES if problem.test is not None else PASSES) + 1):
-        result = factorized(problem, seed, passes)
-        yield round(result.reads), np.asarray(result.W, "f8"), np.asarray(result.V, "f8")
+    asked: dict[str, Any] = {
+        "missing": "zeros" if thin else "nan",
+        "alpha_W": problem.alpha,
+        "alpha_scale": "observed",
+        "tol": 0,
+        "seed": seed,
+    }
+    with TemporaryDirectory() as folder:
+        run = Path(folder, "run.zarr")
+        for passes in range(1, (RATED_PASSES if problem.test is not None else PASSES) + 1):
+            if passes == 1:
+                result = dnmf.factorize(X, problem.rank, max_iter=1, out=run, **asked)
+            else:
+                result = dnmf.resume(run, X, max_iter=passes)
+            yield round(result.reads), np.asarray(result.W, "f8"), np.asarray(result.V, "f8")
 
 
 def penalized(problem: Problem, W: Matrix, V: Matrix) -> float:
@@ -72,12 +71,12 @@ def penalized(problem: Problem, W: Matrix, V: Matrix) -> float:
     return problem.loss(W, V) + problem.alpha * float(2 * np.sqrt(rows * columns).sum())
 
 
-def followed(trace: Trace, problem: Problem, *, anew: bool = False) -> Record:
-    """Losses and seconds after each iteration of a method, which may begin anew for each; and its errors at the end."""
+def followed(trace: Trace, problem: Problem) -> tuple[Record, Matrix]:
+    """Losses and seconds after each iteration of a method, its errors at the end, and its last V (k, n)."""
     record: Record = {name: [] for name in ("reads", "seconds", "loss", "rmse", "clipped")}
     spent, began = 0.0, time.perf_counter()
     for reads, W, V in trace:
-        spent = time.perf_counter() - began + (0 if anew else spent)
+        spent += time.perf_counter() - began
         record["reads"].append(reads)
         record["seconds"].append(round(spent, 3))
         record["loss"].append(penalized(problem, W, V))
@@ -87,7 +86,7 @@ def followed(trace: Trace, problem: Problem, *, anew: bool = False) -> Record:
         if spent > LIMIT:
             break
         began = time.perf_counter()
-    return record | ({} if problem.truth is None else {"unseen": problem.unseen(W, V)})
+    return record | ({} if problem.truth is None else {"unseen": problem.unseen(W, V)}), V
 
 
 def reference(problem: Problem, seed: int, others: tuple[Matrix, ...]) -> Trace:
@@ -96,21 +95,20 @@ def reference(problem: Problem, seed: int, others: tuple[Matrix, ...]) -> Trace:
 
 
 def measured(kind: str, seed: int, methods: list[str] | None, telf: str | None) -> list[Record]:
-    """One record for each method asked for."""
+    """One record for each method asked for. The reference starts from dnmf's factors too, where that is asked for."""
     problem, records = PROBLEMS[kind](seed), []
     ways = {"dnmf": by_dnmf, **peers(telf, rated=problem.test is not None)}
     others: tuple[Matrix, ...] = ()
     for name, way in ways.items():
         if methods and not any(name.startswith(method) for method in methods):
             continue
-        records.append(
-            {"kind": kind, "seed": seed, "method": name, **followed(way(problem, seed), problem, anew=name == "dnmf")}
-        )
+        record, V = followed(way(problem, seed), problem)
+        records.append({"kind": kind, "seed": seed, "method": name, **record})
         if name == "dnmf":
-            others = (np.asarray(factorized(problem, seed, PASSES).V, "f8").T,)
+            others = (V.T,)
     if not methods or "reference" in methods:
         trace = reference(problem, seed, others)
-        records.append({"kind": kind, "seed": seed, "method": "reference", **followed(trace, problem)})
+        records.append({"kind": kind, "seed": seed, "method": "reference", **followed(trace, problem)[0]})
     return records
 
 
@@ -136,6 +134,11 @@ def compared(record: Record, records: list[Record]) -> Record:
     }
 
 
+def shown(number: float) -> str:
+    """Four digits behind the point, unless it is large; a method may diverge."""
+    return f"{number:.4f}" if number < 1e3 else f"{number:.0e}"
+
+
 def table(records: list[Record]) -> None:
     """All methods on all kinds of X: medians over seeds, of passes and reads the most."""
     print("| data | method | loss ÷ best | error unseen | ÷ reference | passes to .1 % | reads | reads in all | s |")
@@ -144,16 +147,13 @@ def table(records: list[Record]) -> None:
         for method in dict.fromkeys(record["method"] for record in records if record["kind"] == kind):
             mine = [r for r in records if (r["kind"], r["method"]) == (kind, method)]
             found = [compared(record, records) for record in mine]
-            often = [
-                "–" if np.isinf(most) else most for most in (max(f[n] for f in found) for n in ("passes", "reads"))
-            ]
+            most = (max(f[name] for f in found) for name in ("passes", "reads"))
+            often = " | ".join("–" if np.isinf(number) else f"{number}" for number in most)
             loss, unseen, beside, reads, seconds = (
                 median(f[name] for f in found) for name in ("loss", "unseen", "beside", "all", "seconds")
             )
-            errors = "– | –" if np.isnan(unseen) else f"{unseen:.4f} | {beside:.3f}"
-            print(
-                f"| {kind} | {method} | {loss:.4f} | {errors} | {often[0]} | {often[1]} | {reads:g} | {seconds:.1f} |"
-            )
+            errors = "– | –" if np.isnan(unseen) else f"{shown(unseen)} | {beside:.3f}"
+            print(f"| {kind} | {method} | {shown(loss)} | {errors} | {often} | {reads:g} | {seconds:.1f} |")
 
 
 def rated(records: list[Record]) -> None:
@@ -165,14 +165,14 @@ def rated(records: list[Record]) -> None:
         mine = [record for record in records if record["rmse"] and record["method"] == method]
         at = [[r["rmse"][p] for r in mine if len(r["rmse"]) > max(p, 1)] for p in passes]
         ends = [[r[name][-1] for r in mine] for name in ("rmse", "clipped")]
-        print(f"| {method} | {' | '.join(f'{median(each):.4f}' if each else '' for each in at + ends)} |")
+        print(f"| {method} | {' | '.join(shown(median(each)) if each else '' for each in at + ends)} |")
 
 
 def main() -> None:
     """Measure what is asked for, and print the table of all that was."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="lines of JSON are added to this file")
-    parser.add_argument("--kinds", nargs="*", default=list(PROBLEMS), choices=[*PROBLEMS, []])
+    parser.add_argument("--kinds", nargs="*", default=list(PROBLEMS), choices=PROBLEMS, help="none: the table alone")
     parser.add_argument("--methods", nargs="+", help="dnmf, reference, scikit-learn, RcppML, T-ELF (default: all)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--telf", help="the folder TELF/factorization of a checkout of T-ELF")
@@ -181,17 +181,14 @@ def main() -> None:
     if asked.speech:
         print(json.dumps(masked_speech.measure(asked.speech), ensure_ascii=False))
         return
-    records: list[Record] = (
-        [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
-    )
     for kind in asked.kinds:
         for seed in asked.seeds:
-            for record in measured(kind, seed, asked.methods, asked.telf):
-                records.append(record)
-                with asked.out.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-    table(records)
-    rated(records)
+            with asked.out.open("a") as file:
+                file.writelines(json.dumps(r) + "\n" for r in measured(kind, seed, asked.methods, asked.telf))
+    lines = map(json.loads, asked.out.read_text().splitlines())
+    latest = list({(r["kind"], r["seed"], r["method"]): r for r in lines}.values())
+    table(latest)
+    rated(latest)
 
 
 if __name__ == "__main__":
