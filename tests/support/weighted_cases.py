@@ -97,9 +97,8 @@ def problems(draw, kinds=KINDS):
     """Rows (h, N) of low rank with noise, some of them not there, in one of the layouts and dtypes; and a rank."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     h, n, k = draw(st.integers(1, 40)), draw(st.integers(1, 15)), draw(st.integers(1, 4))
-    values = (
-        rng.random((h, k)) ** 3 @ rng.random((k, n)) * rng.uniform(0.5, 1.5, (h, n)) * 10.0 ** draw(st.integers(-2, 2))
-    )
+    values = rng.random((h, k)) ** 3 @ rng.random((k, n)) * rng.uniform(0.5, 1.5, (h, n))
+    values *= 10.0 ** draw(st.integers(-2, 2))
     omega = weights(draw(st.sampled_from(kinds)), (h, n), rng)
     layout, dtype = draw(st.sampled_from(["dense", "turned", "sparse"])), draw(st.sampled_from(["f4", "f8"]))
     return rows(values, omega, layout=layout, dtype=dtype), k, rng

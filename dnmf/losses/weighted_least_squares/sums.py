@@ -145,7 +145,7 @@ def residual_sums(y: Weighted, L: Array, base: Array) -> tuple[NDArray[np.float6
 def _residual(y: Weighted, L: Array, base: Array) -> tuple[NDArray[np.float64], float]:
     """As `residual_sums`, of dense rows."""
     values, dtype, (height, width) = y.values, base.dtype, y.shape
-    rows, L = min(height, part_rows(width, residual=True)), L.astype(base.dtype, copy=False)
+    rows, L = max(1, min(height, part_rows(width, residual=True))), L.astype(base.dtype, copy=False)
     # Strips of columns are turned: their parts are kept in that layout, mixing the two is slow.
     turned = not values.flags.c_contiguous
     model, weighed = (np.empty((width, rows), dtype).T if turned else np.empty((rows, width), dtype) for _ in range(2))
