@@ -68,10 +68,14 @@ def test_the_document_is_that_of_format_1() -> None:
     written = as_json(parse_record(FULL, "run"))
     missing = {
         "x": {"norm": None, "parts": []},
-        "parameters": {"keep_W": True, "checkpoint_every": None, "fixed": None, "negative": "refuse"},
+        "parameters": {
+            "keep_W": True, "checkpoint_every": None, "fixed": None, "negative": "refuse",
+            "missing": None, "alpha_scale": "all",
+        },
         "state": {"exponent": 0, "piece": 0},
-    }
-    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()} | {"extends": None}
+    }  # fmt: skip
+    later = {"extends": None, "weights": None, "observed": None}
+    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()} | later
     begun = {"format": 1, "status": "running", "stopped": None, "at": None}
     assert as_json(parse_record(begun, "run")) == begun
 
