@@ -33,6 +33,6 @@ def loss_of(
     if beta == 2:
         rule = Solver(solver, order if solver in IN_ORDER else None, even=known > 0)
         if weighted:
-            return WeightedLeastSquares(rule, long, short, short_sweeps, per_observed)
+            return WeightedLeastSquares(rule, long, short, short_sweeps, per_observed, known, signed)
         return LeastSquares(rule, long, short, sparse=sparse, short_sweeps=short_sweeps, known=known, signed=signed)
     return Divergence(beta, long, short, known, per_observed)

@@ -81,6 +81,7 @@ def coordinate_descent(
     *,
     penalty: ColumnPenalty = FREE,
     order: Iterable[int] | None = None,
+    known: int = 0,
 ) -> _Array:
     """Set one component after the other to its best non-negative value, given the others.
 
@@ -94,6 +95,7 @@ def coordinate_descent(
     sweeps : number of sweeps over the components.
     penalty : l1 and l2 on F, numbers or one for each column.
     order : the components in the order in which they are set, each once; None for 1…k.
+    known : so many components, the first ones, stay what they are.
 
     References
     ----------
@@ -105,7 +107,7 @@ def coordinate_descent(
     >>> coordinate_descent(np.ones((1, 2)), np.array([[2.0, 3.0]]), np.array([[[1.0, 2.0]]]))
     array([[2. , 1.5]])
     """
-    F, order = np.array(F, order="C"), range(len(F)) if order is None else tuple(order)
+    F, order = np.array(F, order="C"), [j for j in (range(len(F)) if order is None else order) if j >= known]
     own = diagonals(G)
     inverse = _inverse(own + np.asarray(penalty.l2, F.dtype))
     pull = N - np.asarray(penalty.l1, N.dtype) if penalty else N
@@ -135,7 +137,14 @@ def _inverse(a: _Array) -> _Array:
 
 
 def multiplicative(
-    F: _Array, N: _Array, G: _Array, sweeps: int = 1, *, penalty: ColumnPenalty = FREE, order: None = None
+    F: _Array,
+    N: _Array,
+    G: _Array,
+    sweeps: int = 1,
+    *,
+    penalty: ColumnPenalty = FREE,
+    order: None = None,
+    known: int = 0,
 ) -> _Array:
     """F ← F ⊙ N / (G F + l1 + l2 F), `sweeps` times: see `dnmf.rules.multiplicative`. 0/0 counts as 0."""
     F, most = np.array(F, order="C"), np.finfo(F.dtype).max
@@ -143,7 +152,7 @@ def multiplicative(
         below = times(G, F) + penalty.gradient(F) if penalty else times(G, F)
         with np.errstate(over="ignore"):
             ratio = np.divide(N, below, out=np.zeros_like(F), where=below > 0)
-            F *= np.minimum(ratio, most)
+            F[known:] *= np.minimum(ratio, most)[known:]
         np.minimum(F, most, out=F)
     return F
 
@@ -157,9 +166,14 @@ class GramRule:
 
     solver: Solver
 
-    def move(self, F: _Array, N: _Array, G: _Array, sweeps: int, penalty: ColumnPenalty) -> _Array:
-        """A factor (k, r) after so many sweeps."""
-        return RULES[self.solver.name](F, N, G, sweeps, penalty=penalty, order=self.solver.order)
+    def move(self, F: _Array, N: _Array, G: _Array, sweeps: int, penalty: ColumnPenalty, *, known: int = 0) -> _Array:
+        """A factor (k, r) after so many sweeps, but for so many components, the first ones."""
+        rule, order = RULES[self.solver.name], self.solver.order
+        return rule(F, self.numerator(N), G, sweeps, penalty=penalty, order=order, known=known)
+
+    def numerator(self, N: _Array) -> _Array:
+        """A numerator that is formed of differences: below 0 it is rounding or data, and mu would multiply by it."""
+        return np.maximum(N, 0) if self.solver.keeps_zeros else N
 
     def solve(self, N: _Array, G: _Array, sweeps: int, penalty: ColumnPenalty) -> _Array:
         """A factor (k, r) from scratch: the least-squares solution cut off at zero, moved by the rule."""

@@ -52,12 +52,14 @@ class Alternation:
     counted : the same, their weights multiplied by how often each row counts.
     mover : of rows.
     short : penalty on the short factor.
+    known : components of the short factor, the first ones, that stay what they are.
     """
 
     y: Weighted
     counted: Weighted
     mover: Mover
     short: Penalty
+    known: int = 0
 
     @property
     def on_short(self) -> ColumnPenalty:
@@ -85,8 +87,8 @@ class Alternation:
         loss = square
         for cut, G in column_grams(column_pairs(self.counted, W)):
             own, ahead = H8[:, cut], cross[:, cut]
-            N = np.maximum(ahead + times(G, own), 0)
-            new = self.mover.rule.move(own, N, G, HALF_STEP_SWEEPS, penalty.on(cut))
+            N = ahead + times(G, own)
+            new = self.mover.rule.move(own, N, G, HALF_STEP_SWEEPS, penalty.on(cut), known=self.known)
             moved[:, cut] = new
             step = new - own
             loss -= float(np.vdot(step, 2 * ahead - times(G, step)))
@@ -132,7 +134,7 @@ def completed(drawn: StandIn, on: Alternation, penalties: tuple[Penalty, Penalty
             model = (fit.W / often).T @ fit.H
             A = sketch(weigh(fill(on.y, model), drawn.counts), len(fit.H), seed=drawn.seed)
         most = affordable_complete(A, len(fit.H), REFILLED, shares=REFILLS + 1)
-        fit = alternate(A, fit.W, fit.H, iterations=most, tol=1e-4, penalties=penalties)
+        fit = alternate(A, fit.W, fit.H, iterations=most, tol=1e-4, penalties=penalties, known=on.known)
     return fit.H
 
 
@@ -141,8 +143,9 @@ def from_random(drawn: StandIn, on: Alternation, given: Array) -> Array:
     rank, width = given.shape
     values = row_powers(on.counted, 1)
     size = np.sqrt(float(values.sum()) / max(float(row_powers(on.counted, 0).sum()), 1e-300) / rank)
-    draw = partial(random_rows, drawn.seed, first=0, rows=width, rank=rank, dtype=given.dtype)
-    starts = [on.shrink((2 * size * draw(STREAM + start)).astype(given.dtype)) for start in range(STARTS)]
+    draw = partial(random_rows, drawn.seed, first=0, rows=width, rank=rank - on.known, dtype=given.dtype)
+    random = ((2 * size * draw(STREAM + start)).astype(given.dtype) for start in range(STARTS))
+    starts = [on.shrink(np.vstack([given[: on.known], each])) for each in random]
     best = min(starts, key=lambda fit: fit.objective)
     known = on.follow(on.mover.solve(on.y, given, HALF_STEP_SWEEPS), given, iterations=len(RIDGES), tol=0)
     return known.H if known.objective <= (1 + AS_GOOD) * best.objective else best.H

@@ -26,6 +26,8 @@ class WeightedLeastSquares:
     short_sweeps : of the short factor after a pass.
     per_observed : whether the penalty on a row of L, or on a column of S, is multiplied by the sum of its weights, for
         a mask the number of its entries that are there.
+    known : components of S, the first ones, that stay what they are.
+    signed : whether Y may have entries below 0.
     """
 
     solver: Solver
@@ -33,6 +35,8 @@ class WeightedLeastSquares:
     short: Penalty
     short_sweeps: int
     per_observed: bool = False
+    known: int = 0
+    signed: bool = False
 
     beta: ClassVar = 2.0
     from_columns: ClassVar = None  # a row needs the weights of all of its entries
@@ -74,8 +78,8 @@ class WeightedLeastSquares:
         return strip_sums(y, L, shared, per_row=per_row, totals=self.per_observed and bool(self.short))
 
     def evaluate(self, sums: Sums, shared: Shared) -> Evaluation:
-        return Evaluation(sums, shared, self.long, self.short, self.per_observed, self.short_sweeps)
+        return Evaluation(sums, shared, self.long, self.short, self.per_observed, self.short_sweeps, self.known)
 
     def surrogate(self, drawn: StandIn) -> Surrogate:
         """The sample with its weights, its rows as often as they count."""
-        return Surrogate(drawn, drawn.rows.times(drawn.counts), self.mover, self.short)
+        return Surrogate(drawn, drawn.rows.times(drawn.counts), self.mover, self.short, known=self.known)

@@ -195,6 +195,7 @@ class Evaluation:
     long, short : penalties on L and on S.
     per_observed : whether penalties grow with weights.
     sweeps : of the short factor.
+    known : components of S, the first ones, that stay what they are.
     """
 
     sums: Sums
@@ -203,6 +204,7 @@ class Evaluation:
     short: Penalty
     per_observed: bool
     sweeps: int
+    known: int = 0
 
     @property
     def moves(self) -> int:
@@ -247,10 +249,8 @@ class Evaluation:
         moved, penalty = np.empty_like(S8), self.on_short
         for cut, G in self._grams():
             own = S8[:, cut]
-            # Ω ∘ Y is not negative, nor are factors: what is below 0 is rounding, and mu would multiply by that.
             N = self.sums.cross[:, cut] + times(G, own)
-            N = np.maximum(N, 0) if self.shared.solver.keeps_zeros else N
-            moved[:, cut] = rule.move(own, N, G, self.sweeps, penalty.on(cut))
+            moved[:, cut] = rule.move(own, N, G, self.sweeps, penalty.on(cut), known=self.known)
         return moved.astype(self.shared.S.dtype)
 
     def _grams(self) -> Iterator[tuple[slice, Array]]:
@@ -266,10 +266,12 @@ class Evaluation:
         return decrease + self.on_short.of(S) - self.on_short.of(moved)
 
     def gradient_norm(self) -> float:
-        """‖∇‖ of the objective with respect to S; what would push an entry of 0 below 0 does not count."""
+        """‖∇‖ of the objective with respect to S; what is known, or would push a 0 below 0, does not count."""
         S = self.shared.S
         gradient = 2 * (self.on_short.gradient(S.astype("f8")) - self.sums.cross)
-        return float(np.linalg.norm(gradient[(S > 0) | (gradient < 0)]))
+        movable = (S > 0) | (gradient < 0)
+        movable[: self.known] = False
+        return float(np.linalg.norm(gradient[movable]))
 
     @property
     def of_components(self) -> ComponentSums:

@@ -38,6 +38,7 @@ class Surrogate:
     mover : of rows of the long factor.
     short : penalty on the short factor.
     rows : (k, s) its long factor; None before the first pass.
+    known : components of the short factor, the first ones, that stay what they are.
     """
 
     drawn: StandIn
@@ -45,6 +46,7 @@ class Surrogate:
     mover: Mover
     short: Penalty
     rows: Array | None = None
+    known: int = 0
 
     trial: ClassVar[None] = None  # starts are compared by least squares of completed rows
 
@@ -98,7 +100,7 @@ class Surrogate:
             if step:
                 rows = self.mover.move(self.y, moved.astype(S.dtype), rows, STEP_SWEEPS)
             moved = self._moved(moved, rows, drift, poor, evaluation)
-            if moved.max() > FARTHEST * S.max():
+            if moved[self.known :].max() > FARTHEST * S[self.known :].max():
                 return None
             if self.mover.penalty or self.short:  # then the length of a row of S matters, and is not kept
                 continue
@@ -106,6 +108,7 @@ class Surrogate:
             # A component that was zero may come back, and then keeps the length that it comes with.
             lengths = np.where(lengths > 0, lengths, new)
             stretch = np.divide(new, lengths, out=np.ones_like(new), where=(new > 0) & (lengths > 0))
+            stretch[: self.known] = 1
             moved, rows = moved / stretch, rows * stretch.astype(S.dtype)
         return moved.astype(S.dtype)
 
@@ -120,13 +123,13 @@ class Surrogate:
             pairs[:, poor] = bound[np.triu_indices(len(bound))][:, None]
         for cut, G in column_grams(pairs):
             own = S8[:, cut]
-            N = np.maximum(cross[:, cut] + drift[:, cut] + times(G, own), 0)
-            moved[:, cut] = self.mover.rule.move(own, N, G, STEP_SWEEPS, penalty.on(cut))
+            N = cross[:, cut] + drift[:, cut] + times(G, own)
+            moved[:, cut] = self.mover.rule.move(own, N, G, STEP_SWEEPS, penalty.on(cut), known=self.known)
         return moved
 
     def factorize(self, fit: Fit, *, iterations: int, tol: float) -> tuple[Array, float]:
         """The short factor from the best start, followed to its end by the entries that are there."""
-        on = Alternation(self.y, self.counted, self.mover, self.short)
+        on = Alternation(self.y, self.counted, self.mover, self.short, self.known)
         if is_mostly_there(self.y):
             H = completed(self.drawn, on, self.penalties, fit)
         else:
