@@ -15,8 +15,9 @@ def lost_without(sums: ComponentSums, S: NDArray[np.floating]) -> F8:
 
         ΔL_a = 2 ⟨s_a, (L (Y − Lᵀ S))_a⟩ + ‖l_a‖² ‖s_a‖²,   over ‖Y‖²
 
-    NaN for losses other than least squares, which need another look at X for it. Below 0 where X is fitted better
-    without the component, as after a pass that moved one factor alone.
+    Where entries are missing or weighted all three are sums over what is there, by its weight. NaN for losses other
+    than least squares, which need another look at X for it. Below 0 where X is fitted better without the component, as
+    after a pass that moved one factor alone.
 
     Parameters
     ----------
@@ -33,7 +34,8 @@ def lost_without(sums: ComponentSums, S: NDArray[np.floating]) -> F8:
     if sums.residual is None:
         return np.full(len(S), np.nan)
     S8 = S.astype("f8")
-    lost = 2 * np.einsum("an,an->a", S8, sums.residual) + sums.squares * _squares(S8)
+    own = sums.squares * _squares(S8) if sums.energy is None else sums.energy
+    lost = 2 * np.einsum("an,an->a", S8, sums.residual) + own
     return _over(lost, sums.norm)
 
 
@@ -42,10 +44,10 @@ def explained_alone(sums: ComponentSums, S: NDArray[np.floating]) -> F8:
     (‖l_a‖² ‖s_a‖² ‖Y‖²).
 
     It is the squared cosine of X and the component's own matrix; such shares overlap, and their sum may exceed 1. NaN
-    for losses other than least squares.
+    for losses other than least squares, and where entries are missing or weighted.
     """
     cross = sums.cross(S)
-    if cross is None:
+    if cross is None or sums.energy is not None:
         return np.full(len(S), np.nan)
     S8 = S.astype("f8")
     along = np.maximum(np.einsum("an,an->a", S8, cross), 0)

@@ -22,7 +22,10 @@ class ComponentSums:
     norm : Σ y^β, for least squares ‖Y‖².
     gram : (k, k) L Lᵀ, of least squares; else None.
     residual : (k, N) L (Y − Lᵀ S), of least squares; else None. It is known without cancellation where the pass was
-        made about S, as a pass that may be the last one is.
+        made about S, as a pass that may be the last one is. Where entries are missing or weighted it is that of what is
+        there, L (Ω ∘ (Y − Lᵀ S)).
+    energy : (k,) Σ_ij ω_ij (l_ai s_aj)², the square of each component's matrix where entries are there; NaN where it is
+        not known; None where all are, and it follows from `squares`.
     """
 
     mass: F8
@@ -30,6 +33,7 @@ class ComponentSums:
     norm: float
     gram: F8 | None = None
     residual: F8 | None = None
+    energy: F8 | None = None
 
     def cross(self, S: NDArray[np.floating]) -> F8 | None:
         """L Y (k, N), with the short factor S (k, N) of this pass; None where the loss has no such sum."""

@@ -169,8 +169,8 @@ class _Found:
         }
 
     def total(self, result: "Factorization") -> float | None:
-        """ΣX, of what the sums are of, where it is known, and tells of size: not where entries may be below zero."""
-        if result.about.parameters.signed:
+        """ΣX, of what the sums are of, where it is known and tells of size: not with entries below zero or missing."""
+        if result.about.parameters.signed or result.about.weighted:
             return None
         # For Kullback–Leibler it is what a pass adds up as the size of X.
         return self.sums.norm if result.about.parameters.beta_loss == 1 else self.kept.total
@@ -178,8 +178,8 @@ class _Found:
     def notes(self, result: "Factorization") -> tuple[str, ...]:
         """What is not known, as sentences."""
         notes = []
-        asked = result.about.parameters
-        if asked.beta_loss != 2:
+        about = result.about
+        if about.parameters.beta_loss != 2:
             notes.append("share and alone are those of least squares; components are in the order of their mass")
         elif self.sums.residual is None:
             notes.append(
@@ -187,12 +187,13 @@ class _Found:
                 f"share and alone are not known: {_one_more_pass(result)} gives them; components are in the order of "
                 f"their mass"
             )
+        elif about.weighted:
+            notes.append("share is of what is there, by its weight; alone is not known where entries are missing")
         if np.isnan(self.sums.mass).any():
             notes.append("the run keeps no W either, so mass and specificity are not known: rank features by weight")
-        elif asked.signed:
-            notes.append(
-                "X may have entries below zero, and its sum is no measure of it: mass is the share of that of W V"
-            )
+        elif about.parameters.signed or about.weighted:
+            why = "may have entries below zero" if about.parameters.signed else "is not all there, or counts unevenly"
+            notes.append(f"X {why}, and its sum is no measure of it: mass is the share of that of W V")
         elif self.total(result) is None:
             notes.append("the sum of X is not known, as no sample of it was drawn: mass is the share of the sum of W V")
         return tuple(notes)

@@ -38,6 +38,8 @@ def write_sums(group: zarr.Group, at: str, sums: ComponentSums, across: str) -> 
         # Its diagonal are the squares.
         write_array(group, below(path, "gram"), sums.gram, ("component", "component_2"))
         write_array(group, below(path, "residual"), sums.residual, ("component", across))
+        if sums.energy is not None:
+            write_array(group, below(path, "energy"), sums.energy, component)
 
 
 def read_sums(group: zarr.Group, record: Record) -> ComponentSums | None:
@@ -66,8 +68,9 @@ def read_sums(group: zarr.Group, record: Record) -> ComponentSums | None:
     mass = read("mass", k)
     if record.parameters.beta_loss != 2:
         return ComponentSums(mass, read("squares", k), numbers.norm)
-    gram = read("gram", k, k)
-    return ComponentSums(mass, np.diag(gram), numbers.norm, gram, read("residual", k, record.x.shape[1 - axis]))
+    gram, residual = read("gram", k, k), read("residual", k, record.x.shape[1 - axis])
+    energy = read("energy", k) if record.weighted else None
+    return ComponentSums(mass, np.diag(gram), numbers.norm, gram, residual, energy)
 
 
 @dataclass(frozen=True, slots=True)

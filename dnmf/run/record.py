@@ -178,6 +178,11 @@ class Record(Begun, frozen=True, kw_only=True):
     observed: Observed | None = None
 
     @property
+    def weighted(self) -> bool:
+        """Whether entries of X may be missing or have weights."""
+        return self.parameters.missing is not None or self.weights is not None
+
+    @property
     def before(self) -> int:
         """Rows before those of X for which V and the sample stand, too."""
         return 0 if self.extends is None or self.extends.exact else self.extends.rows

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from strategies import problems
 
+import dnmf
 from dnmf.components.shares import explained_alone, in_order, lost_without, share_of_mass, sparseness
 from dnmf.components.sums import ComponentSums
 
@@ -29,6 +31,34 @@ def test_shares_are_those_of_losses_without_a_component_or_with_it_alone(problem
     assert_allclose(lost_without(sums, S), lost, **large)
     assert_allclose(explained_alone(sums, S), alone, rtol=1e-9, atol=1e-12)
     assert_allclose(share_of_mass(sums.mass, S.sum(axis=1), float(Y.sum())), mass, rtol=1e-9)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("kind", ["mask", "weights", "zeros"])
+def test_where_entries_are_missing_a_share_is_that_of_what_is_there(kind, axis):
+    rng = np.random.default_rng(1)
+    truth = rng.random((90, 3)) @ rng.random((3, 40)) + 0.1 * rng.random((90, 40))
+    X, omega = (truth, rng.random(truth.shape) * (rng.random(truth.shape) < 0.6))
+    omega = omega if kind == "weights" else (omega > 0).astype(float)
+    given = {
+        "mask": {"X": np.where(omega > 0, X, np.nan), "missing": "nan"},
+        "weights": {"X": X, "weights": omega},
+        "zeros": {"X": sparse.csr_array(X * omega), "missing": "zeros"},
+    }[kind]
+    X_given = given.pop("X")
+    run = dnmf.factorize(
+        X_given if axis == 0 else X_given.T,
+        3,
+        **{k: v if axis == 0 or k == "missing" else v.T for k, v in given.items()},
+    )
+    X, omega = (X, omega) if axis == 0 else (X.T, omega.T)
+    W, V = np.asarray(run.W, "f8"), run.V.astype("f8")
+    table = dict(zip((run.components_table()["component"]), run.components_table()["share"], strict=True))
+    loss = float((omega * (X - W @ V) ** 2).sum())
+    for a in range(3):
+        without = X - W @ V + np.outer(W[:, a], V[a])
+        lost = (float((omega * without**2).sum()) - loss) / float((omega * X**2).sum())
+        assert table[a + 1] == pytest.approx(lost, rel=1e-6)
 
 
 def test_shares_of_nothing_are_nothing():

@@ -58,7 +58,7 @@ class WeightedLeastSquares:
         """S, and S in float64 where the loss is small or not known."""
         base = S.astype("f8") if known.is_below(CLOSE) else S
         short = known.decided if isinstance(known.decided, ShortFactor) else without_sample(S.shape[1], len(S))
-        return Shared(S, base, known.norm, self.solver, short)
+        return Shared(S, base, known.norm, self.solver, short, last=known.exact)
 
     def update(self, y: Weighted, shared: Shared, L: Array, sweeps: int) -> Array:
         return self.mover.move(y, shared.S, L, sweeps)

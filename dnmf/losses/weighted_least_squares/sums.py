@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.grams import column_pairs
 from dnmf.arrays.parts import cuts, part_of
-from dnmf.arrays.products import model_at, row_powers
+from dnmf.arrays.products import model_at, right, row_powers
 from dnmf.arrays.rows import Array, Rows, with_data
 from dnmf.arrays.weighted import Weighted
 from dnmf.components.sums import ComponentSums
@@ -55,6 +55,7 @@ class Shared:
     norm : Σ ω y², NaN where it is not known.
     solver : of both factors.
     short : how the short factor moves.
+    last : whether the pass may be the last one, and so says what components are.
     """
 
     S: Array
@@ -62,6 +63,7 @@ class Shared:
     norm: float
     solver: Solver
     short: ShortFactor
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Sums:
     totals : (N,) Σ_i ω_ij of each column, where penalties grow with it; else (0,).
     penalty : on L, where it grows with the weights of its rows; else 0.
     pairs : (k (k + 1) / 2, N) the C_j, where columns are solved by their own; else (0, N).
+    energy : (k,) Σ_ij ω_ij (l_ai s_aj)² of each component, where the pass may be the last one; else NaN.
     """
 
     cross: NDArray[np.float64]
@@ -93,6 +96,7 @@ class Sums:
     totals: NDArray[np.float64]
     penalty: float
     pairs: NDArray[np.float64]
+    energy: NDArray[np.float64]
 
 
 def strip_sums(y: Weighted, L: Array, shared: Shared, *, per_row: Penalty, totals: bool) -> Sums:
@@ -117,7 +121,17 @@ def strip_sums(y: Weighted, L: Array, shared: Shared, *, per_row: Penalty, total
         totals=column_totals(y) if totals else np.zeros(0),
         penalty=ColumnPenalty.scaled(per_row, row_powers(y, 0)).of(L8) if per_row else 0.0,
         pairs=column_pairs(y, L) if shared.short.exact else np.zeros((0, width)),
+        energy=_energy(y, L, shared.S) if shared.last else np.full(len(L), np.nan),
     )
+
+
+def _energy(y: Weighted, L: Array, S: Array) -> NDArray[np.float64]:
+    """Σ_ij ω_ij (l_ai s_aj)² of each component (k,)."""
+    energy, squares = np.zeros(len(L)), S * S
+    for cut in cuts(y):
+        block = L[:, cut]
+        energy += (block * block * right(squares, part_of(y, cut).omega)).sum(axis=1, dtype="f8")
+    return energy
 
 
 def tops_of(y: Weighted) -> NDArray[np.float64]:
@@ -277,4 +291,4 @@ class Evaluation:
     def of_components(self) -> ComponentSums:
         """With L Lᵀ: what a component says where entries are missing counts as explained by it."""
         sums = self.sums
-        return ComponentSums(sums.mass, np.diag(sums.gram), self.norm, sums.gram, sums.cross)
+        return ComponentSums(sums.mass, np.diag(sums.gram), self.norm, sums.gram, sums.cross, sums.energy)
