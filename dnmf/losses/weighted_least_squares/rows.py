@@ -132,17 +132,20 @@ def _nearly_complete(y: Weighted) -> NDArray[np.bool_]:
 
 
 def _filled(y: Weighted, S: Array, L: Array) -> Array:
-    """S Fᵀ (k × h), with F = Y where that is there, and Lᵀ S where it is not: parts at a time."""
+    """S Fᵀ (k × h), with F = Y where that is there, and Lᵀ S where it is not: S (Ω ∘ (Y − Lᵀ S))ᵀ + S Sᵀ L."""
     width, rows = y.shape[1], part_rows(y.shape[1], residual=True)
-    model, N = np.empty((rows, width), S.dtype), np.empty(L.shape, S.dtype)
+    residual, N = np.empty((rows, width), S.dtype), np.empty(L.shape, S.dtype)
     for start in range(0, y.shape[0], rows):
         cut = slice(start, start + rows)
         block, there = L[:, cut], y.weights[cut]
-        M = model[: len(there)]
-        np.matmul(block.T, S, out=M)
-        np.copyto(M, y.values[cut], where=there)
-        N[:, cut] = S @ M.T
-    return N
+        R = residual[: len(there)]
+        np.matmul(block.T, S, out=R)
+        np.subtract(y.values[cut], R, out=R)
+        np.multiply(R, there, out=R)
+        N[:, cut] = S @ R.T
+    N += gram(S) @ L
+    # What is below 0 is rounding, and mu would multiply by that.
+    return np.maximum(N, 0, out=N)
 
 
 def _by_groups(y: Weighted, S: Array, step: Callable[[Array, Array, NDArray[np.intp]], Array]) -> Array:
