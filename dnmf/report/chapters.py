@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dnmf.matrix.foreign import is_given
 from dnmf.report.again import Command, made_again, next_commands
 from dnmf.report.charts import Chart, Curve, Scale, dots, line, scale_of, thinned
-from dnmf.report.facts import facts, stored_facts
+from dnmf.report.facts import facts, observed_facts, stored_facts
 from dnmf.report.portraits import Portrait, portraits
 from dnmf.report.rank_view import RankView, rank_view
 from dnmf.report.words import components, count, loss_in_words, percent
@@ -108,7 +108,8 @@ def page_of(run: Factorization, at: str | None, ranks: Ranking | None = None) ->
         name=name,
         lead=_lead(run),
         figures=_figures(run),
-        matrix=stored_facts(about.x, run.labels),
+        matrix=stored_facts(about.x, run.labels)
+        | {name.capitalize(): told for name, told in observed_facts(run).items()},
         made={"Status": told["status"]} | {shown: told[name] for name, shown in MADE.items()},
         again=made_again(about, at or UNKNOWN),
         then=next_commands(about, at or UNKNOWN),

@@ -31,7 +31,7 @@ def facts(run: "Factorization") -> dict[str, str]:
         "status": about.status,
         "X": f"{_rows_of(x)}{x.path}, {_by(x.shape)} {x.dtype}, chunks of {_by(x.chunks)}",
         **_extension(about),
-        **_observed(run),
+        **observed_facts(run),
         "strips": f"{about.state.height} {lines} each",
         "parameters": ", ".join(f"{name} {value}" for name, value in asked.items() if _tells(name, value)),
         "passes": str(about.iteration),
@@ -61,7 +61,7 @@ def _extension(about: "Record") -> dict[str, str]:
     return {"extends": f"{extends.run}, {extends.rows} rows, {rows}"}
 
 
-def _observed(run: "Factorization") -> dict[str, str]:
+def observed_facts(run: "Factorization") -> dict[str, str]:
     """What of X is there, and its weights, where that is not all or there are some."""
     about = run.about
     weights = {"weights": f"{about.weights.path}, {about.weights.dtype}"} if about.weights else {}

@@ -12,7 +12,17 @@ from dnmf.losses.weighted_least_squares.loss import WeightedLeastSquares
 from dnmf.rules import NO_PENALTY, Penalty
 from dnmf.rules.solver import Solver
 
-KINDS = ("random", "sparse", "one a row", "nothing in some", "stripes", "weights", "tiny weights", "weights by row")
+KINDS = (
+    "random",
+    "few missing",
+    "sparse",
+    "one a row",
+    "nothing in some",
+    "stripes",
+    "weights",
+    "tiny weights",
+    "weights by row",
+)
 
 
 def weights(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -25,7 +35,7 @@ def weights(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> np.n
     if kind == "stripes":
         patterns = rng.random((2, n)) < 0.6
         return patterns[rng.integers(0, 2, h)]
-    omega = rng.random(shape) < (0.15 if kind == "sparse" else 0.7)
+    omega = rng.random(shape) < {"sparse": 0.15, "few missing": 0.96}.get(kind, 0.7)
     if kind == "nothing in some":
         omega[:: max(2, h // 3)] = False
         omega[:, :: max(2, n // 3)] = False

@@ -23,7 +23,7 @@ def low_rank(kind, *, shape=(600, 30), rank=3, layout="dense", noise=0.05):
 
 
 def passes(y, loss, model, S, count=6):
-    """Objectives of passes as the loop makes them; a step on the sample that raises it is taken back and left out."""
+    """Objectives of passes as the loop makes them; those that a step on the sample raised are left out."""
     L, plain, kept = None, None, []
     for _ in range(count):
         decided = None if model is None else model.decide(len(S))
