@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from dnmf.arrays.parts import cuts, pad_rows, part_of
+from dnmf.arrays.parts import pad_rows, part_of
 from dnmf.arrays.products import gram
 from dnmf.arrays.rows import Array, Rows
 from dnmf.arrays.weighted import Weighted
-from dnmf.plan.parts import LARGE_PART, part_rows
+from dnmf.plan.parts import part_rows
 
 # Bytes of Gram matrices (k × k × rows) that are formed, and rows of which are solved, at a time: they stay in a core's
 # caches.
@@ -66,11 +66,6 @@ def _places(rank: int) -> NDArray[np.intp]:
     places, (a, b) = np.empty((rank, rank), np.intp), np.triu_indices(rank)
     places[a, b] = places[b, a] = np.arange(len(a))
     return places
-
-
-def pair_bytes(width: int, rank: int) -> int:
-    """Bytes of the sums over all rows of the Gram matrices of so many columns, in float64."""
-    return 4 * width * rank * (rank + 1)
 
 
 def row_grams(y: Weighted, S: Array) -> Iterator[Group]:
@@ -231,7 +226,9 @@ def column_pairs(y: Weighted, L: Array) -> NDArray[np.float64]:
     """
     total = np.zeros((len(L) * (len(L) + 1) // 2, y.shape[1]))
     if y.sparse:
-        for cut in cuts(y, LARGE_PART):
+        at_a_time = max(16, PACKED_BYTES // (len(total) * L.itemsize))
+        for start in range(0, y.shape[0], at_a_time):
+            cut = slice(start, min(start + at_a_time, y.shape[0]))
             own = np.ascontiguousarray(pairs(L[:, cut]).T)
             total += (part_of(y, cut).omega.T @ own).T
         return total

@@ -8,13 +8,22 @@ from dnmf.plan.parts import PART_NON_ZEROS
 MOST_PAIR_SUMS, PAIRS_AT_A_TIME, GRAMS_AT_A_TIME = 64 * MIB, 16 * MIB, 8 * MIB
 
 
+def pair_bytes(rank: int, width: int) -> int:
+    """Bytes of the sums of products of pairs of components of so many columns, in float64.
+
+    >>> pair_bytes(20, 17_000)
+    28560000
+    """
+    return 4 * width * rank * (rank + 1)
+
+
 def pair_sums_bytes(rank: int, width: int) -> int:
-    """Bytes of the sums of products of pairs of components of all columns, if a pass adds them up: else 0.
+    """The same, if a pass may add them up: else 0.
 
     >>> pair_sums_bytes(20, 17_000), pair_sums_bytes(20, 10**6)
     (28560000, 0)
     """
-    size = 4 * width * rank * (rank + 1)
+    size = pair_bytes(rank, width)
     return size if size <= MOST_PAIR_SUMS else 0
 
 

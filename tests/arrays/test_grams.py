@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from dnmf.arrays.grams import column_pairs, pair_bytes, row_grams, unpack
+from dnmf.arrays.grams import column_pairs, row_grams, unpack
 from dnmf.arrays.weighted import Weighted
+from dnmf.plan.weighing import pair_bytes
 
 RANK = 3
 
@@ -95,7 +96,7 @@ def test_every_column_has_its_own(kind, layout):
     y, omega = rows(kind, layout=layout)
     L = np.random.default_rng(2).random((RANK, len(omega)))
     pairs = column_pairs(y, L)
-    assert pairs.nbytes == pair_bytes(omega.shape[1], RANK)
+    assert pairs.nbytes == pair_bytes(RANK, omega.shape[1])
     assert_allclose(unpack(pairs, RANK), np.einsum("ij,ai,bi->abj", omega.astype("f8"), L, L), rtol=1e-12, atol=1e-13)
 
 

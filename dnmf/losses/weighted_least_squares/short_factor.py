@@ -15,20 +15,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.grams import pair_bytes, unpack
+from dnmf.arrays.grams import unpack
 from dnmf.arrays.rows import Array
 from dnmf.arrays.weighted import Weighted
 from dnmf.plan.memory import MIB
+from dnmf.plan.weighing import MOST_PAIR_SUMS, pair_bytes, pair_sums_bytes
 
 # Observations of a column in the sample, for each component, from which its curvature is known; and the share of all
 # observations that may be in columns of fewer.
 ENOUGH, POOR_SHARE = 20, 0.05
 
-# Sums of a pass may be as large as this for the Gram matrices of all columns.
-EXACT_BYTES = 64 * MIB
-
-# The client may hold as much, where it is the sample's.
-SAMPLE_BYTES = 8 * EXACT_BYTES
+# The client may hold as much of the Gram matrices of all columns, where they are the sample's.
+SAMPLE_BYTES = 8 * MOST_PAIR_SUMS
 
 # Bytes of Gram matrices that are unpacked at a time.
 UNPACKED_BYTES = 2**23
@@ -49,8 +47,8 @@ class ShortFactor:
 
 def without_sample(width: int, rank: int) -> ShortFactor:
     """How it moves where nothing but passes is known."""
-    size = pair_bytes(width, rank)
-    if size <= EXACT_BYTES:
+    size = pair_bytes(rank, width)
+    if pair_sums_bytes(rank, width):
         return ShortFactor("exact", f"Gram matrices of {width} columns are {size / MIB:.1f} MiB of sums")
     return ShortFactor("expectation", f"Gram matrices of {width} columns would be {size / MIB:.0f} MiB of sums")
 
@@ -61,7 +59,7 @@ def decide(y: Weighted, rank: int, *, whole: bool) -> ShortFactor:
         return ShortFactor("sample", "the sample is all of X")
     counts, enough = column_counts(y), ENOUGH * rank
     poor = int(counts[counts < enough].sum())
-    if poor <= POOR_SHARE * counts.sum() and pair_bytes(y.shape[1], rank) <= SAMPLE_BYTES:
+    if poor <= POOR_SHARE * counts.sum() and pair_bytes(rank, y.shape[1]) <= SAMPLE_BYTES:
         return ShortFactor("sample", f"columns have {enough} observations or more in the sample")
     other = without_sample(y.shape[1], rank)
     few = int((counts < enough).sum())

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 from weighted_cases import KINDS, a_pass, begun, full, loss_for, objective, problems, rows, sampled, weights
 
 from dnmf.losses.protocol import STEPS
-from dnmf.losses.weighted_least_squares.short_factor import ENOUGH, EXACT_BYTES, decide, without_sample
+from dnmf.losses.weighted_least_squares.short_factor import ENOUGH, decide, without_sample
+from dnmf.plan.weighing import MOST_PAIR_SUMS
 from dnmf.rules import NO_PENALTY, Penalty
 
 
@@ -106,7 +107,7 @@ def test_how_the_short_factor_moves_is_decided_by_what_the_sample_holds():
     assert decide(y, 2 * enough, whole=True).kind == "sample"
     few, _, _ = low_rank("sparse", shape=(20, 30))
     assert decide(few, 3, whole=False).kind == "exact"
-    width = EXACT_BYTES // (4 * 3 * 4) + 1
+    width = MOST_PAIR_SUMS // (4 * 3 * 4) + 1
     assert (without_sample(width - 1, 3).kind, without_sample(width, 3).kind) == ("exact", "expectation")
 
 
