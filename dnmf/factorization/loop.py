@@ -19,7 +19,7 @@ from typing import Any
 from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Pending
-from dnmf.events import Cancelled, PassDone, Paused, Stopped, Terminated
+from dnmf.events import Cancelled, Decided, PassDone, Paused, Stopped, Terminated
 from dnmf.factorization.job import Iterate, Job, OutOfRange, loss_for
 from dnmf.factorization.reads import Seen, pass_over
 from dnmf.factorization.saving import Saving
@@ -135,6 +135,8 @@ def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
     decided = None if surrogate is None else surrogate.decide(len(iterate.S))
     known = Known(iterate.loss, iterate.norm, exact=_may_be_last(job, iterate), decided=decided)
     shared = loss.prepare(iterate.S, known)
+    if iteration == 1 and shared.decided is not None:
+        job.tell(Decided(shared.decided))
     if surrogate is not None:
         surrogate, sweeps = surrogate.follow(shared, job.parameters.inner_iter)
     at, target = _generation(job, iteration)

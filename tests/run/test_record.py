@@ -45,6 +45,13 @@ EXTENDED = FULL | {
     "extends": {"run": "run.zarr", "identity": "ab", "earlier": [PART], "exact": False},
 }
 
+LACKING = FULL | {
+    "format": 5,
+    "parameters": FULL["parameters"] | {"missing": "zeros", "alpha_scale": "observed"},
+    "weights": OLDEST["x"] | {"path": "weights.zarr", "dtype": "bool"},
+    "observed": {"entries": 40, "rows": 1, "columns": 0, "first_rows": [7], "first_columns": []},
+}
+
 
 def with_value(path: str, value: Any) -> dict[str, Any]:
     """A whole record with another value at a path; ... takes it away."""
@@ -54,7 +61,7 @@ def with_value(path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "data", [FULL, EXTENDED, OLDEST, {name: FULL[name] for name in ("format", "status", "stopped")}]
+    "data", [FULL, EXTENDED, LACKING, OLDEST, {name: FULL[name] for name in ("format", "status", "stopped")}]
 )
 def test_what_is_written_is_what_is_read_back(group: zarr.Group, data: dict[str, Any]) -> None:
     record = parse_record({"at": None} | data, "run")
@@ -68,10 +75,12 @@ def test_the_document_is_that_of_format_1() -> None:
     written = as_json(parse_record(FULL, "run"))
     missing = {
         "x": {"norm": None, "parts": []},
-        "parameters": {"keep_W": True, "checkpoint_every": None},
+        "parameters": {"keep_W": True, "checkpoint_every": None, "missing": None, "alpha_scale": "all"},
         "state": {"exponent": 0, "piece": 0},
     }
-    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()} | {"extends": None}
+    assert written == FULL | {name: FULL[name] | more for name, more in missing.items()} | {
+        "extends": None, "weights": None, "observed": None,
+    }  # fmt: skip
     begun = {"format": 1, "status": "running", "stopped": None, "at": None}
     assert as_json(parse_record(begun, "run")) == begun
 

@@ -63,6 +63,10 @@ class Shared:
     solver: Solver
     short: ShortFactor
 
+    @property
+    def decided(self) -> str:
+        return self.short.sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:
