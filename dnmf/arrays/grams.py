@@ -29,7 +29,7 @@ GROUP_BYTES = 2**20
 PAIR_BYTES, PACKED_BYTES = 2**24, 2**22
 
 # Up to this share of a row its entries are added up one by one: above it the product with all of them is faster.
-FEW = 1 / 8
+FEW = 1 / 32
 
 # Where less than this share of a component's square is left, missing entries may not be subtracted: what is left is
 # rounding.
@@ -98,6 +98,11 @@ class _Kinds:
     rest: NDArray[np.intp]
     observed: NDArray[np.intp]
     patterns: NDArray[np.intp] | None
+
+
+def missing_counts(y: Weighted) -> NDArray[np.intp]:
+    """How many entries of each dense row with a mask are missing, (h,)."""
+    return np.asarray(y.shape[1] - np.bitwise_count(_words(y.weights)).sum(axis=1, dtype=np.intp))
 
 
 def _kinds(y: Weighted) -> _Kinds:

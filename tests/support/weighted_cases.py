@@ -12,7 +12,17 @@ from dnmf.losses.weighted_least_squares.loss import WeightedLeastSquares
 from dnmf.rules import NO_PENALTY, Penalty
 from dnmf.rules.solver import Solver
 
-KINDS = ("random", "sparse", "one a row", "nothing in some", "stripes", "weights", "tiny weights", "weights by row")
+KINDS = (
+    "random",
+    "few missing",
+    "sparse",
+    "one a row",
+    "nothing in some",
+    "stripes",
+    "weights",
+    "tiny weights",
+    "weights by row",
+)
 
 
 def weights(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -25,7 +35,7 @@ def weights(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> np.n
     if kind == "stripes":
         patterns = rng.random((2, n)) < 0.6
         return patterns[rng.integers(0, 2, h)]
-    omega = rng.random(shape) < (0.15 if kind == "sparse" else 0.7)
+    omega = rng.random(shape) < {"sparse": 0.15, "few missing": 0.96}.get(kind, 0.7)
     if kind == "nothing in some":
         omega[:: max(2, h // 3)] = False
         omega[:, :: max(2, n // 3)] = False
@@ -97,9 +107,8 @@ def problems(draw, kinds=KINDS):
     """Rows (h, N) of low rank with noise, some of them not there, in one of the layouts and dtypes; and a rank."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     h, n, k = draw(st.integers(1, 40)), draw(st.integers(1, 15)), draw(st.integers(1, 4))
-    values = (
-        rng.random((h, k)) ** 3 @ rng.random((k, n)) * rng.uniform(0.5, 1.5, (h, n)) * 10.0 ** draw(st.integers(-2, 2))
-    )
+    values = rng.random((h, k)) ** 3 @ rng.random((k, n)) * rng.uniform(0.5, 1.5, (h, n))
+    values *= 10.0 ** draw(st.integers(-2, 2))
     omega = weights(draw(st.sampled_from(kinds)), (h, n), rng)
     layout, dtype = draw(st.sampled_from(["dense", "turned", "sparse"])), draw(st.sampled_from(["f4", "f8"]))
     return rows(values, omega, layout=layout, dtype=dtype), k, rng

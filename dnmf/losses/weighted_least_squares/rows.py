@@ -6,15 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.grams import Group, row_grams
-from dnmf.arrays.products import right, row_powers
+from dnmf.arrays.grams import Group, missing_counts, row_grams
+from dnmf.arrays.products import gram, right, row_powers
 from dnmf.arrays.rows import Array
 from dnmf.arrays.weighted import Weighted
 from dnmf.losses.least_squares.surrogate import ENOUGH, SWEEP_PAYS
 from dnmf.losses.row_by_row import STRIDE, row_by_row
+from dnmf.plan.parts import part_rows
 from dnmf.rules import Penalty
 from dnmf.rules.gram_per_row import ColumnPenalty, GramRule, scale, times
 from dnmf.rules.solver import Solver
+
+# Rows of which at most this share is missing move by S Sᵀ, and what is missing counts as what the model before the pass
+# says: what that leaves undone is of the order of this share of the move.
+FILLED = 0.08
 
 # Rows that tell how many sweeps pay.
 WATCHED = 1000
@@ -49,6 +54,14 @@ class Mover:
     def move(self, y: Weighted, S: Array, L: Array, sweeps: int, *, ridge: float = 0.0) -> Array:
         """A block L (k, h) after so many sweeps; `ridge` is added to the l2 of every row."""
         rule, penalty = self.rule, self.penalty_of(y, more=ridge)
+        nearly = _nearly_complete(y)
+        if nearly.all():
+            return rule.move(L, _filled(y, S, L), gram(S), sweeps, penalty)
+        if nearly.any():
+            block = np.empty_like(L, order="C")
+            for some in (nearly, ~nearly):
+                block[:, some] = self.move(y[some], S, np.ascontiguousarray(L[:, some]), sweeps, ridge=ridge)
+            return block
         return _by_groups(y, S, lambda N, G, at: rule.move(L[:, at], N, G, sweeps, penalty.on(at)))
 
     def scale_and_move(self, y: Weighted, S: Array, L: Array, sweeps: int) -> Array:
@@ -109,6 +122,30 @@ class Mover:
             return row_by_row(stride, rule.solve(N, G, 1, own), tol=tol, groups=iterations // STRIDE)
 
         return _by_groups(y, S, settled)
+
+
+def _nearly_complete(y: Weighted) -> NDArray[np.bool_]:
+    """Rows (h,) of which so few entries are missing that these may count as what the model says of them."""
+    if y.sparse or not y.masked or not y.shape[0]:
+        return np.zeros(y.shape[0], bool)
+    return missing_counts(y) <= FILLED * y.shape[1]
+
+
+def _filled(y: Weighted, S: Array, L: Array) -> Array:
+    """S Fᵀ (k × h), with F = Y where that is there, and Lᵀ S where it is not: S (Ω ∘ (Y − Lᵀ S))ᵀ + S Sᵀ L."""
+    width, rows = y.shape[1], part_rows(y.shape[1], residual=True)
+    residual, N = np.empty((rows, width), S.dtype), np.empty(L.shape, S.dtype)
+    for start in range(0, y.shape[0], rows):
+        cut = slice(start, start + rows)
+        block, there = L[:, cut], y.weights[cut]
+        R = residual[: len(there)]
+        np.matmul(block.T, S, out=R)
+        np.subtract(y.values[cut], R, out=R)
+        np.multiply(R, there, out=R)
+        N[:, cut] = S @ R.T
+    N += gram(S) @ L
+    # What is below 0 is rounding, and mu would multiply by that.
+    return np.maximum(N, 0, out=N)
 
 
 def _by_groups(y: Weighted, S: Array, step: Callable[[Array, Array, NDArray[np.intp]], Array]) -> Array:

@@ -105,8 +105,8 @@ def strip_sums(y: Weighted, L: Array, shared: Shared, *, per_row: Penalty, total
     `per_row` is a penalty on L that grows with the weights of its rows; `totals` are needed for one of columns.
     """
     width, L8 = y.shape[1], L.astype("f8")
-    gram, tops = L8 @ L8.T, tops_of(y)
-    bound = gram if y.masked else (L8 * tops) @ L8.T
+    gram, tops = L8 @ L8.T, None if y.masked else tops_of(y)
+    bound = gram if tops is None else (L8 * tops) @ L8.T
     exact = shared.base.dtype == np.float64
     cross, square = residual_sums(y, L, shared.base)
     return Sums(
@@ -116,8 +116,8 @@ def strip_sums(y: Weighted, L: Array, shared: Shared, *, per_row: Penalty, total
         square=square,
         norm=float(row_powers(y, 2).sum()) if exact else 0.0,
         mass=L8.sum(axis=1),
-        observed=float(np.sum(y.weights, dtype="f8")),
-        room=float(tops.sum()) * width,
+        observed=float(y.observed if y.masked else np.sum(y.weights, dtype="f8")),
+        room=float(y.shape[0] if tops is None else tops.sum()) * width,
         totals=column_totals(y) if totals else np.zeros(0),
         penalty=ColumnPenalty.scaled(per_row, row_powers(y, 0)).of(L8) if per_row else 0.0,
         pairs=column_pairs(y, L) if shared.short.exact else np.zeros((0, width)),
@@ -149,7 +149,7 @@ def residual_sums(y: Weighted, L: Array, base: Array) -> tuple[NDArray[np.float6
 def _residual(y: Weighted, L: Array, base: Array) -> tuple[NDArray[np.float64], float]:
     """As `residual_sums`, of dense rows."""
     values, dtype, (height, width) = y.values, base.dtype, y.shape
-    rows, L = min(height, part_rows(width, residual=True)), L.astype(base.dtype, copy=False)
+    rows, L = max(1, min(height, part_rows(width, residual=True))), L.astype(base.dtype, copy=False)
     # Strips of columns are turned: their parts are kept in that layout, mixing the two is slow.
     turned = not values.flags.c_contiguous
     model, weighed = (np.empty((width, rows), dtype).T if turned else np.empty((rows, width), dtype) for _ in range(2))
@@ -163,7 +163,7 @@ def _residual(y: Weighted, L: Array, base: Array) -> tuple[NDArray[np.float64], 
         else:
             np.matmul(block.T, base, out=R)
         np.subtract(part, R, out=R)
-        np.multiply(R, weights, out=counted)
+        counted = np.multiply(R, weights, out=R if y.masked else counted)
         square += _inner(counted, counted if y.masked else R)
         cross += np.matmul(block, counted, out=product)
     return cross, square
