@@ -267,7 +267,9 @@ def _write_sparse(path: Path, contents: SparseContents) -> None:
 def _appended(group: zarr.Group, name: str, dtype: Dtype, most: int, chunk: int) -> Iterator[Callable[[Numbers], None]]:
     """A function that appends to a new array, of `most` numbers at most. Writes to disk, each chunk once."""
     chunk = max(1, min(chunk, most))
-    array = group.create_array(name, shape=(most,), chunks=(chunk,), dtype=dtype, compressors=_codec(dtype))
+    # Zeros may be values, where what is not stored is missing: a chunk of them is not to look as if it were lost.
+    how: Any = {"config": {"write_empty_chunks": True}}
+    array = group.create_array(name, shape=(most,), chunks=(chunk,), dtype=dtype, compressors=_codec(dtype), **how)
     start, waiting = 0, np.empty(0, dtype)
 
     def put(numbers: Numbers) -> None:

@@ -3,8 +3,9 @@
 from dnmf.plan.memory import MIB, SPLIT_EVERY
 from dnmf.plan.parts import PART_NON_ZEROS
 
-# Of sums over products of pairs of components that a pass adds up at most, and of such products in memory at a time.
-MOST_PAIR_SUMS, PAIRS_AT_A_TIME = 64 * MIB, 24 * MIB
+# Of sums over products of pairs of components that a pass adds up at most; of such products in memory at a time; and of
+# Gram matrices of rows at a time, as they are formed and as they are solved.
+MOST_PAIR_SUMS, PAIRS_AT_A_TIME, GRAMS_AT_A_TIME = 64 * MIB, 16 * MIB, 8 * MIB
 
 
 def pair_sums_bytes(rank: int, width: int) -> int:
@@ -19,8 +20,8 @@ def pair_sums_bytes(rank: int, width: int) -> int:
 
 def weighing_bytes(rank: int, width: int, itemsize: int, threads: int) -> int:
     """Bytes that a worker needs where entries have weights: Gram matrices of rows as they are formed, and the sums of
-    those of columns, where they are added up.
+    those of columns, where they are added up. Entries that are few in their row have two numbers per component.
     """
-    pairs = pair_sums_bytes(rank, width)
-    formed = PAIRS_AT_A_TIME + 2 * 8 * rank * PART_NON_ZEROS + pairs + pairs * itemsize // 8
-    return threads * formed + (SPLIT_EVERY + 2) * pairs
+    pairs, products = pair_sums_bytes(rank, width), itemsize * width * rank * (rank + 1) // 2
+    formed = min(PAIRS_AT_A_TIME, products) + GRAMS_AT_A_TIME + 2 * itemsize * rank * PART_NON_ZEROS
+    return threads * (formed + pairs + pairs * itemsize // 8) + (SPLIT_EVERY + 2) * pairs

@@ -28,6 +28,7 @@ from zarr.codecs import BloscCodec
 import dnmf.formats
 import dnmf.formats.convert
 from dnmf.formats.convert import convert, describe
+from dnmf.matrix.opening import open_matrix
 from dnmf.plan.parts import well_chunked
 
 Array = NDArray[Any]
@@ -703,3 +704,13 @@ def test_memory_is_a_few_pieces(tmp_path: Path, kind: str) -> None:
     assert source.stat().st_size > 350_000_000
     assert description == f"1500000 × 5000 float64, {entries} non-zeros in csr"
     assert peak < 250
+
+
+def test_zeros_that_a_sparse_file_stores_are_kept_as_values(tmp_path: Path) -> None:
+    for name, data in (("some", [1.0, 0, 3]), ("all", [0.0, 0, 0])):
+        x = scipy.sparse.csr_matrix((np.array(data), ([0, 1, 2], [1, 1, 0])), shape=(3, 2))
+        scipy.sparse.save_npz(tmp_path / f"{name}.npz", x)
+        convert(tmp_path / f"{name}.npz", tmp_path / f"{name}.zarr")
+        rows = open_matrix(tmp_path / f"{name}.zarr", missing="zeros").strips(0, check=True)[:, :]
+        assert rows.observed == 3
+        np.testing.assert_array_equal(rows.values.data, data)

@@ -42,13 +42,13 @@ def test_spilling_would_show() -> None:
     assert spill > 0
 
 
-def in_one_worker(folder: Path, limit: int) -> tuple[Planned, int, dnmf.Factorization]:
+def in_one_worker(folder: Path, limit: int, **more: Any) -> tuple[Planned, int, dnmf.Factorization]:
     """Factorize its X in one worker, which must neither spill nor die: the plan, its peak memory, the result."""
     plans: list[Planned] = []
     with local_cluster(workers=1, memory=limit) as client:
         before = client.run(worker_process)
         result = dnmf.factorize(
-            str(folder / "x.zarr"), 8, max_iter=2, tol=0, out=folder / "run.zarr",
+            str(folder / "x.zarr"), 8, max_iter=2, tol=0, out=folder / "run.zarr", **more,
             listeners=[lambda event: plans.append(event) if isinstance(event, Planned) else None],
         )  # fmt: skip
         (peak,) = client.run(peak_memory).values()
@@ -111,6 +111,37 @@ def test_a_worker_takes_no_more_memory_than_was_planned(tmp_path: Path) -> None:
     assert plan.strips > 1
     assert peak <= plan.peak <= limit
     assert 0 < result.relative_error < 0.5
+
+
+def x_with_holes(folder: Path, missing: str) -> dict[str, Any]:
+    """X of which a third is missing, in a folder, and how that is said."""
+    rows, columns, height = 40_000, 1024, 1000
+    if missing == "zeros":
+        sparse_x(folder / "x.zarr", rows, 3000, 100)
+        return {"missing": missing}
+    storage: dict[str, Any] = {"chunks": (height, columns), "compressors": None}
+    datasets.low_rank(folder / "x.zarr", (rows, columns), 8, **storage)
+    x: Any = zarr.open_array(str(folder / "x.zarr"), mode="r+")
+    there = np.random.default_rng(0).random((height, columns)) > 0.3
+    if missing == "nan":
+        for start in range(0, rows, height):
+            x[start : start + height] = np.where(there, x[start : start + height], np.nan)
+        return {"missing": missing}
+    storage["chunks"] = (height // 2, columns)
+    omega = zarr.create_array(str(folder / "omega.zarr"), shape=x.shape, dtype="f4", **storage)
+    for start in range(0, rows, height):
+        omega[start : start + height] = 2 * there
+    return {"weights": str(folder / "omega.zarr")}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("missing", ["nan", "zeros", "weights"])
+def test_a_worker_takes_no_more_memory_than_was_planned_where_entries_are_missing(tmp_path: Path, missing: str) -> None:
+    limit = 384 * MIB
+    plan, peak, result = in_one_worker(tmp_path, limit, **x_with_holes(tmp_path, missing))
+    assert plan.strips > 1
+    assert peak <= plan.peak <= limit
+    assert 0 < result.relative_error < 1
 
 
 @pytest.mark.process

@@ -11,11 +11,12 @@ from strategies import grids, workers
 
 from dnmf.plan.choose import plan, refit
 from dnmf.plan.dense import DenseGrid
-from dnmf.plan.grid import Demand
+from dnmf.plan.grid import Beside, Demand
 from dnmf.plan.memory import IDLE_WORKER, MIB, Workers
 from dnmf.plan.parts import part_rows, well_chunked
 from dnmf.plan.sizes import Sizes, current, using
 from dnmf.plan.strips import Plan
+from dnmf.plan.weighing import pair_sums_bytes
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))
@@ -357,6 +358,56 @@ def test_a_sample_is_bounded_by_rows_bytes_and_workers():
     assert rows == [2048, 512], "32 MiB, and halved until merging it takes half of what a worker may use"
     narrow = grid((131_072, 16), (1024, 16))
     assert narrow.sample_rows(0, Demand(20, team(2, 1, 4096))) == 8000
+
+
+# Weights
+
+
+@given(grids(), workers, ranks)
+def test_weights_cost_memory_and_without_them_nothing_changes(x, team, rank):
+    peaks = [replace(x, omega=omega).least(0, Demand(rank, team)) for omega in (0, 1, x.itemsize)]
+    assert peaks == sorted(peaks)
+    assert peaks[0] < peaks[1]
+
+
+def test_what_weights_cost():
+    rank, workers, chunk = 20, team(1, 2, 4096), (512, 4096)
+    x = grid(TALL, chunk, in_flight=1)
+    masked = replace(x, omega=1)
+    assert masked.nbytes == x.nbytes * 5 // 4
+    # A piece is as many bytes, and so fewer rows.
+    assert [each.piece(0, Demand(rank, workers)) for each in (x, masked)] == [1024, 512]
+    peaks = [each.peak(each.in_strips(0, 4096, 512), Demand(rank, workers)) for each in (x, masked)]
+    pairs, of_a_piece = 4 * 4096 * rank * (rank + 1), 512 * 4096
+    assert peaks[1] - peaks[0] == (
+        2 * of_a_piece  # the masks, one of a piece for each thread, none of which is read ahead
+        + 2 * of_a_piece * 6  # a copy of it and of its mask, and one more truth value
+        + 2 * (pairs // 2 + 8 * MIB + 8 * rank * 2**15 + pairs + pairs // 2)  # Gram matrices as they are formed
+        + 10 * pairs  # sums of those of columns
+    )
+    # Too many columns for these: none is added up.
+    assert pair_sums_bytes(rank, 4096) == pairs
+    assert pair_sums_bytes(rank, 100_000) == 0
+
+
+def test_two_arrays_are_decoded_one_beside_the_other():
+    rank, workers = 5, team(1, 1, 4096)
+    x = grid(TALL, (1024, 4096), in_flight=1)
+    both = replace(x, stored=5, together=(((512, 4096), 4), ((1024, 4096), 1)))
+    cut, demand = x.in_strips(0, 4096, 1024), Demand(rank, workers)
+    assert both.peak(cut, demand) - x.peak(cut, demand) == 2 * 4096 * (512 * 4 + 1024 * 1) - 2 * 4096 * 1024 * 4
+    assert both.stored_nbytes == 5 * 131_072 * 4096
+    assert replace(x, beside=Beside(held=7, line=3, stored_nbytes=11)).stored_nbytes == x.stored_nbytes + 11
+    beside = replace(x, beside=Beside(held=7, line=3))
+    assert beside.peak(cut, demand) - x.peak(cut, demand) == 7 + 3 * 4096
+
+
+def test_x_may_be_cut_along_one_axis_alone():
+    x = replace(grid((512, 16_384), (512, 2048)), along=(0,))
+    assert plan(x, rank=4, workers=team(2, 1, 2048)).axis == 0
+    assert plan(x, rank=4, workers=team(2, 1, 2048), axes=(1,)).axis == 0
+    with pytest.raises(MemoryError, match="rewrite X in chunks of"):
+        plan(replace(grid((300_000, 16_384), (300_000, 2048)), along=(0,)), rank=4, workers=team(2, 1, 512))
 
 
 # Sizes

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from strategies import seeds, workers
 
 from dnmf.plan.choose import plan
-from dnmf.plan.grid import Demand
+from dnmf.plan.grid import Beside, Demand
 from dnmf.plan.memory import MIB, Workers, partial_sums_bytes
 from dnmf.plan.parts import PART_NON_ZEROS
 from dnmf.plan.sparse import LEAST_STRIP, UNITS, SparseGrid
 from dnmf.plan.strips import Plan
+from dnmf.plan.weighing import weighing_bytes
 
 ranks = st.integers(1, 300)
 tight = workers.flatmap(lambda w: st.integers(160, 1200).map(lambda mib: replace(w, memory=mib * MIB)))
@@ -350,3 +351,15 @@ def test_bytes_of_x_are_those_of_non_zeros_and_their_places():
     assert x.strips_bytes((2, 2)) == [8 + 3 * 4, 5 * 8 + 3 * 4]
     assert x.stored_nbytes == 6 * 8 + 5 * 8
     assert partial_sums_bytes(3, 10) == 10 * 8 * 3 * 13
+
+
+def test_weights_are_bytes_of_non_zeros_and_gram_matrices():
+    x, demand = grid((1000, 3000), 100, chunk=10_000), Demand(5, Workers(2, 1, 4096 * MIB))
+    masked, cut = replace(x, omega=1), Plan(0, 500, 1000, 3000, in_run=True)
+    assert masked.nbytes == x.nbytes + 100_000
+    more = masked.peak(cut, demand) - x.peak(cut, demand)
+    # A strip that is loaded, its copy in a part, and what is formed and added up.
+    assert more == pytest.approx(50_000 + 50_000 + weighing_bytes(5, 3000, 4, 1), rel=1e-4)
+    held = replace(masked, beside=Beside(held=9, line=2, stored_nbytes=5))
+    assert held.peak(cut, demand) - masked.peak(cut, demand) == 9 + 2 * 500
+    assert held.stored_nbytes == x.stored_nbytes + 5
