@@ -19,7 +19,7 @@ from typing import Any
 from dnmf.arrays.draws import random_order
 from dnmf.arrays.rows import Array
 from dnmf.engine.protocol import Pending
-from dnmf.events import Cancelled, PassDone, Paused, Stopped, Terminated
+from dnmf.events import Cancelled, Decided, PassDone, Paused, Stopped, Terminated
 from dnmf.factorization.job import Iterate, Job, OutOfRange, loss_for
 from dnmf.factorization.reads import Seen, pass_over
 from dnmf.factorization.saving import Saving
@@ -135,6 +135,8 @@ def _begin(job: Job, iterate: Iterate) -> tuple[Iterate, RunningPass]:
     decided = None if surrogate is None else surrogate.decide(len(iterate.S))
     known = Known(iterate.loss, iterate.norm, exact=_may_be_last(job, iterate), decided=decided)
     shared = loss.prepare(iterate.S, known)
+    if iteration == 1 and shared.decided is not None:
+        job.tell(Decided(shared.decided))
     if surrogate is not None:
         surrogate, sweeps = surrogate.follow(shared, job.parameters.inner_iter)
     at, target = _generation(job, iteration)
@@ -182,7 +184,7 @@ def _complete(job: Job, iterate: Iterate, running: RunningPass, sums: object, sa
     if found.exact or iterate.iteration == job.passes:
         ended = replace(ended, reason=_reason(job, ended, misled=misled))
     if iterate.surrogate is not None and _disappoints(job, iterate, found, total):
-        ended = replace(ended, steps=ended.steps // 2)
+        ended = replace(ended, steps=max(1, ended.steps // 2))
     following = ended if ended.reason else _moved(ended, found, moved, misled=misled)
     saving.passed(ended, following)
     _tell(job, ended, running, found)

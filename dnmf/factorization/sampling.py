@@ -17,7 +17,7 @@ from dnmf.run.kept_sample import StoredSample, read_sample
 from dnmf.run.opening import open_group
 from dnmf.run.ranking import is_ranking, open_ranking
 from dnmf.run.ranking_store import read_ranking_record, read_verified
-from dnmf.run.record import State, StoredX, full_record, stored_weights
+from dnmf.run.record import State, StoredX, full_record
 from dnmf.stores.identity import same
 
 
@@ -96,44 +96,28 @@ def earlier_sample(path: str | Path, matrix: Matrix) -> EarlierSample:
     """
     if not matrix.stored:
         raise ValueError(f"a sample is given and X is {matrix.location}: only stored X is known to be the same again")
-    group, x, state, ranking, weighting = _origin(path)
+    group, x, state, ranking = _origin(path)
     if not same(x.path, matrix.location) or x.fingerprint != matrix.fingerprint:
         raise ValueError(
             f"the sample in {path} is of {x.path} and not of {matrix.location} as it is now: name a run "
-            f"on this X, or give no sample"
-        )
-    if weighting != _weighting(matrix):
-        raise ValueError(
-            f"the sample in {path} is one of {matrix.location} with other entries missing, or other weights: name a "
-            f"run with the same, or give no sample"
+            f"on this X, with the same entries missing and the same weights, or give no sample"
         )
     return EarlierSample(path, replace(read_sample(group), bytes_read=0), state, ranking)
 
 
-def _weighting(matrix: Matrix) -> tuple[str | None, str | None]:
-    """What of a matrix is missing, and what its weights are."""
-    return _as_recorded(matrix.missing, stored_weights(matrix))
-
-
-def _origin(
-    path: str | Path,
-) -> tuple[zarr.Group, StoredX, State, zarr.Group | None, tuple[str | None, str | None]]:
-    """The group that a sample is in, the X that it is of, its cut, the comparison of ranks, and what is missing."""
+def _origin(path: str | Path) -> tuple[zarr.Group, StoredX, State, zarr.Group | None]:
+    """The group that a sample is in, the X that it is of, how that was cut, and the comparison of ranks."""
     if is_ranking(path):
         group = open_ranking(path)
         ranked = read_ranking_record(group)
-        return group, ranked.x, ranked.state, group, _as_recorded(ranked.asked.missing, ranked.weights)
+        return group, ranked.x, ranked.state, group
     group, begun = open_group(path)
     record = full_record(begun, path)
     if record.before:
         raise ValueError(
             f"the sample in {path} is one of all rows that it extends, and X are the new ones alone: give no sample"
         )
-    return group, record.x, record.state, None, _as_recorded(record.parameters.missing, record.weights)
-
-
-def _as_recorded(missing: str | None, weights: StoredX | None) -> tuple[str | None, str | None]:
-    return missing, None if weights is None else weights.fingerprint
+    return group, record.x, record.state, None
 
 
 def along(earlier: EarlierSample | None) -> tuple[int, ...]:

@@ -61,6 +61,10 @@ class Shared(Value, Protocol):
     def S(self) -> Array:  # noqa: N802, the name of the factor
         """Short factor (k, N)."""
 
+    @property
+    def decided(self) -> str | None:
+        """How the short factor moves, as a sentence, where that was to be decided; else None."""
+
 
 class Evaluation(Protocol):
     """What the sums of a pass say about the short factor S that it was made with, and about the next one."""

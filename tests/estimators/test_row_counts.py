@@ -49,6 +49,13 @@ def test_whatever_the_counts_are(counts):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
+def test_of_itakura_saito_every_entry_has_the_weight_of_its_row():
+    weighted, repeated, found, expected = both(COUNTS, solver="mu", beta_loss=0)
+    np.testing.assert_allclose(weighted.components_, repeated.components_, rtol=1e-7)
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+    assert weighted.reconstruction_err_ == pytest.approx(repeated.reconstruction_err_, rel=1e-7)
+
+
 def test_rows_that_do_not_count_have_a_w_and_one_count_for_all_changes_nothing():
     model = NMF(3, tol=1e-8, random_state=0)
     W = model.fit_transform(X, sample_weight=(COUNTS > 0) * 7.5)

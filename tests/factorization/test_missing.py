@@ -228,8 +228,8 @@ def test_what_cannot_go_on_from_missing_entries_says_so(tmp_path: Path) -> None:
     dnmf.factorize(path, 3, missing="nan", out=run, max_iter=2)
     with pytest.raises(ValueError, match="new rows extend a run whose entries are all there"):
         dnmf.extend(run, TRUTH)
-    with pytest.raises(ValueError, match="with other entries missing, or other weights"):
-        dnmf.factorize(path, 3, sample=run, weights=SEEN, out=tmp_path / "other.zarr")
+    with pytest.raises(ValueError, match="with the same entries missing and the same weights"):
+        dnmf.factorize(path, 3, sample=run, out=tmp_path / "other.zarr")
     assert dnmf.factorize(path, 3, sample=run, missing="nan", max_iter=1, out=tmp_path / "same.zarr").about.observed
     with pytest.raises(ValueError, match="weights are given, and the run began without any"):
         dnmf.resume(run, weights=SEEN, max_iter=4)

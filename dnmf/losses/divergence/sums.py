@@ -58,6 +58,8 @@ class Shared:
     base: Array
     norm: float
 
+    decided: ClassVar = None
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:

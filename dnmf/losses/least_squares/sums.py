@@ -59,6 +59,8 @@ class Shared:
     norm: float
     solver: Solver
 
+    decided: ClassVar = None
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:

@@ -44,6 +44,16 @@ class ShortFactor:
         """Whether sums of a pass hold the Gram matrix of every column."""
         return self.kind == "exact"
 
+    @property
+    def sentence(self) -> str:
+        """How it moves, and why.
+
+        >>> ShortFactor("exact", "Gram matrices of 9 columns are 0.1 MiB of sums").sentence
+        'the short factor moves by exact columns: Gram matrices of 9 columns are 0.1 MiB of sums'
+        """
+        how = {"sample": "steps on the sample", "exact": "exact columns", "expectation": "expectation"}
+        return f"the short factor moves by {how[self.kind]}: {self.why}"
+
 
 def without_sample(width: int, rank: int) -> ShortFactor:
     """How it moves where nothing but passes is known."""

@@ -65,6 +65,10 @@ class Shared:
     short: ShortFactor
     last: bool = False
 
+    @property
+    def decided(self) -> str:
+        return self.short.sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Sums:
