@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from dnmf.arrays.rows import Array, Rows
+from dnmf.arrays.rows import Array, Rows, aligned
 from dnmf.arrays.sketch import Sketch
 from dnmf.losses.least_squares.in_memory import solved_against
 from dnmf.losses.protocol import AnyLoss, Shared
@@ -134,7 +134,7 @@ def explained(A: Sketch, known: Array) -> tuple[Array, Sketch]:
     if not len(known):
         return np.zeros((0, A.rows), A.B.dtype), A
     W = solved_against(A, known)
-    along = W if A.Q is None else W @ A.Q.T
+    along = W if A.Q is None else W @ aligned(A.Q).T
     return W, Sketch(A.Q, A.B - along.T @ known, np.nan)
 
 

@@ -39,7 +39,7 @@ from dnmf.arrays.draws import random_rows
 from dnmf.arrays.excerpt import Excerpt, excerpt
 from dnmf.arrays.extent import merge_extents, times_power
 from dnmf.arrays.products import gram
-from dnmf.arrays.rows import Array
+from dnmf.arrays.rows import Array, aligned
 from dnmf.arrays.sample import Sample, merge, stand_in
 from dnmf.arrays.sketch import Sketch, nndsvd
 from dnmf.engine.blocks import Draw
@@ -248,7 +248,7 @@ class Screen:
 
 def _follow(screen: Screen, stream: int, *, rank: int, seed: int, mean: float) -> Fit:
     """One start, followed for a while: random for all streams but the last one."""
-    part, A, known = screen.part, screen.part.A, screen.known
+    part, A, known = screen.part, screen.part.A, aligned(screen.known)
     if stream < RANDOM_STARTS:
         H = part.columns.of_factor(known)
         W, H = random_start(A, rank, seed=seed, stream=FIRST_STREAM + stream, known=H)
@@ -270,7 +270,7 @@ def _follow_further(screen: Screen, fit: Fit) -> Fit:
 
 def _extended(screen: Screen, fit: Fit) -> Fit:
     """What was found on an excerpt, for all rows by the columns of that, then for all columns."""
-    A, part, k0 = screen.whole, screen.part, len(screen.known)
+    A, part, known = screen.whole, screen.part, aligned(screen.known)
     if part.A is A:
         return fit
     # Without its penalty a component that it has shut down would come back, with entries of any size.
@@ -280,8 +280,9 @@ def _extended(screen: Screen, fit: Fit) -> Fit:
     )
     W = solve_W(part.columns.of(A).right(fit.H), gram(fit.H), EXTENDED)
     N, G = A.left(W), gram(W)
-    others = solve_H(N[k0:] - G[k0:, :k0] @ screen.known, G[k0:, k0:], EXTENDED)
-    return replace(fit, W=W, H=np.vstack([screen.known, others]))
+    k0 = len(known)
+    others = solve_H(N[k0:] - G[k0:, :k0] @ known, G[k0:, k0:], EXTENDED)
+    return replace(fit, W=W, H=np.vstack([known, others]))
 
 
 def _ready(job: Job, S: Array) -> Array:

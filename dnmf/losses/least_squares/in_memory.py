@@ -36,6 +36,7 @@ def random_start(A: Sketch, rank: int, *, seed: int, stream: int, known: Array |
 
 def solved_against(A: Sketch, H: Array) -> Array:
     """The W (k, s) that goes with an H (k, N)."""
+    A = Sketch(None if A.Q is None else aligned(A.Q), aligned(A.B), A.square)
     return from_scratch(coordinate_descent, keeps_zeros=False)(A.right(H), gram(H), 1)
 
 
