@@ -41,7 +41,8 @@ def test_a_row_that_counts_more_than_once_is_the_row_repeated(kind, parameters):
     assert weighted.reconstruction_err_ == pytest.approx(repeated.reconstruction_err_, rel=1e-9)
 
 
-@given(st.lists(st.integers(0, 3), min_size=30, max_size=30).filter(any))
+# Of fewer rows than components many factors are as good, and rounding decides.
+@given(st.lists(st.integers(0, 3), min_size=30, max_size=30).filter(lambda counts: np.count_nonzero(counts) > 5))
 def test_whatever_the_counts_are(counts):
     weighted, repeated, found, expected = both(np.array(counts))
     np.testing.assert_allclose(weighted.components_, repeated.components_, rtol=1e-6, atol=1e-9)
