@@ -12,7 +12,6 @@ from dnmf.matrix.opening import find, open_matrix
 from dnmf.matrix.sparse import SPARSE
 from dnmf.plan.strips import rows_or_columns
 from dnmf.report.words import count, size
-from dnmf.run.observed import told
 from dnmf.stores.missing_chunks import Missing, ZarrArray, missing
 from dnmf.stores.places import answering
 
@@ -68,6 +67,8 @@ def _observed(run: "Factorization") -> dict[str, str]:
     weights = {"weights": f"{about.weights.path}, {about.weights.dtype}"} if about.weights else {}
     if about.observed is None:
         return weights
+    from dnmf.run.observed import told  # noqa: PLC0415, it loads what reads records, which a matrix has none of
+
     return weights | {"observed": str(told(about.observed, about.x.shape, run.labels))}
 
 
