@@ -44,7 +44,7 @@ def submit(X: object, rank: Any, *, out: str, listeners: Sequence[Listener] = ()
         If there is no current client. All else that `factorize` raises before it begins.
     """
     client, init = _client(), parameters.get("init", "sample")
-    there = all(isinstance(each, str | Path) for each in (X, parameters.get("weights") or ""))
+    there = isinstance(X, str | Path) and isinstance(parameters.get("weights"), str | Path | None)
     if not there or not isinstance(init, str) or parameters.get("sample") is not None:
         raise ValueError(
             "a cluster that drives a run by itself reads X from its path, its weights and its first factors too: give "

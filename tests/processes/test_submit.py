@@ -151,3 +151,19 @@ def test_what_is_known_goes_to_the_cluster_with_a_run(folder: Path, client: Clie
     assert_array_equal(run.V[:2], known)
     assert_array_equal(run.V, whole.V)
     assert_array_equal(np.asarray(run.W), np.asarray(whole.W))
+
+
+@pytest.mark.process
+def test_a_run_with_weights_is_left_to_a_cluster(folder: Path, client: Client) -> None:
+    """Whoever drives it opens them from where they are."""
+    seen = np.random.default_rng(0).random(X.shape) > 0.2
+    zarr.create_array(str(folder / "omega.zarr"), data=seen, chunks=(100, X.shape[1]))
+    how = {"weights": str(folder / "omega.zarr"), "max_iter": 3, "tol": 0}
+    with pytest.raises(ValueError, match="give the path of X, that of its weights"):
+        dnmf.submit(str(folder / "x.zarr"), 4, out=str(folder / "no.zarr"), weights=seen)
+    dnmf.submit(str(folder / "x.zarr"), 4, out=str(folder / "weighted.zarr"), **how)
+    processes.until(lambda: dnmf.status(folder / "weighted.zarr").status == "finished", seconds=60)
+    run = dnmf.open_run(folder / "weighted.zarr")
+    whole = dnmf.factorize(folder / "x.zarr", 4, out=folder / "here.zarr", **how)
+    assert_array_equal(run.V, whole.V)
+    assert run.about.weights == whole.about.weights
