@@ -57,11 +57,6 @@ class Base:
                 f"factorize all rows together, with init 'sample'"
             )
         kept = read_sample(group)
-        if record.parameters.missing is not None or record.weights is not None:
-            raise ValueError(
-                f"entries of X of {where} are missing or weighted, and new rows extend a run whose entries are all "
-                f"there and count the same: factorize all rows together, or take `dnmf transform` for W alone"
-            )
         if (record.state.axis, kept.axis) != (0, 0):
             raise ValueError(
                 f"X of {where} was cut along its columns, of which it keeps a sample, and new rows are part of every "

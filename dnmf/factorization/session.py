@@ -125,15 +125,6 @@ def open_session(
             yield Session(matrix, client, workers)
 
 
-def refuse_weighted(matrix: Matrix, what: str) -> None:
-    """Refuse X of which entries are missing or weighted, for what takes none yet."""
-    if matrix.weighted:
-        raise ValueError(
-            f"{what} takes X whose entries are all there and count the same, and some of {matrix.location} are missing "
-            f"or weighted: fill them in, or factorize X with a rank of your own"
-        )
-
-
 def check_output(
     session: Session, out: str | Path | None, factors: Factors | None = None, *, overwrite: bool, keep_W: bool
 ) -> None:

@@ -46,6 +46,9 @@ def problem(seed: int = 0, *, counts: bool = False, noise: float = 0.1) -> Any:
 X = problem()
 
 
+HOLES = np.where(np.random.default_rng(7).random(X.shape) < 0.7, X, np.nan).astype("f4")
+
+
 def begin(folder: Path, X: Any = X, *, kind: Any = stored, **asked: Any) -> tuple[Path, str, str]:
     """A run on the old rows; where they are, and where the new ones are."""
     old, new = (kind(folder / f"{name}.zarr", part) for name, part in (("old", X[:OLD]), ("new", X[OLD:])))
@@ -303,3 +306,35 @@ def test_runs_that_cannot_be_extended_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is one of all rows that it extends, and X are the new ones alone"):
         dnmf.factorize(new, RANK, sample=tmp_path / "more.zarr")
     assert more.about.state.axis == 0
+
+
+@pytest.mark.parametrize("how", ["nan", "weights", "zeros"])
+def test_old_and_new_rows_may_lack_entries(tmp_path: Path, how: str) -> None:
+    """V is nearly that of all rows together, and knows what the new rows alone have."""
+    seen = np.isfinite(HOLES)
+    pattern = sparse.csr_matrix(seen.astype("f4"))
+    pattern.data = X[seen]
+    given: dict[str, Any] = {
+        "nan": lambda rows: (HOLES[rows], {}),
+        "weights": lambda rows: (X[rows], {"weights": seen[rows]}),
+        "zeros": lambda rows: (pattern[rows], {}),
+    }
+    missing = {} if how == "weights" else {"missing": how}
+    (old, more), (new, new_more), (every, all_more) = (
+        given[how](r) for r in (slice(OLD), slice(OLD, None), slice(None))
+    )
+    dnmf.factorize(old, RANK, out=tmp_path / "run.zarr", **missing, **more)
+    found = dnmf.extend(tmp_path / "run.zarr", new, rank="+1", **new_more)
+    anew = dnmf.factorize(every, RANK + 1, **missing, **all_more)
+
+    def error(V: np.ndarray) -> float:
+        W = dnmf.transform(every, V, **missing, **all_more)
+        return float(np.linalg.norm((X - W @ V)[seen]))
+
+    assert error(found.V) < 1.02 * error(anew.V)
+
+
+def test_weights_go_with_weights(tmp_path: Path) -> None:
+    dnmf.factorize(X[:OLD], RANK, weights=np.isfinite(HOLES[:OLD]), out=tmp_path / "run.zarr", max_iter=1)
+    with pytest.raises(ValueError, match="with weights of the entries of X: give those of the new rows"):
+        dnmf.extend(tmp_path / "run.zarr", X[OLD:])

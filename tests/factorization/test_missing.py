@@ -213,7 +213,6 @@ def test_new_rows_are_solved_with_what_is_there(tmp_path: Path) -> None:
         ({"missing": "zeros"}, r"missing is 'zeros', and X, .+ is dense"),
         ({"weights": SEEN[:9]}, r"the weights, .+, are 9 × 50, and X is 240 × 50"),
         ({"weights": -1.0 * SEEN}, r"weights\[\d+, \d+\] is -1.0"),
-        ({"missing": "nan", "rank": "auto"}, r"a rank that is chosen takes X whose entries are all there"),
         ({"alpha_scale": "some"}, r"alpha_scale is 'some': one of all, observed is required"),
     ],
 )
@@ -226,8 +225,6 @@ def test_what_cannot_go_on_from_missing_entries_says_so(tmp_path: Path) -> None:
     path = stored(tmp_path / "x.zarr", HOLES)
     run = tmp_path / "run.zarr"
     dnmf.factorize(path, 3, missing="nan", out=run, max_iter=2)
-    with pytest.raises(ValueError, match="new rows extend a run whose entries are all there"):
-        dnmf.extend(run, TRUTH)
     with pytest.raises(ValueError, match="with the same entries missing and the same weights"):
         dnmf.factorize(path, 3, sample=run, out=tmp_path / "other.zarr")
     assert dnmf.factorize(path, 3, sample=run, missing="nan", max_iter=1, out=tmp_path / "same.zarr").about.observed

@@ -254,3 +254,27 @@ def test_hard_cases_end_in_a_pick(X: NDArray[np.float64], beta: float) -> None:
 def test_of_x_of_rank_one_one_component_is_picked() -> None:
     X = np.outer(np.arange(1.0, 90), np.arange(1.0, 20))
     assert dnmf.ranks(X, "1:4").best == 1
+
+
+@pytest.mark.parametrize("how", few(["nan", "weights", "zeros"], 1))
+def test_where_entries_are_missing_the_rank_is_that_of_what_is_there(tmp_path: Path, how: str) -> None:
+    X, seen = of_known_rank(), np.random.default_rng(5).random((M, N)) < 0.8
+    pattern = sparse.csr_matrix(seen.astype("f8"))
+    pattern.data = X[seen]
+    asked: dict[str, Any] = {"weights": {"weights": 2.0 * seen}}.get(how, {"missing": how})
+    given = {"nan": np.where(seen, X, np.nan), "zeros": pattern, "weights": X}[how]
+    found = dnmf.ranks(given, ASKED, out=tmp_path / "ranks.zarr", verify=[RANK], **asked)
+    assert found.best == RANK
+    assert dnmf.factorize(given, "1:5", max_iter=1, **asked).V.shape == (RANK, N)
+    # What is verified is the loss over what is there.
+    run = dnmf.factorize(given, RANK, tol=0, max_iter=2, **asked)
+    assert found.verified[RANK] == pytest.approx(run.relative_error, rel=0.01)
+
+
+def test_a_comparison_with_other_entries_missing_is_another_one(tmp_path: Path) -> None:
+    X = of_known_rank()
+    array, _ = stored(tmp_path / "x.zarr", X)
+    dnmf.ranks(array, "1:3", out=tmp_path / "ranks.zarr", missing="nan")
+    with pytest.raises(ValueError, match="with the same entries missing and the same weights"):
+        dnmf.factorize(array, 2, sample=tmp_path / "ranks.zarr")
+    assert dnmf.factorize(array, 2, sample=tmp_path / "ranks.zarr", missing="nan", max_iter=1).about.observed

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from dnmf.arrays.weighted import Weighted
 from dnmf.losses.choose import loss_of
 from dnmf.rank_selection.halves import column_shares, cut_columns
 from dnmf.rank_selection.held_out import LEAST_TOTAL, SMOOTH, baseline, held_out_errors, largest_weights
@@ -54,6 +55,46 @@ def test_a_score_is_that_of_every_entry(beta, kind):
     rows = sparse.csr_matrix(y) if kind == "sparse" else y
     found = held_out_errors(rows, S, loss_for(beta, rows), most=np.inf, **asked(y))
     np.testing.assert_allclose(found, naive(y, S, beta, **asked(y)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("beta", BETAS)
+def test_where_entries_are_missing_a_score_is_that_of_those_that_are_there(beta, weighted, kind):
+    y, S = counts()
+    omega = np.random.default_rng(1).random(y.shape)
+    omega = np.where(omega < 0.7, omega if weighted else 1.0, 0.0)
+    rows, folds = weighted_rows(y, omega, kind, weighted=weighted), cut_columns(y.shape[1], 0)
+    shares = column_shares(rows, np.ones(len(y)))
+    loss = loss_of(
+        "cd" if beta == 2 else "mu", beta, NO_PENALTY, NO_PENALTY, sparse=False, short_sweeps=10, weighted=True
+    )
+    found = held_out_errors(rows, S, loss, most=np.inf, folds=folds, shares=shares)
+    expected = np.zeros(len(y))
+    for fold in range(5):
+        seen, out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        L = loss.settle(rows.columns(seen), S[:, seen], tol=1e-3, iterations=60 if beta == 2 else 20)
+        totals = (omega * y)[:, seen].sum(axis=1) / np.maximum(omega[:, seen] @ shares[seen], 1e-300)
+        totals = np.maximum(totals, LEAST_TOTAL * totals.mean())
+        m, e, x, w = L.T @ S[:, out], np.outer(totals, shares[out]), y[:, out], omega[:, out]
+        if beta in (1, 2):
+            d = (x - m) ** 2 / (e if beta == 1 else 1)
+        else:
+            m = (1 - SMOOTH) * m + SMOOTH * e
+            d = 2 * (x**beta + (beta - 1) * m**beta - beta * x * m ** (beta - 1)) / (beta * (beta - 1))
+        expected += (w * d).sum(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def weighted_rows(y, omega, kind, *, weighted):
+    """Rows with these weights, as truth values if they are not `weighted`."""
+    weights = omega if weighted else omega > 0
+    if kind == "dense":
+        return Weighted(np.where(omega > 0, y, 0), weights)
+    places = np.nonzero(omega > 0)
+    values = sparse.csr_matrix((omega > 0).astype(float))
+    values.data = y[places]
+    return Weighted(values, weights[places])
 
 
 class Nothing:
