@@ -105,7 +105,8 @@ def test_help_states_source_licence_and_default_output(recipe, name, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["chorales", "counts", "fetch", "leukaemia", "pbmc", "signatures", "speech", "voices", "words"]
+    "name",
+    ["chorales", "counts", "fetch", "leukaemia", "pbmc", "pines", "ratings", "signatures", "speech", "voices", "words"],
 )
 def test_the_examples_in_the_docstrings_hold(recipe, name):
     results = doctest.testmod(recipe(name))
@@ -225,6 +226,34 @@ def test_counts_follow_from_their_rounded_logarithms(recipe, total):
     X = sparse.csr_array(np.arange(251.0)[None, :])
     rounded = sparse.csr_array(pbmc.logs(X, totals).toarray().round(3))
     np.testing.assert_array_equal(pbmc.counts(rounded, totals).toarray(), X.toarray())
+
+
+# ratings: what is learned from, and what is tested with
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_ratings_are_cut_in_two_that_share_none(recipe, seed):
+    X = sparse.random_array((30, 40), density=0.2, rng=np.random.default_rng(1), format="csr")
+    train, test = recipe("ratings").split(X, seed=seed)
+    assert (train.shape, test.shape, train.nnz, test.nnz) == ((30, 40), (30, 40), 192, 48)
+    np.testing.assert_array_equal((train + test).toarray(), X.toarray())
+    again = recipe("ratings").split(X, seed=seed)[1]
+    assert (again != test).nnz == 0
+    assert (recipe("ratings").split(X, seed=seed + 1)[1] != test).nnz > 0
+
+
+# pines: what is withheld
+
+
+def test_every_pixel_and_band_of_the_image_keeps_something(recipe):
+    mask = recipe("pines").withheld((145, 145)).reshape(145, 145, 200)
+    assert 0.1 < mask.mean() < 0.15
+    assert not mask.all(axis=2).any()
+    assert not mask.all(axis=(0, 1)).any()
+    # A lost line is lost in all of its columns, in the bands of one spectrometer at least.
+    lines = mask.all(axis=1)
+    assert {sum(lines[:, band]) for band in (0, 199)} == {15}
+    assert mask[40:70, 60:90, 0].all()
 
 
 # newsgroups, reuters and words: sparse counts
@@ -525,3 +554,27 @@ def test_pines(recipe, tmp_path, capsys):
     assert X[:].min() == 0
     assert np.bincount(X.attrs["labels"])[[0, 14]].tolist() == [10_776, 1265]
     assert (len(X.attrs["classes"]), len(X.attrs["wavelengths"])) == (17, 200)
+
+
+@pytest.mark.network
+def test_pines_with_withheld_entries(recipe, tmp_path, capsys):
+    pines = recipe("pines")
+    there = _run(pines, tmp_path / "there.zarr", capsys)[:]
+    pines.main(["--out", str(tmp_path / "holes.zarr"), "--withheld"])
+    holes = zarr.open_array(tmp_path / "holes.zarr", mode="r")[:]
+    mask = pines.withheld((145, 145))
+    np.testing.assert_array_equal(np.isnan(holes), mask)
+    np.testing.assert_array_equal(holes[~mask], there[~mask])
+
+
+@pytest.mark.network
+def test_ratings(recipe, tmp_path, capsys):
+    X = _run(recipe("ratings"), tmp_path / "X.zarr", capsys)
+    whole, train, test = (recipe("counts").read_sparse(tmp_path / "X.zarr" / part) for part in ("", "train", "test"))
+    assert (whole.shape, whole.nnz, train.nnz, test.nnz) == ((943, 1682), 100_000, 80_000, 20_000)
+    assert np.unique(whole.data).tolist() == [1, 2, 3, 4, 5]
+    assert (train != whole - test).nnz == 0
+    per_person, per_film = np.diff(whole.indptr), np.bincount(whole.indices)
+    assert (per_person.min(), per_film.min(), per_film.max(), whole.sum()) == (20, 1, 583, 352_986)
+    assert X["labels/columns"][int(per_film.argmax())] == "Star Wars (1977)"
+    assert dnmf.factorize(tmp_path / "X.zarr" / "train", 2).labels.columns[0] == "Toy Story (1995)"
