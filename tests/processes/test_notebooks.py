@@ -40,7 +40,7 @@ def _slides(notebook):
 
 
 def test_there_are_notebooks_and_each_is_in_the_gallery():
-    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(1, 13)]
+    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(1, 14)]
     gallery = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
     assert set(re.findall(r"notebooks/(\w+)", gallery)) == {path.stem for path in NOTEBOOKS}
 
