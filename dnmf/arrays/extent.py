@@ -26,11 +26,13 @@ class Extent:
     top : the largest entry, its sign aside; 0 where all are.
     row : the least of the largest entries of rows, for β ≤ 0 that of all entries, those of 0 left out; inf for none.
     columns : (N,) the largest entry of each column, 0 where nobody looked.
+    weight : the largest weight: 1 where all entries count the same, 0 where nothing is observed.
     """
 
     top: float
     row: float
     columns: NDArray[np.float64]
+    weight: float = 1.0
 
     @property
     def low(self) -> float:
@@ -42,21 +44,24 @@ def extent_of(y: Rows, beta: float) -> Extent:
     """The extremes of rows (h, N), as they matter for a loss.
 
     >>> extent_of(np.array([[1.0, 2.0], [0.0, 1e-200]]), 1)
-    Extent(top=2.0, row=1e-200, columns=array([1., 2.]))
+    Extent(top=2.0, row=1e-200, columns=array([1., 2.]), weight=1.0)
     """
+    weight = top_weight(y)
     y = y.values if isinstance(y, Weighted) else y
     # Least squares alone may have entries below 0; few pieces come here for them.
     signed = beta == 2
     tops, lows = row_extremes(y, beta, signed=signed)
-    return Extent(float(tops.max(initial=0)), float(lows.min(initial=np.inf)), _tops(y, 0, signed=signed))
+    return Extent(float(tops.max(initial=0)), float(lows.min(initial=np.inf)), _tops(y, 0, signed=signed), weight)
 
 
 def extent_for_squares(y: Rows, squares: NDArray[np.float64]) -> Extent:
     """The extremes for β = 2 of rows (h, N) of which the squared norms (h,) are known.
 
-    Entries are looked at only where squares do not say that all rows are plain.
+    Entries are looked at only where squares do not say that all rows are plain, or have weights in them.
     """
     low, high = PLAIN_SQUARES[y.dtype.char]
+    if isinstance(y, Weighted) and not y.masked:
+        return extent_of(y, 2)
     if not ((squares > low) & (squares < high)).all():
         return extent_of(y, 2)
     root = np.sqrt(squares)
@@ -73,7 +78,7 @@ def row_extremes(y: Rows, beta: float, *, signed: bool = False) -> tuple[NDArray
     if beta > 0:
         return tops, np.where(tops > 0, tops, np.inf)
     if is_sparse(y):
-        return tops, _of_rows(np.minimum, y, np.inf)
+        return tops, _of_rows(np.minimum, with_data(y, np.where(y.data > 0, y.data, np.inf)), np.inf)
     return tops, np.asarray(np.min(y, axis=1, where=y > 0, initial=np.inf), "f8")
 
 
@@ -85,7 +90,13 @@ def plain_squares(dtype: np.dtype[np.floating]) -> tuple[float, float]:
 def merge_extents(parts: Sequence[Extent]) -> Extent:
     """The extremes of all rows of several parts."""
     columns = np.maximum.reduce([part.columns for part in parts])
-    return Extent(max(part.top for part in parts), min(part.row for part in parts), columns)
+    weight = max(part.weight for part in parts)
+    return Extent(max(part.top for part in parts), min(part.row for part in parts), columns, weight)
+
+
+def top_weight(y: Rows) -> float:
+    """The largest weight of rows: 1 where all entries that are there count the same, 0 where none is there."""
+    return 1.0 if not isinstance(y, Weighted) or y.masked else float(y.weights.max(initial=0))
 
 
 def _tops(y: Rows, axis: int, *, signed: bool) -> NDArray[np.float64]:

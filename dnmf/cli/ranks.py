@@ -57,4 +57,7 @@ def ranks(
 
         for line in ranking_lines(found):
             say(line)
-        say(f"`dnmf factorize {x} --rank {found.best} --sample {out} --out run.zarr` goes on from here")
+        said = {"--layer": layer, "--missing": missing, "--weights": omega}
+        said["--negative"] = more["negative"] if more["negative"] != "refuse" else None
+        same = "".join(f" {flag} {value}" for flag, value in said.items() if value is not None)
+        say(f"`dnmf factorize {x} --rank {found.best}{same} --sample {out} --out run.zarr` goes on from here")

@@ -273,6 +273,8 @@ def _reason(job: Job, iterate: Iterate, *, misled: bool) -> str | None:
         return f"V is that of a sample of all {job.before + job.plan.length} rows, and W of the new ones belongs to it"
     if parameters.all_known:
         return "all components are known, and W belongs to them"
+    if iterate.norm == 0 and job.matrix.weighted:
+        return f"after {passes} the loss is 0: nothing of X is observed but zeros, if anything"
     if iterate.loss == 0:
         return f"after {passes} the loss is 0: X is factorized exactly"
     # The published rules may overshoot where penalties outweigh the loss: a move that does is no reason to stop.

@@ -20,6 +20,9 @@ SQUARES = {"f": (1e-13, 1e15, 1e-36), "d": (1e-115, 1e120, 1e-300)}
 # Between these the largest entry of a factor may be squared.
 PLAIN_FACTOR = {"f": (1e-17, 1e17), "d": (1e-150, 1e150)}
 
+# The largest weight, and its product with the entries that it is multiplied by, are between these.
+WEIGHTS = {"f": (1e-32, 1e32), "d": (1e-150, 1e150)}
+
 # A penalty is at most this, in each dtype: one that is as large leaves nothing of a factor.
 MOST_PENALTY = {"f": 1e15, "d": 1e120}
 
@@ -69,6 +72,7 @@ def check_fits(extent: Extent, beta: float, dtype: np.dtype[np.floating]) -> int
     """The exponent of `exponent_for`, or ValueError with what to do where there is none."""
     exponent = exponent_for(extent, beta, dtype)
     if exponent is not None:
+        check_weights(extent, exponent, beta, dtype)
         return exponent
     wider = dtype != np.float64 and exponent_for(extent, beta, np.dtype("f8")) is not None
     remedy = "store X as float64" if wider else "multiply the quiet rows and columns by a constant, or leave them out"
@@ -77,6 +81,20 @@ def check_fits(extent: Extent, beta: float, dtype: np.dtype[np.floating]) -> int
         f"X has entries up to {extent.top:.1e} beside {what} {extent.low:.1e}, and for beta_loss = {beta:g} powers of "
         f"both do not fit into the range of {dtype}: {remedy}"
     )
+
+
+def check_weights(extent: Extent, exponent: int, beta: float, dtype: np.dtype[np.floating]) -> None:
+    """ValueError where weights leave no room for what they are multiplied by, of X times 2 to an exponent."""
+    if not extent.weight or not extent.top:
+        return
+    least, most = (math.log2(limit) for limit in WEIGHTS[dtype.char])
+    weight, top = math.log2(extent.weight), math.log2(extent.top) + exponent
+    if not all(least <= size <= most for size in (weight, weight + max(1.0, beta - 1) * top)):
+        raise ValueError(
+            f"weights are up to {extent.weight:.1e}, and entries of X up to {extent.top:.1e}: their products do not "
+            f"fit into the range of {dtype}; multiply all weights by one constant, with which the largest is about 1: "
+            f"the loss is multiplied by it, and nothing else changes but what penalties are worth"
+        )
 
 
 def in_units_of_x(loss: float, exponent: int, beta: float) -> float:

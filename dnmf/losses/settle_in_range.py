@@ -6,10 +6,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dnmf.arrays.extent import Extent, plain_squares, row_extremes, times_power
+from dnmf.arrays.extent import Extent, plain_squares, row_extremes, times_power, top_weight
 from dnmf.arrays.rows import Array, Rows
 from dnmf.losses.protocol import AnyLoss
-from dnmf.losses.scale import check_fits, factor_exponent, range_of, scaled_penalties, top_to_one
+from dnmf.losses.scale import check_fits, check_weights, factor_exponent, range_of, scaled_penalties, top_to_one
 from dnmf.rules import NO_PENALTY
 
 
@@ -19,7 +19,7 @@ def settle_in_range(loss: AnyLoss, y: Rows, S: Array, *, tol: float, iterations:
     Raises
     ------
     ValueError
-        If a row has entries so far apart that their powers do not fit in its dtype together.
+        If a row has entries so far apart that their powers do not fit in its dtype together; if weights do not.
     """
     exponents, shift = _row_exponents(y, loss.beta, signed=loss.signed), factor_exponent(S)
     if shift == 0 and not exponents.any():
@@ -40,6 +40,9 @@ def _row_exponents(y: Rows, beta: float, *, signed: bool) -> NDArray[np.int64]:
     least, most, low = (*plain_squares(y.dtype), 0.0) if beta == 2 else range_of(beta, y.dtype)
     tops, lows = row_extremes(y, beta, signed=signed)
     odd = (tops > 0) & ~((tops >= least) & (tops <= most) & (lows >= low))
+    if (weight := top_weight(y)) != 1:
+        plain = float(np.max(tops, where=~odd, initial=0)) or 1.0
+        check_weights(Extent(plain, plain, np.zeros(1), weight), 0, beta, y.dtype)
     for row in np.flatnonzero(odd).tolist():
         top = float(tops[row])
         if beta == 2:

@@ -6,6 +6,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 
 from dnmf.arrays.extent import extent_for_squares, extent_of, merge_extents, times_power
+from dnmf.arrays.weighted import Weighted
 
 Y = np.array([[4.0, 0.0, 1e-30], [0.0, 0.0, 0.0], [1e-25, 0.0, 2e-30], [3.0, 2e-9, 0.0]])
 
@@ -35,3 +36,19 @@ def test_a_power_of_two_rounds_nothing(make):
     assert there.dtype == np.float32
     back = times_power(there, -120)
     assert_array_equal(*(a.toarray() if sparse.issparse(a) else a for a in (back, y)))
+
+
+def test_a_stored_zero_is_no_least_entry():
+    y = sparse.csr_matrix(np.array([[4.0, 2.0]]))
+    y.data[1] = 0
+    assert extent_of(Weighted(y, np.ones(2, bool)), 0).low == 4
+
+
+def test_the_largest_weight_is_seen_beside_the_largest_entry():
+    values, weights = np.ones((2, 2)), np.array([[1.0, 2.0], [1e-3, 0.0]])
+    parts = [
+        extent_for_squares(rows, np.ones(1))
+        for rows in (Weighted(values[:1], weights[:1]), Weighted(values[1:], weights[1:]))
+    ]
+    assert (merge_extents(parts).weight, merge_extents(parts).top) == (2.0, 1.0)
+    assert extent_of(Weighted(values, weights > 0), 1).weight == 1

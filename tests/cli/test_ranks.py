@@ -40,6 +40,16 @@ def test_what_it_says_to_type_next_is_one_read(folder: Path) -> None:
     assert "1 read of X" in done.stdout
 
 
+def test_what_it_says_to_type_next_says_again_what_x_is(folder: Path) -> None:
+    zarr.create_array(str(folder / "o.zarr"), data=np.ones((400, 20)), chunks=(100, 20))
+    said = ("--missing", "nan", "--weights", "o.zarr")
+    done = command("ranks", "x.zarr", "--ranks", "2", "--starts", 1, *said, "--out", "weighted.zarr", cwd=folder)
+    *_, last = done.stdout.splitlines()
+    assert last.startswith("`dnmf factorize x.zarr --rank 2 --missing nan --weights o.zarr --sample weighted.zarr")
+    again = command(*last.split("`")[1].split()[1:], "--max-iter", 1, "--overwrite", cwd=folder)
+    assert (again.returncode, again.stderr) == (0, "")
+
+
 def test_plot_draws_it(folder: Path) -> None:
     done = command("plot", "ranks.zarr", "--out", "figures", cwd=folder)
     assert done.stdout.split() == ["ranks", str(Path("figures", "ranks.png"))]

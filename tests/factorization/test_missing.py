@@ -124,6 +124,27 @@ def test_rows_and_columns_without_anything_are_named_once_get_zeros_and_end_noth
     assert result.relative_error < 0.05
 
 
+@losses
+def test_where_nothing_is_observed_the_end_says_so(asked: Any) -> None:
+    result = dnmf.factorize(np.full((10, 8), np.nan), 2, missing="nan", **asked)
+    assert result.stopped == "after 1 pass the loss is 0: nothing of X is observed but zeros, if anything"
+
+
+def test_weights_out_of_range_are_refused_before_they_make_nan() -> None:
+    remedy = "multiply all weights by one constant"
+    with pytest.raises(ValueError, match=remedy):
+        dnmf.factorize(TRUTH, 3, weights=np.full(TRUTH.shape, 1e307))
+    with pytest.raises(ValueError, match=remedy):
+        dnmf.transform(TRUTH, np.ones((1, 50)), weights=np.full(TRUTH.shape, 1e307))
+
+
+def test_a_stored_zero_is_refused_where_the_loss_is_infinite_there() -> None:
+    X = on_pattern(TRUTH, SEEN)
+    X.data[3] = 0
+    with pytest.raises(ValueError, match="X has an entry of 0, and beta_loss is 0"):
+        dnmf.factorize(X, 3, missing="zeros", solver="mu", beta_loss=0)
+
+
 @pytest.mark.parametrize("init", ["sample", "random"])
 def test_how_the_short_factor_moves_is_told_once(init: str) -> None:
     events: list[Any] = []

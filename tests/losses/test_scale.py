@@ -41,3 +41,18 @@ def test_losses_and_penalties_follow():
     assert in_units_of_x(1.0, 2000, 2.0) == 0.0
     long, short = scaled_penalties(Penalty(3.0, 5.0), Penalty(3.0, 5.0), 2, 1.0, F8)
     assert (long.l1, long.l2, short.l1, short.l2) == pytest.approx((3.0, 5 / 4, 12.0, 20.0))
+
+
+@pytest.mark.parametrize(
+    ("top", "weight", "beta", "dtype"),
+    [(1.0, 1e38, 2, F4), (1e10, 1e30, 2, F4), (1e-10, 1e-30, 2, F4), (1.0, 1e-40, 1, F4), (1e100, 1e200, 2, F8)],
+)
+def test_weights_without_room_for_what_they_are_multiplied_by_are_refused(top, weight, beta, dtype):
+    with pytest.raises(ValueError, match=f"range of {dtype}; multiply all weights by one constant"):
+        check_fits(Extent(top, top, np.zeros(3), weight), beta, dtype)
+    assert check_fits(Extent(1.0, 1.0, np.zeros(3), 1.0), beta, dtype) == 0
+
+
+def test_weights_are_beside_x_as_it_is_computed_with():
+    assert check_fits(Extent(1e-30, 1e-30, np.zeros(3), 1e-10), 2, F4) == 100
+    assert check_fits(Extent(0.0, np.inf, np.zeros(3), 0.0), 2, F4) == 0
