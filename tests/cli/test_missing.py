@@ -78,7 +78,3 @@ def test_what_cannot_be_is_refused_before_anything_is_begun(folder: Path, tmp_pa
     assert "is dense" in run(*words, "--missing", "zeros", cwd=tmp_path, code=1).stderr
     assert "Usage" in run(*words, "--missing", "holes", cwd=tmp_path, code=2).stderr
     assert "missing nan" in run("factorize", folder / "nan.zarr", *words[2:], cwd=tmp_path, code=1).stderr
-    assert (
-        "takes X whose entries are all there"
-        in run(*words[:3], "auto", *words[4:], "--weights", folder / "omega.zarr", cwd=tmp_path, code=1).stderr
-    )
