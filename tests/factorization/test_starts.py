@@ -373,12 +373,8 @@ def test_a_sample_that_does_not_fit_is_refused_in_a_sentence(tmp_path: Path, in_
     dnmf.factorize(array, 4, out=plain, init="random", max_iter=1)
     for source in (other, rechunked):
         refused(f"the sample in {run} is of ", source, 4, sample=run)
-        refused(
-            " as it is now: name a run on this X, with the same entries missing and the same weights, or give no sample",
-            source,
-            4,
-            sample=run,
-        )
+        other = " as it is now: name a run on this X, with the same entries missing and the same weights, or give"
+        refused(other, source, 4, sample=run)
     refused("a sample is given and init is 'random': one of sample, nndsvd, nndsvda, nndsvdar is required with it",
             array, 4, sample=run, init="random")  # fmt: skip
     refused("a sample is given and init is 'given'", array, 4, sample=run, init=(np.ones((900, 4)), np.ones((4, 30))))
