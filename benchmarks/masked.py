@@ -22,7 +22,6 @@ import os
 import time
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -45,7 +44,7 @@ Record = dict[str, Any]
 
 
 def by_dnmf(problem: Problem, seed: int) -> Trace:
-    """A run of dnmf that goes on pass by pass, as if it had not stopped."""
+    """Runs of dnmf of one pass, of two, and so on, each from the start."""
     thin = sparse.issparse(problem.X)
     X = problem.X if thin else np.where(problem.M > 0, problem.X, np.nan)
     asked: dict[str, Any] = {
@@ -55,14 +54,9 @@ def by_dnmf(problem: Problem, seed: int) -> Trace:
         "tol": 0,
         "seed": seed,
     }
-    with TemporaryDirectory() as folder:
-        run = Path(folder, "run.zarr")
-        for passes in range(1, (RATED_PASSES if problem.test is not None else PASSES) + 1):
-            if passes == 1:
-                result = dnmf.factorize(X, problem.rank, max_iter=1, out=run, **asked)
-            else:
-                result = dnmf.resume(run, X, max_iter=passes)
-            yield round(result.reads), np.asarray(result.W, "f8"), np.asarray(result.V, "f8")
+    for passes in range(1, (RATED_PASSES if problem.test is not None else PASSES) + 1):
+        result = dnmf.factorize(X, problem.rank, max_iter=passes, **asked)
+        yield round(result.reads), np.asarray(result.W, "f8"), np.asarray(result.V, "f8")
 
 
 def penalized(problem: Problem, W: Matrix, V: Matrix) -> float:
@@ -71,12 +65,15 @@ def penalized(problem: Problem, W: Matrix, V: Matrix) -> float:
     return problem.loss(W, V) + problem.alpha * float(2 * np.sqrt(rows * columns).sum())
 
 
-def followed(trace: Trace, problem: Problem) -> tuple[Record, Matrix]:
-    """Losses and seconds after each iteration of a method, its errors at the end, and its last V (k, n)."""
+def followed(trace: Trace, problem: Problem, *, anew: bool = False) -> tuple[Record, Matrix]:
+    """Losses and seconds after each iteration of a method, its errors at the end, and its last V (k, n).
+
+    `anew` says that each begins from the start.
+    """
     record: Record = {name: [] for name in ("reads", "seconds", "loss", "rmse", "clipped")}
     spent, began = 0.0, time.perf_counter()
     for reads, W, V in trace:
-        spent += time.perf_counter() - began
+        spent = (0.0 if anew else spent) + time.perf_counter() - began
         record["reads"].append(reads)
         record["seconds"].append(round(spent, 3))
         record["loss"].append(penalized(problem, W, V))
@@ -102,7 +99,7 @@ def measured(kind: str, seed: int, methods: list[str] | None, telf: str | None) 
     for name, way in ways.items():
         if methods and not any(name.startswith(method) for method in methods):
             continue
-        record, V = followed(way(problem, seed), problem)
+        record, V = followed(way(problem, seed), problem, anew=name == "dnmf")
         records.append({"kind": kind, "seed": seed, "method": name, **record})
         if name == "dnmf":
             others = (V.T,)
