@@ -12,6 +12,7 @@ import numpy as np
 from dnmf.arrays.extent import extent_of, times_power
 from dnmf.arrays.parts import cuts
 from dnmf.arrays.rows import Array, Rows, is_sparse
+from dnmf.estimators.own_words import in_own_words
 from dnmf.estimators.parameters import check_parameters
 from dnmf.estimators.scikit_learn import (
     ArrayLike,
@@ -173,7 +174,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: object = None, W: ArrayLike = None, H: ArrayLike = None) -> Self:
         """Factorize X; see `fit_transform`."""
-        with np.errstate(all="ignore"):
+        with in_own_words(missing=hasattr(self, "missing")):
             self._fit(X, W, H)
         return self
 
@@ -191,7 +192,7 @@ class BaseNMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         -------
         W (m, k): a NumPy array for X in memory; for other X a Dask array, of which nothing is in memory yet.
         """
-        with np.errstate(all="ignore"):
+        with in_own_words(missing=hasattr(self, "missing")):
             return self._fit(X, W, H)
 
     def transform(self, X: ArrayLike) -> ArrayLike:

@@ -27,6 +27,7 @@ from dnmf.estimators.base import (
 )
 from dnmf.estimators.first_factors import Factors, custom_factors, first_factors, given_factor, seed_of, warn_if_ignored
 from dnmf.estimators.own_runs import own_run
+from dnmf.estimators.own_words import in_own_words
 from dnmf.estimators.row_counts import RowCounts
 from dnmf.estimators.scikit_learn import ArrayLike, Seed, check_array, check_non_negative
 from dnmf.events import Event, Listener, PassDone, Stopped
@@ -140,7 +141,7 @@ class NMF(BaseNMF):
         sample_weight: ArrayLike = None,
     ) -> Self:
         """Factorize X; see `fit_transform`."""
-        with np.errstate(all="ignore"):
+        with in_own_words(missing=True):
             self._fit(X, W, H, sample_weight)
         return self
 
@@ -166,7 +167,7 @@ class NMF(BaseNMF):
         -------
         W (m, k): a NumPy array for X in memory; for other X a Dask array, of which nothing is in memory yet.
         """
-        with np.errstate(all="ignore"):
+        with in_own_words(missing=True):
             return self._fit(X, W, H, sample_weight)
 
     def _fit(self, X: ArrayLike, W: ArrayLike, H: ArrayLike, sample_weight: ArrayLike = None) -> ArrayLike:

@@ -129,7 +129,11 @@ def _weights(record: Record, weights: object) -> object:
         return None
     if weights is None and is_given(record.weights.path):
         raise ValueError(f"the weights of this run were {record.weights.path}: give them again, resume(run, weights=…)")
-    return open_x(record.weights) if weights is None else weights
+    try:
+        return open_x(record.weights) if weights is None else weights
+    except FileNotFoundError as error:
+        moved = "if the weights have moved since, say where they are: --weights, resume(run, weights=…)"
+        raise FileNotFoundError(f"the weights cannot be used: {error}; {moved}") from error
 
 
 def with_changes(record: Record, changes: dict[str, Any]) -> Parameters:

@@ -91,6 +91,29 @@ class Labels:
         return np.fromiter((places[name] for name in columns), np.intp, len(columns))
 
 
+def check_beside(x: Labels, weights: Labels) -> None:
+    """Refuse weights whose rows or columns have other names than X's, or the same ones in another order.
+
+    Names that are the numbers 0, 1, 2, … in this order are none, unless the others are the same in another order.
+
+    Raises
+    ------
+    ValueError
+        Names the first that differs.
+    """
+    for lines, names, others in (("rows", x.rows, weights.rows), ("columns", x.columns, weights.columns)):
+        if names is None or others is None or np.array_equal(names, others):
+            continue
+        counted = _texts(range(len(names)))
+        if set(names) != set(others) and any(np.array_equal(counted, each) for each in (names, others)):
+            continue
+        at = next(i for i, (name, other) in enumerate(zip(names, others, strict=False)) if name != other)
+        raise ValueError(
+            f"{lines} of the weights have other names than those of X, or another order: number {at} is "
+            f"{others[at]!r} there and {names[at]!r} in X; select those of X, in its order, by name"
+        )
+
+
 def _texts(names: Iterable[Any]) -> Names:
     return np.array([_text(name) for name in names], dtype=object)
 

@@ -18,6 +18,9 @@ Missing = Literal["nan", "zeros", "weights"]
 # What to do where NaN, a mask or a code was met and nobody said what that means.
 SAY_SO = 'if nothing is known there, say so: --missing nan (missing="nan")'
 
+# What to do where an entry below zero was.
+ALLOW = 'for least squares, allow it with --negative allow (negative="allow")'
+
 
 def named_missing(missing: object) -> Missing | None:
     """What a caller says is missing.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dnmf.arrays.extent import times_power
 from dnmf.arrays.rows import Rows, aligned, nbytes_of
-from dnmf.matrix.missing import SAY_SO, Missing, without_missing
+from dnmf.matrix.missing import ALLOW, SAY_SO, Missing, without_missing
 from dnmf.stores.missing_chunks import ZarrArray
 
 # Entries of any dtype, as they are stored; and where they are read from.
@@ -230,7 +230,7 @@ def bad_entry(row: int, column: int, value: Any, *, name: str = "X", dense: bool
     if name == "X" and dense and np.isnan(number):
         advice = f", or, {SAY_SO}"
     elif name == "X" and -np.inf < number < 0:
-        advice = ', or, for least squares, allow it with --negative allow (negative="allow")'
+        advice = f", or, {ALLOW}"
     return ValueError(
         f"{name}[{row}, {column}] is {value}: every entry must be finite and not negative; mend "
         f"{'X' if name == 'X' else 'them'} and start again{advice}"

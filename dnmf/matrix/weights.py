@@ -14,6 +14,7 @@ import numpy as np
 
 from dnmf.arrays.rows import Rows, stack
 from dnmf.arrays.weighted import Weighted
+from dnmf.matrix.labels import check_beside
 from dnmf.matrix.matrix import Matrix, Node
 from dnmf.matrix.missing import Missing
 from dnmf.matrix.sparse import FORMATS, SparseInMemory
@@ -174,13 +175,14 @@ def weighed(x: Matrix, weights: Matrix, missing: Missing | None) -> Matrix:
     Raises
     ------
     ValueError
-        If there are not as many, or they cannot be read with one cut.
+        If there are not as many, if their rows or columns have other names, or if they cannot be read with one cut.
     """
     if x.grid.shape != weights.grid.shape:
         shapes = [" × ".join(map(str, each.grid.shape)) for each in (x, weights)]
         raise ValueError(
             f"the weights, {weights.location}, are {shapes[1]}, and X is {shapes[0]}: one for every entry is required"
         )
+    check_beside(x.labels, weights.labels)
     x, weights = _along_one_axis(x, weights)
     x, weights = _both_lazy(*(replace(each, missing="weights") for each in (x, replace(weights, dtype=x.dtype))))
     mixed = x.sparse != weights.sparse and (weights.sparse or missing == "zeros")

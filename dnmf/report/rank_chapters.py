@@ -10,7 +10,7 @@ import numpy as np
 from dnmf.components.features import most_specific, specificity, weights
 from dnmf.components.table import shortened
 from dnmf.matrix.foreign import is_given
-from dnmf.report.again import Command, loss_option
+from dnmf.report.again import Command, all_stored, loss_option, x_options
 from dnmf.report.facts import stored_facts
 from dnmf.report.portraits import IN_TABLE, LONGEST, NAMED, Bars, feature_bars
 from dnmf.report.rank_view import RankView, rank_view
@@ -107,10 +107,13 @@ def _sketched(found: Ranking) -> tuple[Sketched, ...]:
 def _again(found: Ranking, at: str) -> Command:
     x, asked = found.about.x, found.about.asked
     ranks = _listed(asked.ranks)
-    if is_given(x.path):
-        given = f"{ranks!r}, beta_loss={asked.beta_loss}, starts={asked.starts}, seed={asked.seed}, out={at!r}"
+    if not all_stored(x, weights := found.about.weights):
+        counts = "" if asked.missing is None else f"missing={asked.missing!r}, "
+        counts += "" if weights is None else "weights=weights, "
+        given = f"{ranks!r}, beta_loss={asked.beta_loss}, {counts}starts={asked.starts}, seed={asked.seed}, out={at!r}"
         return Command(f"To make it again, in Python; X was {x.path}:", f"dnmf.ranks(X, {given})")
-    words = ["dnmf", "ranks", x.path, "--ranks", ranks, *loss_option(asked.beta_loss), "--starts", str(asked.starts)]
+    how = (*loss_option(asked.beta_loss), *x_options(weights, asked))
+    words = ["dnmf", "ranks", x.path, "--ranks", ranks, *how, "--starts", str(asked.starts)]
     words += ["--verify", _listed(asked.verify)] if asked.verify else []
     return Command("To make it again:", shlex.join([*words, "--seed", str(asked.seed), "--out", at]))
 
@@ -118,14 +121,15 @@ def _again(found: Ranking, at: str) -> Command:
 def _then(found: Ranking, at: str) -> tuple[Command, ...]:
     """What may be done next."""
     x, beta, last = found.about.x, found.about.asked.beta_loss, int(found.ranks[-1])
+    counts = x_options(found.about.weights, found.about.asked)
     drawn = Command("Draw it:", shlex.join(["dnmf", "plot", at, "--out", "figures"]))
-    if is_given(x.path):
+    if not all_stored(x, found.about.weights):
         return (drawn,)
-    how = (*(() if beta == 2 else ("--solver", "mu")), *loss_option(beta))
+    how = (*(() if beta == 2 else ("--solver", "mu")), *loss_option(beta), *counts)
     again = ["dnmf", "factorize", x.path, "--rank", str(found.best), *how, "--sample", at, "--out", "run.zarr"]
     commands = [Command(f"Factorize X with {components(found.best)}, one read of X less:", shlex.join(again))]
     if int(found.ranks[np.argmin(found.held_out)]) == last:
-        more = ["--ranks", f"{last}:{2 * last}", *loss_option(beta), "--sample", at, "--out", "more.zarr"]
+        more = ["--ranks", f"{last}:{2 * last}", *loss_option(beta), *counts, "--sample", at, "--out", "more.zarr"]
         what = "Ask for more components, as no minimum lies in the range:"
         commands.append(Command(what, shlex.join(["dnmf", "ranks", x.path, *more])))
     return (*commands, drawn)

@@ -44,7 +44,10 @@ def chosen(asked: Any, names: Names | None, count: int, what: str) -> Numbers:
     if wrong := [place for place in found if not -count <= place < count]:
         raise ValueError(f"{what} are {wrong[0]}, and X has {count} {what}: numbers from 0 to {count - 1} are required")
     if not len(found):
-        raise ValueError(f"{what} are {asked!r}, which is none of {count}: one at least is required")
+        none = (
+            "given by truth values, all of them False" if isinstance(asked, np.ndarray) and asked.size else f"{asked!r}"
+        )
+        raise ValueError(f"{what} are {none}, which is none of {count}: one at least is required")
     return np.array(found, np.intp) % count
 
 
@@ -71,6 +74,8 @@ def _of_text(part: str, known: dict[str, int], count: int, what: str) -> Sequenc
 def _of_items(asked: Any, known: dict[str, int], count: int, what: str) -> list[int]:
     """Numbers, names, or a truth value for each."""
     each = np.asarray(asked)
+    if each.shape == (0,):
+        return []
     if each.dtype == np.bool_ and each.shape == (count,):
         return [int(place) for place in np.flatnonzero(each)]
     if each.ndim == 0 and each.dtype.kind in "iu":

@@ -209,6 +209,18 @@ def test_weights_in_memory_are_asked_for_again(tmp_path: Path) -> None:
         dnmf.resume(tmp_path / "run.zarr", weights=SEEN.astype("f8"), max_iter=6)
 
 
+def test_a_run_whose_weights_have_moved_says_so_and_goes_on_where_they_are(tmp_path: Path) -> None:
+    X, said = WAYS["mask stored"](tmp_path)
+    dnmf.factorize(X, 3, **said, out=tmp_path / "run.zarr", max_iter=2, tol=0)
+    Path(said["weights"]).rename(tmp_path / "moved.zarr")
+    with pytest.raises(
+        FileNotFoundError, match=r"^the weights cannot be used: .* if the weights have moved since, say"
+    ):
+        dnmf.resume(tmp_path / "run.zarr", max_iter=3)
+    again = dnmf.resume(tmp_path / "run.zarr", weights=str(tmp_path / "moved.zarr"), max_iter=3)
+    assert len(again.history["loss"]) == 3
+
+
 def test_new_rows_are_solved_with_what_is_there(tmp_path: Path) -> None:
     path = stored(tmp_path / "x.zarr", HOLES)
     run = dnmf.factorize(path, 3, missing="nan", out=tmp_path / "run.zarr", max_iter=40, tol=1e-6)

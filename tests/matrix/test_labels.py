@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dnmf.matrix.labels import Labels
+from dnmf.matrix.labels import Labels, check_beside
 
 
 def columns(*names):
@@ -56,3 +56,15 @@ def test_there_is_one_name_of_each():
         ValueError, match=r"x\.zarr has 3 columns and beside it are 2 names of columns: one for each is"
     ):
         columns("a", "b").check((5, 3), "x.zarr")
+
+
+@pytest.mark.parametrize("names", ["ba", "ax", "10"])
+def test_weights_with_other_names_are_refused(names):
+    x = columns(*("01" if names == "10" else "ab"))
+    with pytest.raises(ValueError, match="columns of the weights have other names than those of X, or another order"):
+        check_beside(x, columns(*names))
+
+
+@pytest.mark.parametrize("names", ["ab", "01", None])
+def test_weights_with_the_same_names_or_none_are_taken(names):
+    check_beside(columns(*"ab"), Labels() if names is None else columns(*names))

@@ -4,6 +4,7 @@ import re
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 from counters import CountingStore
@@ -282,6 +283,9 @@ REFUSED = {
     "the weights cannot be used: X has shape (3,): a matrix": lambda path: open_matrix(numbers(), weights=[1, 2, 3]),
     "the weights cannot be used: there is no Zarr array at": (
         lambda path: open_matrix(numbers(), weights=str(path / "none.zarr"))
+    ),
+    "columns of the weights have other names than those of X": lambda path: open_matrix(
+        pd.DataFrame(numbers()[:, :2], columns=["a", "b"]), weights=pd.DataFrame(omega()[:, :2], columns=["b", "a"])
     ),
     "X is stored row by row (CSR), and its weights, ": lambda path: open_matrix(
         sparse_stored(path / "x", sparse.csr_array(numbers())),

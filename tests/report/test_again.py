@@ -75,3 +75,32 @@ def test_commands_after_a_comparison_of_ranks(ranked):
     for each in (page.again, *page.then):
         _check(each.text)
     assert page.then[0].what.startswith("Factorize X")
+
+
+def test_weights_and_what_is_missing_are_said_again(x, tmp_path):
+    zarr.create_array(tmp_path / "o.zarr", data=np.arange(720).reshape(60, 12) % 3.0, chunks=(20, 12))
+    run = dnmf.factorize(x, 2, out=tmp_path / "run.zarr", missing="nan", weights=str(tmp_path / "o.zarr"), max_iter=2)
+    typed = made_again(run.about, str(tmp_path / "again.zarr")).text
+    assert command(*shlex.split(typed)[1:]).returncode == 0
+    assert_array_equal(dnmf.open_run(tmp_path / "again.zarr").V, run.V)
+    told = [*next_commands(run.about, "run.zarr"), *_of_ranks(x, tmp_path)]
+    read_x = [each.text for each in told if "dnmf factorize" in each.text or "dnmf ranks" in each.text]
+    assert len(read_x) == 4
+    for text in read_x:
+        assert f"--weights {tmp_path}/o.zarr" in text
+        assert "--missing nan" in text
+        _check(text)
+
+
+def _of_ranks(x, tmp_path):
+    """The commands on a page on ranks of the same X."""
+    weights = str(tmp_path / "o.zarr")
+    found = dnmf.ranks(x, [2], out=tmp_path / "ranks.zarr", missing="nan", weights=weights, starts=1)
+    page = ranks_page_of(found, "ranks.zarr")
+    return page.again, page.then[0]
+
+
+def test_weights_in_memory_are_said_in_python(x):
+    run = dnmf.factorize(x, 2, weights=np.ones((60, 12)), max_iter=1)
+    assert made_again(run.about, "run.zarr").text.endswith("weights=weights)")
+    assert not any("dnmf ranks" in each.text for each in next_commands(run.about, "run.zarr"))

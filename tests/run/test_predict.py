@@ -99,6 +99,8 @@ def test_columns_may_be_the_long_side(tmp_path):
         ({"rows": "30"}, r"rows are 30, and X has 30 rows: numbers from 0 to 29 are required"),
         ({"rows": "a"}, r"rows are 'a', which have no names: numbers from 0, ranges such as 0:10, or names"),
         ({"columns": ["x"]}, r"columns are 'x', whose names are others: numbers"),
+        ({"rows": []}, r"rows are \[\], which is none of 30: one at least is required"),
+        ({"rows": np.zeros(30, bool)}, r"rows are given by truth values, all of them False, which is none of 30"),
         ({"rows": "5:5"}, r"rows are '5:5', which is none of 30: one at least is required"),
         ({"rows": 0, "mask": np.ones((30, 17))}, r"rows or columns are given, and a mask"),
         ({"mask": np.ones((17, 30))}, r"the mask has shape \(17, 30\) and X has \(30, 17\)"),
