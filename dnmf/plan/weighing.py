@@ -4,8 +4,8 @@ from dnmf.plan.memory import MIB, SPLIT_EVERY
 from dnmf.plan.parts import PART_NON_ZEROS
 
 # Of sums over products of pairs of components that a pass adds up at most; of such products in memory at a time; and of
-# Gram matrices of rows at a time, as they are formed and as they are solved.
-MOST_PAIR_SUMS, PAIRS_AT_A_TIME, GRAMS_AT_A_TIME = 64 * MIB, 16 * MIB, 8 * MIB
+# Gram matrices of rows at a time: as pairs (4 MiB) and as matrices (8), and in float64 where they are solved (12).
+MOST_PAIR_SUMS, PAIRS_AT_A_TIME, GRAMS_AT_A_TIME = 64 * MIB, 16 * MIB, 24 * MIB
 
 
 def pair_bytes(rank: int, width: int) -> int:

@@ -382,7 +382,7 @@ def test_what_weights_cost():
     assert peaks[1] - peaks[0] == (
         2 * of_a_piece  # the masks, one of a piece for each thread, none of which is read ahead
         + 2 * of_a_piece * 6  # a copy of it and of its mask, and one more truth value
-        + 2 * (pairs // 2 + 8 * MIB + 8 * rank * 2**15 + pairs + pairs // 2)  # Gram matrices as they are formed
+        + 2 * (pairs // 2 + 24 * MIB + 8 * rank * 2**15 + pairs + pairs // 2)  # Gram matrices as they are formed
         + 10 * pairs  # sums of those of columns
     )
     # Too many columns for these: none is added up.
