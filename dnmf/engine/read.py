@@ -115,7 +115,7 @@ def joined(parts: Sequence[Outcome], add: Add) -> Outcome:
     return Outcome(add([part.value for part in parts]), np.concatenate([part.checksums for part in parts]))
 
 
-def check_same(before: Checksums | None, now: Checksums, plan: Plan) -> Checksums | None:
+def check_same(before: Checksums | None, now: Checksums, plan: Plan, *, weighted: bool = False) -> Checksums | None:
     """What strips were when they were first read, after one more read of them, which may have come from memory.
 
     Raises
@@ -126,9 +126,10 @@ def check_same(before: Checksums | None, now: Checksums, plan: Plan) -> Checksum
     if before is None or now.size == 0:
         return now if before is None and now.size else before
     if changed := np.flatnonzero(before != now).tolist():
+        what = "X, or its array of weights," if weighted else "X"
         others = f" and {len(changed) - 1} more of {len(now)} strips" if len(changed) > 1 else ""
         raise OSError(
-            f"{plan.lines(changed[0])} of X{others} are not what they were when they were first read: X was written to "
-            f"since then, or a chunk is damaged; put it right and resume, or start again"
+            f"{plan.lines(changed[0])} of X{others} are not what they were when they were first read: {what} was "
+            f"written to since then, or a chunk is damaged; put it right and resume, or start again"
         )
     return before

@@ -172,7 +172,7 @@ class Job:
         OSError
             If X changed since it was first read.
         """
-        return check_same(before, now, self.plan) if self.matrix.repeats else None
+        return check_same(before, now, self.plan, weighted=self.matrix.weighted) if self.matrix.repeats else None
 
     def observe(self, found: arrays.Observed | None) -> Observed | None:
         """What of X is there, by a read of it, told once; None where all is."""

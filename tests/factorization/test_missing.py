@@ -221,6 +221,14 @@ def test_a_run_whose_weights_have_moved_says_so_and_goes_on_where_they_are(tmp_p
     assert len(again.history["loss"]) == 3
 
 
+def test_weights_that_were_written_to_are_not_taken_for_x(tmp_path: Path) -> None:
+    X, said = WAYS["mask stored"](tmp_path)
+    dnmf.factorize(X, 3, **said, out=tmp_path / "run.zarr", max_iter=2, tol=0)
+    zarr.open_array(said["weights"])[7] = False
+    with pytest.raises(OSError, match="X, or its array of weights, was written to since then"):
+        dnmf.resume(tmp_path / "run.zarr", max_iter=3)
+
+
 def test_new_rows_are_solved_with_what_is_there(tmp_path: Path) -> None:
     path = stored(tmp_path / "x.zarr", HOLES)
     run = dnmf.factorize(path, 3, missing="nan", out=tmp_path / "run.zarr", max_iter=40, tol=1e-6)
