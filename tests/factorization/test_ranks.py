@@ -263,9 +263,8 @@ def test_where_entries_are_missing_the_rank_is_that_of_what_is_there(tmp_path: P
     pattern.data = X[seen]
     asked: dict[str, Any] = {"weights": {"weights": 2.0 * seen}}.get(how, {"missing": how})
     given = {"nan": np.where(seen, X, np.nan), "zeros": pattern, "weights": X}[how]
-    found = dnmf.ranks(given, ASKED, out=tmp_path / "ranks.zarr", verify=[RANK], **asked)
+    found = dnmf.ranks(given, range(2, 5), out=tmp_path / "ranks.zarr", verify=[RANK], **asked)
     assert found.best == RANK
-    assert dnmf.factorize(given, "1:5", max_iter=1, **asked).V.shape == (RANK, N)
     # What is verified is the loss over what is there.
     run = dnmf.factorize(given, RANK, tol=0, max_iter=2, **asked)
     assert found.verified[RANK] == pytest.approx(run.relative_error, rel=0.01)
