@@ -159,23 +159,29 @@ def with_changes(record: Record, changes: dict[str, Any]) -> Parameters:
 
 def _check_goes_on(record: Record, parameters: Parameters, where: object) -> None:
     """Refuse a run that has nowhere to go on from, or no reason to."""
-    before, state = record.parameters, record.state
+    state = record.state
     if state.next is UNSET:
         raise ValueError(f"{where} is of an older dnmf, which kept nothing to go on from: start it again")
     if state.next is None and parameters.init == "given":
         raise ValueError(f"{where} was stopped before its first factors were written, which were given: start it again")
     _check_extension(record, where)
     if record.status == "finished":
-        if parameters.all_known:
-            raise ValueError(f"{where} is finished: all of its components are known, and W belongs to them")
-        if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
-            raise ValueError(f"{where} is finished ({record.stopped}): give a larger max_iter or a smaller tol")
-        if not (before.keep_W or state.axis):
-            raise ValueError(f"{where} is finished and keeps no W, which going on needs: start it again")
+        _check_finished(record, parameters, where)
     if not record.before and record.iteration >= parameters.passes and not state.reason:
         raise ValueError(
             f"{where} has made {record.iteration} passes and max_iter is {parameters.max_iter}: give a larger one"
         )
+
+
+def _check_finished(record: Record, parameters: Parameters, where: object) -> None:
+    """Refuse a run that is finished, and asked for no more than it has."""
+    before = record.parameters
+    if parameters.all_known:
+        raise ValueError(f"{where} is finished: all of its components are known, and W belongs to them")
+    if parameters.max_iter <= before.max_iter and parameters.tol >= before.tol:
+        raise ValueError(f"{where} is finished ({record.stopped}): give a larger max_iter or a smaller tol")
+    if not (before.keep_W or record.state.axis):
+        raise ValueError(f"{where} is finished and keeps no W, which going on needs: start it again")
 
 
 def _check_extension(record: Record, where: object) -> None:

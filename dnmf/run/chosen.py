@@ -41,14 +41,19 @@ def chosen(asked: Any, names: Names | None, count: int, what: str) -> Numbers:
         found = [place for part in _parts(asked, known) for place in _of_text(part, known, count, what)]
     else:
         found = _of_items(asked, known, count, what)
-    if wrong := [place for place in found if not -count <= place < count]:
+    return _checked(np.array(found, np.intp), asked, count, what)
+
+
+def _checked(found: Numbers, asked: Any, count: int, what: str) -> Numbers:
+    """Numbers from 0, if there are some, and so many rows or columns."""
+    if len(wrong := found[(found < -count) | (found >= count)]):
         raise ValueError(f"{what} are {wrong[0]}, and X has {count} {what}: numbers from 0 to {count - 1} are required")
     if not len(found):
         none = (
             "given by truth values, all of them False" if isinstance(asked, np.ndarray) and asked.size else f"{asked!r}"
         )
         raise ValueError(f"{what} are {none}, which is none of {count}: one at least is required")
-    return np.array(found, np.intp) % count
+    return found % count
 
 
 def _parts(text: str, known: dict[str, int]) -> list[str]:
@@ -71,23 +76,26 @@ def _of_text(part: str, known: dict[str, int], count: int, what: str) -> Sequenc
     return [first]
 
 
-def _of_items(asked: Any, known: dict[str, int], count: int, what: str) -> list[int]:
+def _of_items(asked: Any, known: dict[str, int], count: int, what: str) -> Sequence[int]:
     """Numbers, names, or a truth value for each."""
     each = np.asarray(asked)
+    kind = each.dtype.kind
     if each.shape == (0,):
         return []
-    if each.dtype == np.bool_ and each.shape == (count,):
+    if kind == "b" and each.shape == (count,):
         return [int(place) for place in np.flatnonzero(each)]
-    if each.ndim == 0 and each.dtype.kind in "iu":
-        return [int(each)]
-    if each.ndim != 1 or each.dtype.kind not in "iuUOT":
+    if kind in "iu" and each.ndim <= 1:
+        return [int(place) for place in each.ravel()]
+    if each.ndim != 1 or kind not in "UOT":
         raise TypeError(f"{what} are {asked!r}: numbers, names, a slice, or {count} truth values are required")
-    if each.dtype.kind in "iu":
-        return [int(place) for place in each]
-    for name in map(str, each):
+    return _of_names([str(name) for name in each], known, what)
+
+
+def _of_names(names: Sequence[str], known: dict[str, int], what: str) -> list[int]:
+    for name in names:
         if name not in known:
             raise _none_such(name, known, what)
-    return [known[str(name)] for name in each]
+    return [known[name] for name in names]
 
 
 def _none_such(part: str, known: dict[str, int], what: str) -> ValueError:

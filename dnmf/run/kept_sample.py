@@ -111,21 +111,27 @@ def write_sample(group: zarr.Group, kept: StoredSample) -> None:
         write_array(there, CHECKSUMS, kept.checksums, ("strip",))
     for name in ("index", "keys", "sizes"):
         write_array(there, name, getattr(sample, name), ("drawn",))
-    if sample.columns is not None:
-        for name in COLUMNS:
-            if (column := getattr(sample.columns, name)) is not None:
-                write_array(there, f"column_{name}", column, ("across",))
-    if kept.observed is not None:
-        write_array(there, COUNTS, kept.observed.columns, ("across",))
-    _write_rows(there, rows.values if isinstance(rows, Weighted) else rows)
-    if isinstance(rows, Weighted):
-        # No truth value could tell that a chunk is missing.
-        weights = rows.weights.astype("i1") if rows.masked else rows.weights
-        write_array(there, WEIGHTS, weights, ("entry",) if rows.sparse else ("drawn", "across"))
+    _write_columns(there, kept)
+    _write_rows(there, rows)
     there.attrs["whole"] = True
 
 
+def _write_columns(there: zarr.Group, kept: StoredSample) -> None:
+    """What was added up of each column, as far as anything was."""
+    for name in COLUMNS:
+        if (column := getattr(kept.sample.columns, name, None)) is not None:
+            write_array(there, f"column_{name}", column, ("across",))
+    if kept.observed is not None:
+        write_array(there, COUNTS, kept.observed.columns, ("across",))
+
+
 def _write_rows(there: zarr.Group, rows: Rows) -> None:
+    if isinstance(rows, Weighted):
+        _write_rows(there, rows.values)
+        # No truth value could tell that a chunk is missing.
+        weights = rows.weights.astype("i1") if rows.masked else rows.weights
+        write_array(there, WEIGHTS, weights, ("entry",) if rows.sparse else ("drawn", "across"))
+        return
     if not is_sparse(rows):
         write_array(there, "rows", rows, ("drawn", "across"))
         return

@@ -82,9 +82,8 @@ class Status:
         if self.driver:
             where = f"process {self.driver.pid} on {self.driver.machine}"
             said["driver"] = f"{where}, last heard of {self.silence:.0f} s ago"
-        if self.observed:
-            said["observed"] = self.observed
-        return said | {"saved": f"{saved}{error}"} | ({"stopped": self.stopped} if self.stopped else {})
+        ended = {"observed": self.observed, "saved": f"{saved}{error}", "stopped": self.stopped}
+        return said | {name: text for name, text in ended.items() if text}
 
     def __str__(self) -> str:
         return "\n".join(f"{name:15s} {text}" for name, text in self.lines().items())
