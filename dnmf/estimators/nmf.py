@@ -190,24 +190,30 @@ class NMF(BaseNMF):
     def _fit_in_memory(self, X: ArrayLike, W: ArrayLike, H: ArrayLike, sample_weight: ArrayLike) -> ArrayLike:
         # With scikit-learn's own iteration W is the iterate, else what any X gets.
         exact = self.init is not None and (self.inner_iter == 1 or self._one_iteration)
-        counts = None
-        if sample_weight is not None:
-            counts = RowCounts.of(sample_weight, X.shape[0], self._beta)
-            counts.check_penalty(self.alpha_W, self.l1_ratio)
-            if self.init == "custom":
-                W, H = custom_factors(W, H, X.shape, self._rank(X.shape[1]), float_of(X))
-                W = counts.of_rows(W)
+        counts = None if sample_weight is None else self._counts(sample_weight, X)
+        if counts is not None and self.init == "custom":
+            W, H = custom_factors(W, H, X.shape, self._rank(X.shape[1]), float_of(X))
+            W = counts.of_rows(W)
         rows = X if counts is None else counts.of_rows(X)
         k, first = self._first(rows, W, H)
         keep_W = exact or self.out is not None
         result = self._factorized(rows, k, first, keep_W=keep_W, counts=counts)
         found = np.asarray(result.W.compute(scheduler="threads")) if exact else self._solved(X)
         solved = counts.back(found, self._solved(X)) if counts is not None and exact else found
-        weights = None if counts is None else counts.weights(X.shape[1])
-        there = observed_rows(rows, self.missing, weights)
-        own = solved if counts is None else counts.of_rows(solved)
-        self.reconstruction_err_ = reconstruction_error(there, own, self.components_, self._beta)
+        self.reconstruction_err_ = self._error(rows, solved, counts)
         return solved
+
+    def _counts(self, sample_weight: ArrayLike, X: ArrayLike) -> RowCounts:
+        """How often each row of X counts, where that goes with the loss and the penalties."""
+        counts = RowCounts.of(sample_weight, X.shape[0], self._beta)
+        counts.check_penalty(self.alpha_W, self.l1_ratio)
+        return counts
+
+    def _error(self, rows: ArrayLike, W: ArrayLike, counts: RowCounts | None) -> float:
+        """`reconstruction_err_`, of what is observed of the rows as they count."""
+        weights = None if counts is None else counts.weights(rows.shape[1])
+        there = observed_rows(rows, self.missing, weights)
+        return reconstruction_error(there, W if counts is None else counts.of_rows(W), self.components_, self._beta)
 
     def _fit_stored(self, X: ArrayLike, W: ArrayLike, H: ArrayLike) -> ArrayLike:
         m, n = open_matrix(X).grid.shape
