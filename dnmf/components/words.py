@@ -18,7 +18,7 @@ class Components:
     ----------
     number : (k,) which component of the run each is: 1 is the first row of V, as in figures.
     share : (k,) by how much of ‖X‖² the loss grows without it, of least squares; see `dnmf.components.shares`.
-    mass : (k,) its share of the sum of X.
+    mass : (k,) its share of the sum of X, or of that of W V where the former is not known.
     alone : (k,) how much of ‖X‖² it explains on its own.
     sparseness_V, sparseness_W : (k,) of its row of V and of its column of W, 0 to 1.
     agreement : (k,) its cosine with its partner in another factorization.
@@ -27,6 +27,7 @@ class Components:
     scores, weights : for each, the scores of these, and their shares of the component's row of V.
     names : (n,) names of all columns of X; None where they have none.
     notes : sentences on what is not known, and what to do.
+    mass_of : what it is the sum of that `mass` is a share of: "X" or "W V".
     """
 
     number: NDArray[np.intp]
@@ -42,6 +43,7 @@ class Components:
     weights: tuple[F8, ...]
     names: NDArray[np.object_] | None = None
     notes: tuple[str, ...] = ()
+    mass_of: str = "X"
 
     def __len__(self) -> int:
         return len(self.number)

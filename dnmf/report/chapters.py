@@ -54,7 +54,8 @@ class Page:
     why : why it has so many components.
     ranks : the comparison of ranks that speaks for that, or None.
     components : portraits, the one with the largest share first.
-    by_loss : whether shares are of ‖X‖², not of the sum of X.
+    by_loss : whether shares are of ‖X‖², not of a sum.
+    mass_of : what shares are of the sum of, where they are: X or W V.
     named : whether columns of X have names.
     notes : what is not known of components, and why.
     passes : the loss, pass by pass.
@@ -74,6 +75,7 @@ class Page:
     ranks: RankView | None
     components: tuple[Portrait, ...]
     by_loss: bool
+    mass_of: str
     named: bool
     notes: tuple[str, ...]
     passes: Passes
@@ -117,6 +119,7 @@ def page_of(run: Factorization, at: str | None, ranks: Ranking | None = None) ->
         ranks=rank_view(ranks) if ranks else None,
         components=drawn,
         by_loss=not bool(np.isnan(described.share).all()),
+        mass_of=described.mass_of,
         named=described.names is not None,
         # The first note on other losses than least squares is that shares are of the sum of X, which the page says.
         notes=described.notes if about.parameters.beta_loss == 2 else described.notes[1:],

@@ -61,7 +61,7 @@ def top_features(told: Components, *, most: int = BARS) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(_title(told, place), fontsize=8.5, loc="left", pad=3)
     figure.supxlabel("share of the component", fontsize=9)
-    order = "the sum of X" if np.isnan(told.share).all() else "X"
+    order = f"the sum of {told.mass_of}" if np.isnan(told.share).all() else "X"
     figure.suptitle(f"{count} of {len(told)} components, by share of {order}: top features by {told.by}", fontsize=11)
     return figure
 

@@ -128,7 +128,7 @@ def _facts(described: Components, i: int, leads: int | None, m: int) -> dict[str
     """Numbers of a component, in words, as far as they are known."""
     by_mass = np.isnan(described.share).all()
     known = {
-        "of the sum of X": "–" if by_mass else percent(described.mass[i]),
+        f"of the sum of {described.mass_of}": "–" if by_mass else percent(described.mass[i]),
         "explains alone": percent(described.alone[i]),
         "leads in": "–" if leads is None else f"{count(leads)} of {count(m)} rows",
         "agreement": decimal(described.agreement[i]),

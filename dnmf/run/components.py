@@ -69,6 +69,7 @@ def describe(
         weights=tuple(alike[a, features[a]] for a in order),
         names=result.labels.columns,
         notes=found.notes(result),
+        mass_of="W V" if found.total(result) is None else "X",
     )
 
 

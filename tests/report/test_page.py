@@ -186,3 +186,15 @@ def test_the_command_writes_it_and_tells_where(plain, tmp_path):
     assert (tmp_path / "report.html").exists()
     wrong = command("report", tmp_path / "none.zarr", "--out", "report.html", cwd=tmp_path)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+
+
+def test_what_a_mass_is_a_share_of_is_said(tmp_path: Path) -> None:
+    """Of X that is not all there the sum is not known, and not called so."""
+    X = np.outer([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+    for holes, said in (({}, "of the sum of X "), ({(0, 1): np.nan}, "of the sum of W V ")):
+        given = X.copy()
+        for place, value in holes.items():
+            given[place] = value
+        text = write_report(dnmf.factorize(given, 1, missing="nan" if holes else None), tmp_path / "r.html").read_text()
+        assert said in text
+        assert ("of the sum of X " in text) == (not holes)
